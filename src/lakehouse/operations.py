@@ -1,0 +1,203 @@
+"""The table of everything the product can be asked to do.
+
+An operation is a method of a service. Its request type comes from the method's signature, its answer
+type from the return annotation, its documentation from the docstring. The object in process, the HTTP
+face, the remote client, the OpenAPI description and the tests all read this one table, so nothing can
+be true in one of them only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import re
+import typing
+from typing import Any, Literal, NoReturn
+
+import msgspec
+
+from lakehouse.errors import InvalidInput
+
+Runs = Literal["inline", "thread"]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One method of one service and where it stands on the wire.
+
+    Attributes:
+        service: Attribute of `Lakehouse` ("matrix").
+        method: Method of that service ("search").
+        verb, path: HTTP; `{name}` in the path is an argument.
+        owner: Dotted `module:Class` of the service, imported on first use.
+        query: Arguments taken from the query string.
+        raw: The argument that carries the request body itself (bytes, a path or a binary stream); an
+            argument `content_type` beside it carries the header of that name.
+        accept: Media type that chooses this operation among those of one path.
+        status: HTTP status of success; 204 has no body.
+        runs: `inline` on the event loop (microseconds, holds the interpreter anyway) or in a `thread`.
+    """
+
+    service: str
+    method: str
+    verb: str
+    path: str
+    owner: str
+    query: tuple[str, ...] = ()
+    raw: str = ""
+    accept: str = ""
+    status: int = 200
+    runs: Runs = "thread"
+
+    @property
+    def name(self) -> str:
+        """Dotted name, `matrix.search`."""
+        return f"{self.service}.{self.method}"
+
+    @property
+    def path_arguments(self) -> tuple[str, ...]:
+        """Arguments that stand in the path."""
+        return tuple(re.findall(r"{(\w+)(?::path)?}", self.path))
+
+
+def function(operation: Operation) -> Any:
+    """Return the undecorated method of the owning class."""
+    module, _, name = operation.owner.partition(":")
+    owner = getattr(__import__(module, fromlist=[name]), name)
+    return getattr(owner, operation.method)
+
+
+@functools.cache
+def request_type(operation: Operation) -> type[msgspec.Struct]:
+    """Build the request type from the signature: all keyword, unknown fields refused."""
+    method = function(operation)
+    hints = typing.get_type_hints(method, include_extras=True)
+    fields: list[Any] = []
+    for parameter in list(inspect.signature(method).parameters.values())[1:]:
+        kind = Any if parameter.name == operation.raw else hints[parameter.name]
+        if parameter.default is inspect.Parameter.empty:
+            fields.append((parameter.name, kind))
+        else:
+            fields.append((parameter.name, kind, parameter.default))
+    return msgspec.defstruct(
+        f"{operation.service}_{operation.method}_request",
+        fields,
+        kw_only=True,
+        frozen=True,
+        forbid_unknown_fields=True,
+    )
+
+
+@functools.cache
+def answer_type(operation: Operation) -> Any:
+    """Return the annotation of the method's answer."""
+    return typing.get_type_hints(function(operation)).get("return", type(None))
+
+
+def arguments(operation: Operation, values: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
+    """Check `values` against the request type.
+
+    Args:
+        operation: Whose arguments these are.
+        values: By name, as plain JSON values or as the declared types.
+        strict: False reads numbers and booleans from strings (query strings, paths).
+
+    Returns:
+        Every argument by name, defaults filled in, converted to the declared types.
+
+    Raises:
+        InvalidInput: A field is unknown, missing, of the wrong type or out of range; `detail.field` names it.
+    """
+    kind = request_type(operation)
+    raw = values.get(operation.raw) if operation.raw else None
+    if operation.raw and operation.raw in values:
+        values = {**values, operation.raw: b""}
+    try:
+        request = msgspec.convert(values, kind, strict=strict, from_attributes=False)
+    except msgspec.ValidationError as error:
+        refuse(operation, error)
+    checked = {name: getattr(request, name) for name in kind.__struct_fields__}
+    if operation.raw and raw is not None:
+        checked[operation.raw] = raw
+    return checked
+
+
+_UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
+_MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
+_AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+
+
+def refuse(operation: Operation, error: msgspec.ValidationError) -> NoReturn:
+    """Raise `InvalidInput` in the product's words for what msgspec found."""
+    text = str(error)
+    at = _AT.search(text)
+    place = at["path"] if at else ""
+    unknown = _UNKNOWN.search(text)
+    if unknown:
+        field = unknown["field"]
+        known = [] if place else list(request_type(operation).__struct_fields__)
+        near = difflib.get_close_matches(field, known, 1, 0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else (f"; known: {', '.join(known)}" if known else "")
+        where = f" in {place!r}" if place else ""
+        raise InvalidInput(f"unknown field {field!r}{where} for {operation.name}{hint}", field=field) from None
+    missing = _MISSING.search(text)
+    if missing:
+        field = f"{place}.{missing['field']}" if place else missing["field"]
+        raise InvalidInput(f"{operation.name} needs the field {field!r}", field=field) from None
+    reason = _AT.sub("", text).replace("`", "")
+    raise InvalidInput(f"field {place or 'body'!r} of {operation.name}: {reason}", field=place or "body") from None
+
+
+_STORE = "lakehouse.lake.store:Store"
+_CATALOG = "lakehouse.lake.catalog:Catalog"
+_INGEST = "lakehouse.lake.ingest:Ingest"
+_QUERY = "lakehouse.lake.query:Query"
+_EMBED = "lakehouse.embed.service:Embeddings"
+_VECTORS = "lakehouse.vectors.service:Vectors"
+_CORPORA = "lakehouse.matrix.corpora:Corpora"
+_PARSER = "lakehouse.staffing.parse:Parser"
+_MATRIX = "lakehouse.matrix.search:Matrix"
+_PLAYBOOKS = "lakehouse.memory.playbooks:Playbooks"
+
+ARROW_STREAM = "application/vnd.apache.arrow.stream"
+
+
+def _operation(name: str, route: str, owner: str, **options: Any) -> Operation:
+    service, _, method = name.partition(".")
+    verb, _, path = route.partition(" ")
+    return Operation(service=service, method=method, verb=verb, path=path, owner=owner, **options)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    _operation("storage.put", "PUT /v1/storage/{key:path}", _STORE, raw="data"),
+    _operation("storage.get", "GET /v1/storage/{key:path}", _STORE),
+    _operation("storage.head", "HEAD /v1/storage/{key:path}", _STORE),
+    _operation("storage.delete", "DELETE /v1/storage/{key:path}", _STORE, status=204),
+    _operation("storage.list", "GET /v1/storage", _STORE, query=("prefix",)),
+    _operation("ingest.file", "POST /v1/ingest", _INGEST, raw="source", query=("name", "key", "quarantine")),
+    _operation("catalog.datasets", "GET /v1/catalog/datasets", _CATALOG),
+    _operation("catalog.dataset", "GET /v1/catalog/datasets/{name}", _CATALOG),
+    _operation("catalog.drop", "DELETE /v1/catalog/datasets/{name}", _CATALOG, status=204),
+    _operation("sql.query", "POST /v1/sql", _QUERY),
+    _operation("sql.arrow", "POST /v1/sql", _QUERY, accept=ARROW_STREAM),
+    _operation("embed.texts", "POST /v1/embed", _EMBED),
+    _operation("vectors.create", "POST /v1/vectors/index", _VECTORS, status=201),
+    _operation("vectors.list", "GET /v1/vectors/index", _VECTORS),
+    _operation("vectors.stats", "GET /v1/vectors/index/{name}", _VECTORS),
+    _operation("vectors.ids", "GET /v1/vectors/index/{name}/ids", _VECTORS),
+    _operation("vectors.add", "POST /v1/vectors/index/{name}/add", _VECTORS),
+    _operation("vectors.search", "POST /v1/vectors/index/{name}/search", _VECTORS),
+    _operation("vectors.merge", "POST /v1/vectors/index/{src}/merge", _VECTORS),
+    _operation("vectors.get", "GET /v1/vectors/index/{name}/items/{id:path}", _VECTORS),
+    _operation("vectors.delete_item", "DELETE /v1/vectors/index/{name}/items/{id:path}", _VECTORS, status=204),
+    _operation("vectors.delete", "DELETE /v1/vectors/index/{name}", _VECTORS, status=204),
+    _operation("corpora.build", "POST /v1/corpora", _CORPORA),
+    _operation("corpora.list", "GET /v1/matrix/corpora", _CORPORA),
+    _operation("demand.parse", "POST /v1/demand/parse", _PARSER, runs="inline"),
+    _operation("matrix.search", "POST /v1/matrix/search", _MATRIX, runs="inline"),
+    _operation("playbooks.record", "POST /v1/matrix/playbooks/record", _PLAYBOOKS),
+    _operation("playbooks.bulk", "POST /v1/matrix/playbooks/bulk", _PLAYBOOKS),
+    _operation("playbooks.list", "GET /v1/matrix/playbooks", _PLAYBOOKS, query=("namespace",)),
+    _operation("playbooks.delete", "DELETE /v1/matrix/playbooks/{id}", _PLAYBOOKS, status=204),
+    _operation("playbooks.handover", "POST /v1/matrix/playbooks/handover", _PLAYBOOKS),
+)

@@ -1,0 +1,207 @@
+"""One configuration for every service.
+
+Precedence, lowest first: the defaults below, `lakehouse.toml`, environment variables
+`LAKEHOUSE_<SECTION>__<KEY>`, arguments. Settings are frozen; nothing reads the environment later.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lakehouse.errors import InvalidInput
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The gateway and what every face shares."""
+
+    host: str = "127.0.0.1"
+    port: int = 3110
+    max_body_bytes: int = 64 * 1024 * 1024
+    max_ingest_bytes: int = 8 * 1024 * 1024 * 1024
+    shutdown_grace_ms: int = 10_000
+    token_env: str = "LAKEHOUSE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+
+
+class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Objects: `backend` is `local` (a folder below the data folder) or `s3`."""
+
+    backend: str = "local"
+    bucket: str = ""
+    prefix: str = ""
+    endpoint: str = ""
+    region: str = "us-east-1"
+    access_key_env: str = "AWS_ACCESS_KEY_ID"
+    secret_key_env: str = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
+
+
+class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Dataset manifests. An empty `uri` means SQLite inside the data folder."""
+
+    uri: str = ""
+    warehouse: str = ""
+    keep_snapshots: int = 20
+
+
+class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files in."""
+
+    batch_rows: int = 50_000
+    max_rejected_reported: int = 1_000
+
+
+class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """SQL over datasets."""
+
+    timeout_ms: int = 30_000
+    memory_limit_bytes: int = 2 * 1024**3
+    max_rows: int = 10_000
+    threads: int = 2
+    refresh_every_ms: int = 1_000
+
+
+class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Text to vectors. `model_path` is a folder with the weights; empty means the installed package."""
+
+    model: str = "all-MiniLM-L6-v2"
+    model_path: str = ""
+    batch_size: int = 32
+    threads: int = 2
+    memory_cache_items: int = 50_000
+    max_text_bytes: int = 32 * 1024
+    ollama_url: str = "http://127.0.0.1:11434"
+
+
+class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Named indexes. `fresh_limit` items beside the built part start a rebuild in the background."""
+
+    ef_search: int = 128
+    ef_construct: int = 100
+    m: int = 16
+    fresh_limit: int = 5_000
+    exact_below: int = 2_000
+
+
+class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Search with memory. Distances are cosine distances, 0 to 2."""
+
+    boost_within: float = 0.5
+    inject_within: float = 0.20
+    near_km: float = 40.0
+    good_rating: int = 4
+    max_k: int = 10_000
+
+
+class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tiers to model names."""
+
+    embed: str = "all-MiniLM-L6-v2"
+    local_judge: str = ""
+    local_parse: str = ""
+    weak_models: tuple[str, ...] = ()
+
+
+class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Service logs: JSON lines on standard error."""
+
+    level: str = "info"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All sections. Every key has a default, so the embedded mode needs no file."""
+
+    data: str = "./lake"
+    server: Server = Server()
+    storage: Storage = Storage()
+    catalog: Catalog = Catalog()
+    ingest: Ingest = Ingest()
+    query: Query = Query()
+    embed: Embed = Embed()
+    vectors: Vectors = Vectors()
+    matrix: Matrix = Matrix()
+    models: Models = Models()
+    logging: Logging = Logging()
+
+
+_PREFIX = "LAKEHOUSE_"
+_NOT_SETTINGS = frozenset({"LAKEHOUSE_CONFIG", "LAKEHOUSE_TOKEN"})
+
+
+def load(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the configuration.
+
+    Args:
+        path: A TOML file; `None` means `$LAKEHOUSE_CONFIG`, else `./lakehouse.toml` when it is there.
+        environ: Environment to read, `os.environ` by default.
+        overrides: Highest precedence, nested like the file (`{"server": {"port": 0}}`).
+
+    Raises:
+        InvalidInput: A named file is missing, or a section, key or value is unknown or of the wrong
+            type; the message names it and where it was set.
+    """
+    environ = os.environ if environ is None else environ
+    layers = [
+        _from_file(path, environ),
+        ("the environment", _from_environ(environ)),
+        ("the arguments", dict(overrides or {})),
+    ]
+    merged: dict[str, Any] = {}
+    for source, layer in layers:
+        merged = _merge(merged, layer)
+        _convert(merged, source)
+    return _convert(merged, "the settings")
+
+
+def _convert(values: Mapping[str, Any], source: str) -> Settings:
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"setting refused, from {source}: {error}", source=source) from None
+
+
+def _from_file(path: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    named = path or environ.get("LAKEHOUSE_CONFIG")
+    file = Path(named or "lakehouse.toml")
+    if not file.is_file():
+        if named:
+            raise InvalidInput(f"configuration file {file} does not exist", path=str(file))
+        return "lakehouse.toml", {}
+    try:
+        return str(file), tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file} is not valid TOML: {error}", path=str(file)) from None
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, text in environ.items():
+        if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
+            continue
+        section, _, key = name[len(_PREFIX) :].lower().partition("__")
+        if key:
+            value: Any = text.split(",") if (section, key) == ("models", "weak_models") else text
+            values.setdefault(section, {})[key] = value
+        elif section == "data":
+            values["data"] = text
+    return values
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = _merge(below, value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,120 @@
+"""The shapes of a named vector index, shared by every engine."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Distance = Literal["cosine", "dot", "euclid"]
+
+
+class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A point on earth in degrees."""
+
+    lat: float
+    lon: float
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One test on one metadata key. Exactly one kind of test per condition; a range may have several bounds.
+
+    Attributes:
+        key: Metadata key. A list value passes when any of its elements does.
+        match: Equal to this value.
+        any: Equal to one of these values.
+        gte, gt, lte, lt: Numeric range.
+        within_km: Great-circle distance from `of` to the key's `{"lat", "lon"}` value.
+    """
+
+    key: str
+    match: str | int | bool | None = None
+    any: list[str | int] | None = None
+    gte: float | None = None
+    gt: float | None = None
+    lte: float | None = None
+    lt: float | None = None
+    within_km: float | None = None
+    of: Place | None = None
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """All of `must`, none of `must_not` and, when there are any, at least one of `should`.
+
+    An item that lacks a condition's key does not pass that condition.
+    """
+
+    must: list[Condition] = msgspec.field(default_factory=list)
+    must_not: list[Condition] = msgspec.field(default_factory=list)
+    should: list[Condition] = msgspec.field(default_factory=list)
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is added: an id with either its vector or a text to embed."""
+
+    id: str
+    vector: list[float] | None = None
+    text: str | None = None
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept under an id."""
+
+    id: str
+    vector: list[float]
+    metadata: dict[str, Any]
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """One search result. `distance` is 1 - cosine for `cosine` (0 to 2), smaller is nearer."""
+
+    id: str
+    distance: float
+    metadata: dict[str, Any]
+
+
+class IndexStats(msgspec.Struct, frozen=True, kw_only=True):
+    """`indexed` counts items in the built graph; the rest are searched exactly. `findability` is the
+    share of sampled items that are their own nearest neighbour, null before it was measured."""
+
+    name: str
+    dimension: int
+    distance: Distance
+    items: int
+    indexed: int
+    model: str | None = None
+    findability: float | None = None
+
+
+class IndexList(msgspec.Struct, frozen=True):
+    """All indexes, by name."""
+
+    indexes: list[IndexStats]
+
+
+class IdList(msgspec.Struct, frozen=True):
+    """All ids of one index, sorted."""
+
+    ids: list[str]
+
+
+class Added(msgspec.Struct, frozen=True):
+    """How many ids were new and how many replaced an earlier item."""
+
+    added: int
+    updated: int
+
+
+class SearchResults(msgspec.Struct, frozen=True):
+    """Nearest first, ties by id."""
+
+    results: list[Hit]
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """`skipped` ids were already in the destination; `cleared` items left the source."""
+
+    merged: int
+    skipped: int
+    cleared: int
