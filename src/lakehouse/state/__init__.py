@@ -1,0 +1,1 @@
+"""The lake folder and the database of everything that changes in place."""

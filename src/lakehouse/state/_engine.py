@@ -1,0 +1,150 @@
+"""SQLAlchemy engines: how SQLite and Postgres are opened, and what their errors mean."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from lakehouse.errors import (
+    Conflict,
+    IntegrityError,
+    InvalidInput,
+    LakehouseError,
+    PermissionDenied,
+    Unavailable,
+)
+
+_TABLES = MetaData()
+_VERSIONS = Table(
+    "schema_version",
+    _TABLES,
+    Column("room", String(100), primary_key=True),
+    Column("version", Integer, nullable=False),
+)
+
+_READ_ONLY = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_SERIALIZATION = frozenset({"40001", "40P01"})
+
+
+def url_of(place: str) -> URL:
+    """Return the URL of a path or URL.
+
+    Raises:
+        InvalidInput: It looks like a URL and is none.
+    """
+    if "://" not in place:
+        return URL.create("sqlite", database=os.path.abspath(place))
+    try:
+        return make_url(place)
+    except ArgumentError:
+        raise InvalidInput("malformed database URL; write it as dialect+driver://user@host/name") from None
+
+
+def create(place: str, *, busy_timeout_ms: int) -> tuple[Engine, str]:
+    """Return an engine with our transaction rules, and how to name it in messages (no password)."""
+    url = url_of(place)
+    shown = url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    try:
+        if url.get_backend_name() == "sqlite":
+            engine = create_engine(
+                url,
+                connect_args={"timeout": busy_timeout_ms / 1000, "check_same_thread": False},
+                pool_size=8,
+                max_overflow=-1,
+            )
+            _rule_sqlite(engine)
+        else:
+            # A write block must mean the same as on SQLite, where writers run one after another.
+            engine = create_engine(url, isolation_level="SERIALIZABLE", pool_pre_ping=True, max_overflow=-1)
+            _rule_server(engine)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise InvalidInput(f"no driver for database {shown}: {error}; install it") from None
+    return engine, shown
+
+
+def _rule_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # Python's driver would open transactions by itself, and only before some statements.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = bool(connection.get_execution_options().get("lakehouse_write"))
+        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _rule_server(engine: Engine) -> None:
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get("lakehouse_write"):
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+
+
+def create_version_table(connection: Connection) -> None:
+    """Create `schema_version` when it is not there."""
+    _TABLES.create_all(connection)
+
+
+def version_of(connection: Connection, room: str) -> int | None:
+    """Return the recorded layout of a room, null when it has none yet."""
+    return connection.scalar(select(_VERSIONS.c.version).where(_VERSIONS.c.room == room))
+
+
+def record_version(connection: Connection, room: str, version: int) -> None:
+    """Record the layout of a room."""
+    connection.execute(_VERSIONS.delete().where(_VERSIONS.c.room == room))
+    connection.execute(_VERSIONS.insert().values(room=room, version=version))
+
+
+def mapped(error: Exception, path: str) -> LakehouseError | None:
+    """Name a database error in the product's words; null when it is the caller's own to handle."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(origin, sqlite3.Error):
+        return _mapped_sqlite(origin, path)
+    if getattr(origin, "sqlstate", None) in _SERIALIZATION:
+        return Conflict(f"database {path}: another writer was first; try again", path=path)
+    if not isinstance(error, DBAPIError) or isinstance(error, OperationalError):
+        return Unavailable(f"database {path} is out of reach: {_first_line(origin)}", path=path)
+    return None
+
+
+def _mapped_sqlite(origin: sqlite3.Error, path: str) -> LakehouseError | None:
+    # The low byte is the kind; the rest says more about it.
+    code = getattr(origin, "sqlite_errorcode", 0) & 0xFF
+    if code in _READ_ONLY:
+        return PermissionDenied(f"cannot write database {path}: {origin}; check the folder's permissions", path=path)
+    if code in _DAMAGED:
+        return IntegrityError(f"database {path} is damaged: {origin}; restore it from a backup", path=path)
+    if code == sqlite3.SQLITE_FULL:
+        return Unavailable(f"no room left to write database {path}; free some space", path=path)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Unavailable(f"database {path} is held by another process; try again", path=path)
+    if code == sqlite3.SQLITE_IOERR:
+        return Unavailable(f"database {path} cannot be read or written: {origin}", path=path)
+    return None
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,178 @@
+"""Everything that changes in place: SQLite in the lake folder by default, Postgres by URL.
+
+A room hands in its tables and its migrations with `prepare`, then reads and writes them through
+SQLAlchemy Core connections. What a `write` block did is on disk when the block is left, or never was.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lakehouse.errors import InternalError, InvalidInput, LakehouseError
+from lakehouse.state.folder import fsync_dir
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, MetaData
+
+BUSY_TIMEOUT_MS = 10_000
+_SQLITE = "sqlite"
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """One numbered step from the layout before to layout `version`, run inside the write transaction."""
+
+    version: int
+    apply: Callable[[Connection], None]
+
+
+class Database:
+    """A database shared by several rooms; safe to use from any number of threads.
+
+    >>> import tempfile
+    >>> from sqlalchemy import Column, Integer, MetaData, Table, insert, select
+    >>> tables = MetaData()
+    >>> seen = Table("seen", tables, Column("id", Integer, primary_key=True))
+    >>> with tempfile.TemporaryDirectory() as scratch:
+    ...     database = Database.open(Path(scratch) / "state.db")
+    ...     database.prepare("example", tables)
+    ...     with database.write() as connection:
+    ...         _ = connection.execute(insert(seen).values(id=7))
+    ...     with database.read() as connection:
+    ...         print(connection.scalars(select(seen.c.id)).all())
+    ...     database.close()
+    [7]
+    """
+
+    def __init__(self, engine: Engine, path: str) -> None:
+        self._engine = engine
+        self._path = path
+        self._lock = threading.Lock()
+        self._writer: int | None = None
+
+    @classmethod
+    def open(cls, url_or_path: str | os.PathLike[str]) -> Database:
+        """Open a database, creating the file when `url_or_path` is a path.
+
+        Args:
+            url_or_path: A file path, or an SQLAlchemy URL (`postgresql+psycopg://...`).
+
+        Raises:
+            InvalidInput: The URL is malformed, or its driver is not installed.
+            PermissionDenied, Unavailable: The file or server cannot be used; the message names it.
+            IntegrityError: The file is not a database.
+        """
+        from lakehouse.state import _engine
+
+        place = os.fspath(url_or_path)
+        engine, shown = _engine.create(place, busy_timeout_ms=BUSY_TIMEOUT_MS)
+        database = cls(engine, shown)
+        try:
+            with database.write() as connection:
+                _engine.create_version_table(connection)
+            if "://" not in place:
+                fsync_dir(Path(place).absolute().parent)
+        except BaseException:
+            engine.dispose()
+            raise
+        return database
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
+
+    def prepare(self, room: str, tables: MetaData, migrations: Sequence[Migration] = ()) -> None:
+        """Bring a room's tables to their newest layout, all steps in one transaction.
+
+        A new database gets `tables` as they are now; an older one runs the migrations above its
+        version, in order. Doing it again changes nothing.
+
+        Args:
+            room: Name under which the version is recorded.
+            tables: The newest layout. Layout 1 is what stood there before any migration.
+            migrations: Versions 2, 3, ... without gaps.
+
+        Raises:
+            InvalidInput: The database was written by a newer version; the message names both.
+        """
+        from lakehouse.state import _engine
+
+        newest = 1 + len(migrations)
+        if [step.version for step in migrations] != list(range(2, newest + 1)):
+            raise InternalError(f"migrations of {room!r} must be numbered 2, 3, ... without gaps")
+        with self.write() as connection:
+            found = _engine.version_of(connection, room)
+            if found is not None and found > newest:
+                raise InvalidInput(
+                    f"{self._path}: tables of {room!r} have layout {found}, this version reads up to layout"
+                    f" {newest}; install a newer lakehouse or open another lake",
+                    room=room,
+                    found=found,
+                    supported=newest,
+                )
+            if found is None:
+                tables.create_all(connection)
+            for step in migrations[(found or newest) - 1 :]:
+                step.apply(connection)
+            if found != newest:
+                _engine.record_version(connection, room, newest)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection that sees one consistent state and refuses to write.
+
+        Raises:
+            Unavailable: The file or server is out of reach or busy for longer than the time limit.
+        """
+        with self._mapped(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection whose changes are committed when the block ends, rolled back when it raises.
+
+        One writer at a time in a process; not re-entrant. Constraint violations come through as
+        SQLAlchemy's own `IntegrityError`, for the room that knows what they mean.
+
+        Raises:
+            PermissionDenied: The file is read-only.
+            Unavailable: The disk is full, or another process holds the database.
+            Conflict: The server found a concurrent writer (Postgres only); try again.
+        """
+        me = threading.get_ident()
+        if self._writer == me:
+            raise InternalError("a write block was opened inside a write block of the same thread")
+        with self._lock:
+            self._writer = me
+            try:
+                with self._mapped(), self._engine.connect() as connection:
+                    connection = connection.execution_options(lakehouse_write=True)
+                    with connection.begin():
+                        yield connection
+            finally:
+                self._writer = None
+
+    def close(self) -> None:
+        """Close every connection; on SQLite the write-ahead log is folded into the file."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        from sqlalchemy.exc import DBAPIError, TimeoutError
+
+        from lakehouse.state import _engine
+
+        try:
+            yield
+        except (DBAPIError, TimeoutError) as error:
+            mapped: LakehouseError | None = _engine.mapped(error, self._path)
+            if mapped is None:
+                raise
+            raise mapped from error
