@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, insert, inspect, select, text
+from sqlalchemy import Column, Executable, Integer, LargeBinary, MetaData, String, Table, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError as ConstraintError
 
 from lakehouse.errors import IntegrityError, InternalError, InvalidInput, PermissionDenied, Unavailable
@@ -50,17 +50,21 @@ def test_write_is_there_after_reopening(tmp_path: Path) -> None:
     again.close()
 
 
-def test_write_that_raises_leaves_nothing(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), database.write() as connection:
-        connection.execute(insert(NOTES).values(id=1))
+def write_and_fail(database: Database, statement: Executable) -> None:
+    with database.write() as connection:
+        connection.execute(statement)
         raise ZeroDivisionError
+
+
+def test_write_that_raises_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail(database, insert(NOTES).values(id=1))
     assert ids(database) == []
 
 
 def test_write_ddl_that_raises_is_rolled_back(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), database.write() as connection:
-        connection.execute(text("CREATE TABLE other (id INTEGER)"))
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail(database, text("CREATE TABLE other (id INTEGER)"))
     with database.read() as connection:
         assert "other" not in inspect(connection).get_table_names()
 

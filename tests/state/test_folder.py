@@ -14,7 +14,13 @@ import pytest
 from lakehouse.errors import Conflict, IntegrityError, InvalidInput, PermissionDenied, Unavailable
 from lakehouse.state.folder import FORMAT, atomic_write, open_folder
 
-HOLD = "import sys,time; from lakehouse.state.folder import open_folder; f=open_folder(sys.argv[1]); print('held',flush=True); time.sleep(60)"
+HOLD = """
+import sys, time
+from lakehouse.state.folder import open_folder
+folder = open_folder(sys.argv[1])
+print("held", flush=True)
+time.sleep(60)
+"""
 
 
 def test_open_folder_missing_creates_format_file(tmp_path: Path) -> None:

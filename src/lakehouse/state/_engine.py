@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -51,7 +51,7 @@ def url_of(place: str) -> URL:
         InvalidInput: It looks like a URL and is none.
     """
     if "://" not in place:
-        return URL.create("sqlite", database=os.path.abspath(place))
+        return URL.create("sqlite", database=str(Path(place).absolute()))
     try:
         return make_url(place)
     except ArgumentError:

@@ -152,8 +152,8 @@ class Database:
         with self._lock:
             self._writer = me
             try:
-                with self._mapped(), self._engine.connect() as connection:
-                    connection = connection.execution_options(lakehouse_write=True)
+                with self._mapped(), self._engine.connect() as plain:
+                    connection = plain.execution_options(lakehouse_write=True)
                     with connection.begin():
                         yield connection
             finally:
@@ -165,13 +165,13 @@ class Database:
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:
-        from sqlalchemy.exc import DBAPIError, TimeoutError
+        from sqlalchemy import exc
 
         from lakehouse.state import _engine
 
         try:
             yield
-        except (DBAPIError, TimeoutError) as error:
+        except (exc.DBAPIError, exc.TimeoutError) as error:
             mapped: LakehouseError | None = _engine.mapped(error, self._path)
             if mapped is None:
                 raise

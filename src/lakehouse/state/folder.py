@@ -14,6 +14,7 @@ import secrets
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import msgspec
 
@@ -61,7 +62,7 @@ class LakeFolder:
         if lock is not None:
             os.close(lock)
 
-    def __enter__(self) -> LakeFolder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
