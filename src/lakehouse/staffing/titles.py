@@ -1,0 +1,83 @@
+"""Role titles as text: how they are written in the singular and when two of them are the same role."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Words that end in "s" and are not plurals of a person's job.
+_ALREADY_SINGULAR = frozenset(
+    "always athletics bus canvas chassis christmas crafts electronics gas grounds logistics news "
+    "operations physics plus sales series species sports swiss texas works".split()
+)
+_IRREGULAR = {"buses": "bus", "gases": "gas", "people": "person"}
+_KEEPS_E = frozenset("movies cookies hoodies rookies roadies foodies brownies smoothies".split())
+_ES = ("sses", "shes", "ches", "xes", "zzes", "oes")
+_DASHES = re.compile(r"[\u2010-\u2015\u2212-]")
+_WORD = re.compile(r"[^\W\d_]+")
+_LAST_WORD = re.compile(r"([^\W\d_]+)([^\w]*)$")
+_JOINED = re.compile(r"\s+(?:and|or|&)\s+|\s*[/,;+&]\s*|\s+[-\u2013\u2014]\s+|\s*[()\[\]]\s*", re.IGNORECASE)
+
+
+def singular_word(word: str) -> str:
+    """Return one word without its plural ending, case kept; a word that is no plural comes back unchanged.
+
+    Regular endings only (-s, -es, -ies) plus -men; "Waitresses" gives "Waitress", "Nurses" "Nurse",
+    "Ladies" "Lady", "Foremen" "Foreman", "Sales" and "Waitress" stay.
+    """
+    low = word.lower()
+    if low in _IRREGULAR:
+        return _like(_IRREGULAR[low], word)
+    if len(low) > 4 and low.endswith("men") and low != "women":
+        return word[:-2] + ("A" if word[-2:].isupper() else "a") + word[-1]
+    if len(low) < 4 or not low.endswith("s") or low in _ALREADY_SINGULAR:
+        return word
+    if low.endswith(("ss", "us", "is", "ics")):
+        return word
+    if low.endswith("ies") and len(low) > 4 and low not in _KEEPS_E:
+        return word[:-3] + ("Y" if word.isupper() else "y")
+    return word[:-2] if low.endswith(_ES) else word[:-1]
+
+
+def _like(replacement: str, original: str) -> str:
+    if original.isupper():
+        return replacement.upper()
+    return replacement.capitalize() if original[:1].isupper() else replacement
+
+
+def singular(title: str) -> str:
+    """Return a role title in the singular of its head noun, otherwise as written.
+
+    The head noun of a plain title is its last word. In a title joined of several parts ("Cooks and
+    Servers", "Cooks, Line", "Attendants - Traveling") where an earlier part is itself a plural the head
+    cannot be told for certain, and the title stays as the employer wrote it.
+    """
+    parts = [part for part in _JOINED.split(title.strip()) if part]
+    if any(_is_plural(part) for part in parts[:-1]):
+        return title.strip()
+    text = title.strip()
+    last = _LAST_WORD.search(text)
+    if last is None or last[2].strip("."):
+        return text
+    return text[: last.start(1)] + singular_word(last[1]) + last[2]
+
+
+def _is_plural(part: str) -> bool:
+    last = _LAST_WORD.search(part)
+    return last is not None and singular_word(last[1]) != last[1]
+
+
+def role_key(title: str) -> str:
+    """Return what two spellings of the same role share: no case, no plural, hyphen or space alike.
+
+    Every word loses its plural ending, so "Line Cooks", "line cook" and "LINE-COOK" have one key. The
+    key is for comparing, never for showing.
+    """
+    text = unicodedata.normalize("NFKC", title).casefold().replace("\u2019", "'")
+    text = " ".join(_DASHES.sub(" ", text).split())
+    return _WORD.sub(lambda word: singular_word(word[0]), text)
+
+
+def role_equal(a: str, b: str) -> bool:
+    """Tell whether two titles are the same role, compared without case and plural -s/-es/-ies."""
+    return role_key(a) == role_key(b)
