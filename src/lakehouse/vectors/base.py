@@ -75,8 +75,11 @@ class Hit(msgspec.Struct, frozen=True):
 
 
 class IndexStats(msgspec.Struct, frozen=True, kw_only=True):
-    """`indexed` counts items in the built graph; the rest are searched exactly. `findability` is the
-    share of sampled items that are their own nearest neighbour, null before it was measured."""
+    """The state of one index.
+
+    `indexed` counts items in the built graph; the rest are searched exactly. `findability` is the share of
+    sampled items that are their own nearest neighbour, null before it was measured.
+    """
 
     name: str
     dimension: int
