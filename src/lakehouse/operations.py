@@ -74,17 +74,19 @@ def request_type(operation: Operation) -> type[msgspec.Struct]:
     hints = typing.get_type_hints(method, include_extras=True)
     fields: list[Any] = []
     for parameter in list(inspect.signature(method).parameters.values())[1:]:
-        kind = Any if parameter.name == operation.raw else hints[parameter.name]
+        declared = Any if parameter.name == operation.raw else hints[parameter.name]
         if parameter.default is inspect.Parameter.empty:
-            fields.append((parameter.name, kind))
+            fields.append((parameter.name, declared))
         else:
-            fields.append((parameter.name, kind, parameter.default))
+            fields.append((parameter.name, declared, parameter.default))
     return msgspec.defstruct(
         f"{operation.service}_{operation.method}_request",
         fields,
         kw_only=True,
         frozen=True,
         forbid_unknown_fields=True,
+        # `from` is a Python keyword: the argument is `from_`, the field on the wire is `from`.
+        rename=lambda name: name.rstrip("_"),
     )
 
 
@@ -109,6 +111,7 @@ def arguments(operation: Operation, values: dict[str, Any], *, strict: bool = Tr
         InvalidInput: A field is unknown, missing, of the wrong type or out of range; `detail.field` names it.
     """
     kind = request_type(operation)
+    values = {name.rstrip("_"): value for name, value in values.items()}
     raw = values.get(operation.raw) if operation.raw else None
     if operation.raw and operation.raw in values:
         values = {**values, operation.raw: b""}
@@ -135,7 +138,7 @@ def refuse(operation: Operation, error: msgspec.ValidationError) -> NoReturn:
     unknown = _UNKNOWN.search(text)
     if unknown:
         field = unknown["field"]
-        known = [] if place else list(request_type(operation).__struct_fields__)
+        known = [] if place else list(request_type(operation).__struct_encode_fields__)
         near = difflib.get_close_matches(field, known, 1, 0.4)
         hint = f"; did you mean {near[0]!r}?" if near else (f"; known: {', '.join(known)}" if known else "")
         where = f" in {place!r}" if place else ""

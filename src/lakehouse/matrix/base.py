@@ -1,0 +1,100 @@
+"""The shapes of search with memory, and of corpora."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What memory did to one result.
+
+    Attributes:
+        effect: `boost` moved it closer, `inject` put it in, `none` only knows of it.
+        playbook_id: The entry that did it.
+        base_distance: Distance before: the result's own for `boost`, the recorded query's for `inject`.
+        namespace: Whose memory it is.
+        recorded_at: When it was last recorded, RFC 3339.
+    """
+
+    effect: Literal["none", "boost", "inject"]
+    playbook_id: str
+    base_distance: float
+    namespace: str
+    recorded_at: str
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """One result. `rating` is 1 to 5 against the original ask, null when it was not rated."""
+
+    id: str
+    corpus: str
+    distance: float
+    metadata: dict[str, Any]
+    rating: int | None
+    reasons: list[str]
+    memory: MemoryUse | None
+
+
+class CorpusCounts(msgspec.Struct, frozen=True):
+    """How many items of a corpus were looked at, and how many are in the answer."""
+
+    candidates: int
+    returned: int
+
+
+class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Results in order: who meets more of the stated demand first, then nearer, then by id.
+
+    Attributes:
+        results: At most k.
+        per_corpus: By corpus name, in the order asked for.
+        boosted, injected: Results that memory moved closer or put in.
+        excluded: Distinct ids of the request's `exclude_ids`.
+        no_good_match: True when nobody in `results` is a good match: an honest answer, not an error.
+        trace_id: Of this search.
+    """
+
+    results: list[Match]
+    per_corpus: dict[str, CorpusCounts]
+    boosted: int
+    injected: int
+    excluded: int
+    no_good_match: bool
+    trace_id: str
+
+
+class CorpusReport(msgspec.Struct, frozen=True):
+    """What a build did: `items` in the corpus now, texts `embedded` anew, vectors `reused`."""
+
+    corpus: str
+    items: int
+    embedded: int
+    reused: int
+
+
+class Corpus(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset made searchable.
+
+    Attributes:
+        stale: The dataset has changed since the last build.
+        built_at: RFC 3339, UTC.
+    """
+
+    name: str
+    dataset: str
+    id_column: str
+    id_prefix: str
+    text_columns: list[str]
+    metadata_columns: list[str]
+    snapshot_id: str
+    items: int
+    stale: bool
+    built_at: str
+
+
+class CorpusList(msgspec.Struct, frozen=True):
+    """All corpora, by name."""
+
+    corpora: list[Corpus]

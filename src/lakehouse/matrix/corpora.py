@@ -1,0 +1,284 @@
+"""Corpora: datasets made searchable, and kept so without doing work twice.
+
+A corpus is a vector index of the same name, derived from a dataset's rows. A refresh embeds only texts it
+has not seen, touches only items that changed, and leaves items alone that were added to the index directly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from lakehouse import progress
+from lakehouse.errors import InvalidInput, NotFound
+from lakehouse.matrix.base import Corpus, CorpusList, CorpusReport
+from lakehouse.staffing import worker
+from lakehouse.state.folder import atomic_write
+from lakehouse.vectors.base import Item
+
+if TYPE_CHECKING:
+    from lakehouse.embed.service import Embeddings
+    from lakehouse.lake.catalog import Catalog, Manifest
+    from lakehouse.matrix._corpus_rows import Shape
+    from lakehouse.staffing.parse import Parser
+    from lakehouse.state.database import Database
+    from lakehouse.vectors.service import Vectors
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+Prefix = Annotated[str, msgspec.Meta(max_length=32)]
+Columns = list[Annotated[str, msgspec.Meta(min_length=1)]]
+
+# A refresh that touches more than this share of the items builds the index anew beside the old one.
+_REBUILD_SHARE = 0.2
+_CHUNK = 200
+
+
+class Corpora:
+    """Builds and refreshes corpora.
+
+    Args:
+        state: Database of corpus definitions.
+        folder: The lake folder, for scratch files and what is known of the last build.
+        catalog: Datasets to read.
+        embed, vectors: Where texts become items.
+        parser: Canonical roles, places and certifications.
+    """
+
+    def __init__(
+        self,
+        state: Database,
+        folder: Path,
+        *,
+        catalog: Catalog,
+        embed: Embeddings,
+        vectors: Vectors,
+        parser: Parser,
+    ) -> None:
+        from lakehouse.matrix import _corpus_state
+
+        self._state = state
+        self._rows_of = _corpus_state
+        self._folder = folder / "corpora"
+        self._catalog = catalog
+        self._embed = embed
+        self._vectors = vectors
+        self._parser = parser
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+        state.prepare(_corpus_state.ROOM, _corpus_state.metadata)
+        for left in self._folder.glob("build-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def build(
+        self,
+        name: Name,
+        dataset: str,
+        id_column: str,
+        id_prefix: Prefix,
+        text_columns: Columns,
+        metadata_columns: Columns = [],  # noqa: B006 - never changed; the request type needs a value
+    ) -> CorpusReport:
+        """Build a corpus from a dataset, or bring it up to date.
+
+        The text columns, joined, are what is embedded; columns of names and contact data are refused there,
+        and a row's own name is taken out of its text. Metadata columns come back with every hit; role codes
+        and coordinates are derived from them where the dataset has none. Searches go on meanwhile; the new
+        state appears at once when it is complete. Interrupted, the corpus is as before.
+
+        Args:
+            name: Of the corpus and its index.
+            dataset: Name of a dataset in the catalog.
+            id_column: Column with one distinct value per row.
+            id_prefix: Put before each id that does not have it ("w-"); no two corpora share one.
+            text_columns: What is embedded.
+            metadata_columns: What is kept beside it.
+
+        Raises:
+            InvalidInput: Empty prefix, unknown or personal column, an id missing or twice, a row without text.
+            NotFound: The dataset does not exist.
+        """
+        manifest = self._catalog.dataset(dataset)
+        shape = self._shape(name, manifest, id_column, id_prefix, (text_columns, metadata_columns))
+        with self._lock(name):
+            self._folder.mkdir(exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix="build-", dir=self._folder))
+            try:
+                report = self._bring_up(name, manifest, shape, scratch)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+            self._save(name, manifest, shape)
+        return report
+
+    def list(self) -> CorpusList:
+        """List all corpora by name, each with whether its dataset has changed since it was built."""
+        with self._state.read() as connection:
+            saved = self._rows_of.all_corpora(connection)
+        return CorpusList(corpora=[self._now(corpus) for corpus in saved])
+
+    def _now(self, corpus: Corpus) -> Corpus:
+        try:
+            stale = str(self._catalog.dataset(corpus.dataset).snapshot_id) != corpus.snapshot_id
+        except NotFound:
+            stale = True
+        items = 0
+        with contextlib.suppress(NotFound):
+            items = self._vectors.stats(corpus.name).items
+        return msgspec.structs.replace(corpus, items=items, stale=stale)
+
+    def _shape(
+        self, name: str, manifest: Manifest, id_column: str, id_prefix: str, columns: tuple[Columns, Columns]
+    ) -> Shape:
+        from lakehouse.matrix._corpus_rows import Shape
+
+        text_columns, metadata_columns = columns
+        if not id_prefix.strip():
+            raise InvalidInput("id_prefix is empty; give each corpus its own, such as 'w-'", field="id_prefix")
+        if not text_columns:
+            raise InvalidInput("text_columns is empty; name the columns to search by meaning", field="text_columns")
+        known = [column.name for column in manifest.schema]
+        for field, wanted in (
+            ("id_column", [id_column]),
+            ("text_columns", text_columns),
+            ("metadata_columns", metadata_columns),
+        ):
+            for column in wanted:
+                if column not in known:
+                    raise InvalidInput(
+                        f"{field}: dataset {manifest.name!r} has no column {column!r}; it has {', '.join(known)}",
+                        field=field,
+                        column=column,
+                    )
+        for column in text_columns:
+            if worker.is_personal(column):
+                raise InvalidInput(
+                    f"text_columns: {column!r} is personal data, which is never embedded; name it in"
+                    " metadata_columns instead",
+                    field="text_columns",
+                    column=column,
+                )
+        self._own_prefix(name, id_prefix)
+        return Shape(id_column, id_prefix, tuple(text_columns), tuple(metadata_columns))
+
+    def _own_prefix(self, name: str, prefix: str) -> None:
+        with self._state.read() as connection:
+            for other in self._rows_of.all_corpora(connection):
+                if other.name != name and other.id_prefix == prefix:
+                    raise InvalidInput(
+                        f"id_prefix {prefix!r} belongs to the corpus {other.name!r}; choose another",
+                        field="id_prefix",
+                        corpus=other.name,
+                    )
+
+    def _bring_up(self, name: str, manifest: Manifest, shape: Shape, scratch: Path) -> CorpusReport:
+        from lakehouse.matrix import _corpus_rows
+
+        personal = [column.name for column in manifest.schema if worker.is_personal(column.name)]
+        reader = self._catalog.scan(manifest.name, columns=list(dict.fromkeys([*shape.columns, *personal])))
+        rows = _corpus_rows.Rows(reader, shape, self._parser).items()
+        source = scratch / "rows.arrow"
+        hashes = _corpus_rows.write(_counted(rows, manifest.rows), source)
+        before = self._built(name)
+        changed = {id for id, digest in hashes.items() if before is None or before.get(id) != digest}
+        gone = set(before or {}) - set(hashes)
+        if before is None or len(changed) + len(gone) > _REBUILD_SHARE * max(1, len(hashes)):
+            embedded, reused = self._rebuild(name, source, scratch, before or {})
+        else:
+            embedded, reused = self._touch_up(name, source, scratch, changed, gone)
+            reused += len(hashes) - len(changed)
+        atomic_write(self._folder / f"{name}.hashes", _corpus_rows.save_hashes(hashes))
+        return CorpusReport(name, self._vectors.stats(name).items, embedded, reused)
+
+    def _built(self, name: str) -> dict[str, bytes] | None:
+        """Return what the index got from the dataset at the last build; None when that is not known."""
+        from lakehouse.matrix import _corpus_rows
+
+        with self._state.read() as connection:
+            known = any(corpus.name == name for corpus in self._rows_of.all_corpora(connection))
+        if not known or not self._exists(name):
+            return None
+        return _corpus_rows.load_hashes(self._folder / f"{name}.hashes")
+
+    def _exists(self, name: str) -> bool:
+        return any(stats.name == name for stats in self._vectors.list().indexes)
+
+    def _rebuild(self, name: str, source: Path, scratch: Path, before: Mapping[str, bytes]) -> tuple[int, int]:
+        from lakehouse.matrix import _corpus_rows
+
+        vectors, whole = scratch / "vectors.arrow", scratch / "whole.arrow"
+        done = self._embed.embed_file(source, vectors, progress=_stage("embedding"))
+        if self._exists(name):
+            ours = {row["id"] for batch in _corpus_rows.embedded(vectors) for row in batch} | set(before)
+            direct = (
+                (item.id, item.vector, msgspec.json.encode(item.metadata).decode())
+                for item in self._vectors.scan(name)
+                if item.id not in ours
+            )
+            _corpus_rows.append(vectors, whole, direct)
+        else:
+            whole = vectors
+        self._vectors.replace(
+            name,
+            whole,
+            dimension=self._embed.dimension,
+            model=self._embed.model,
+            progress=_stage("indexing"),
+        )
+        return done.embedded, done.reused
+
+    def _touch_up(self, name: str, source: Path, scratch: Path, changed: set[str], gone: set[str]) -> tuple[int, int]:
+        from lakehouse.matrix import _corpus_rows
+
+        embedded, reused = 0, 0
+        if changed:
+            part, vectors = scratch / "changed.arrow", scratch / "changed-vectors.arrow"
+            _corpus_rows.subset(source, part, changed)
+            done = self._embed.embed_file(part, vectors, progress=_stage("embedding"))
+            embedded, reused = done.embedded, done.reused
+            for batch in _corpus_rows.embedded(vectors):
+                items = [
+                    Item(id=row["id"], vector=row["vector"], metadata=msgspec.json.decode(row["metadata"]))
+                    for row in batch
+                ]
+                for start in range(0, len(items), _CHUNK):
+                    self._vectors.add(name, items[start : start + _CHUNK])
+        self._vectors.delete_items(name, sorted(gone))
+        return embedded, reused
+
+    def _save(self, name: str, manifest: Manifest, shape: Shape) -> None:
+        corpus = Corpus(
+            name=name,
+            dataset=manifest.name,
+            id_column=shape.id_column,
+            id_prefix=shape.id_prefix,
+            text_columns=[*shape.text_columns],
+            metadata_columns=[*shape.metadata_columns],
+            snapshot_id=str(manifest.snapshot_id),
+            items=0,
+            stale=False,
+            built_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        with self._state.write() as connection:
+            self._rows_of.put(connection, corpus)
+
+    def _lock(self, name: str) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(name, threading.Lock())
+
+
+def _stage(stage: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress.report(stage, done, total)
+
+
+def _counted(rows: Iterator[tuple[str, str, str]], total: int) -> Iterator[tuple[str, str, str]]:
+    for number, row in enumerate(rows, 1):
+        yield row
+        if number % 1_000 == 0 or number == total:
+            progress.report("reading", number, total)

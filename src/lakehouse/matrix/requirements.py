@@ -1,0 +1,158 @@
+"""A demand's requirements as index filters, strictest first, and how many of them a person meets.
+
+    standing   role   certifications   place             shift
+    0          yes    yes              the city itself   yes
+    1          yes    yes              near              yes
+    2          yes    yes              near              no
+    3          yes    yes              same state
+    4          yes    no               near
+    5          yes
+    6          (anyone)
+
+A requirement the demand does not state holds for everybody. One that cannot be checked, because the
+person's metadata lacks the key, counts as met: nobody is hidden for what is not known of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from lakehouse.staffing.demand import Demand, Location
+from lakehouse.staffing.places import distance_km
+from lakehouse.staffing.titles import role_equal
+from lakehouse.vectors.base import Condition, Filter, Place
+
+ANYONE = 6
+LAST_GOOD = 1
+
+
+class Requirements(msgspec.Struct, frozen=True, kw_only=True):
+    """What a demand asks of a person. Empty values are not asked for."""
+
+    role: str
+    role_code: str
+    certs: tuple[str, ...]
+    shift: str
+    place: Location | None
+    near_km: float
+
+    @property
+    def stated(self) -> bool:
+        """Whether anything is asked for at all."""
+        return bool(self.role or self.certs or self.shift or self.place)
+
+    def filters(self, extra: Filter | None) -> list[Filter | None]:
+        """Return the searches that find people by standing, strictest first, duplicates left out.
+
+        Args:
+            extra: The caller's own filter, joined to each.
+
+        Returns:
+            The last one asks for nothing but `extra`.
+        """
+        role = [Condition(key="role_code", match=self.role_code)] if self.role_code else []
+        certs = [Condition(key="certs", match=name) for name in self.certs]
+        shift = [Condition(key="shifts", match=self.shift)] if self.shift else []
+        city, near, state = _place_conditions(self.place, self.near_km)
+        # A role that no code stands for cannot be looked up by filter; nearness alone must find it.
+        unknown_role = bool(self.role) and not self.role_code
+        steps = (
+            []
+            if unknown_role
+            else [
+                role + certs + city + shift,
+                role + certs + near + shift,
+                role + certs + near,
+                role + certs + state,
+                role + near,
+                role,
+            ]
+        )
+        found: list[Filter | None] = []
+        for conditions in [*steps, []]:
+            joined = _join(extra, conditions)
+            if joined not in found:
+                found.append(joined)
+        return found
+
+    def standing(self, person: Mapping[str, Any]) -> int:
+        """Return the row of the table above that `person`'s metadata meets."""
+        if not self._has_role(person):
+            return ANYONE
+        certified = self._has_certs(person)
+        city, near, state = self._is_near(person)
+        if certified and near:
+            if not self._works_shift(person):
+                return 2
+            return 0 if city else 1
+        if certified and state:
+            return 3
+        return 4 if near else 5
+
+    def _has_role(self, person: Mapping[str, Any]) -> bool:
+        code = person.get("role_code")
+        if self.role_code and code:
+            return bool(code == self.role_code)
+        title = person.get("role")
+        return not (self.role and title) or role_equal(self.role, str(title))
+
+    def _has_certs(self, person: Mapping[str, Any]) -> bool:
+        held = person.get("certs")
+        return not self.certs or held is None or set(self.certs) <= set(held)
+
+    def _works_shift(self, person: Mapping[str, Any]) -> bool:
+        shifts = person.get("shifts")
+        return not self.shift or shifts is None or self.shift in shifts
+
+    def _is_near(self, person: Mapping[str, Any]) -> tuple[bool, bool, bool]:
+        """Return whether the person is in the city, near it, in its state."""
+        place = self.place
+        if place is None:
+            return True, True, True
+        home_state, home_city, point = person.get("state"), person.get("city"), person.get("location")
+        state = not (place.state and home_state) or place.state == home_state
+        if place.city is None:
+            return state, state, state
+        city = state and (not home_city or str(home_city).casefold() == place.city.casefold())
+        if not city and point and place.lat is not None and place.lon is not None:
+            near = distance_km((place.lat, place.lon), (point["lat"], point["lon"])) <= self.near_km
+            return False, near, state or near
+        return city, city, state
+
+
+def requirements(demand: Demand, *, role: str, role_code: str, near_km: float) -> Requirements:
+    """Collect what `demand` asks for; `role` and its code may come from the caller instead."""
+    return Requirements(
+        role=role,
+        role_code=role_code,
+        certs=tuple(demand.certs),
+        shift=demand.shift or "",
+        place=demand.location if demand.location and (demand.location.city or demand.location.state) else None,
+        near_km=near_km,
+    )
+
+
+def _place_conditions(
+    place: Location | None, near_km: float
+) -> tuple[list[Condition], list[Condition], list[Condition]]:
+    if place is None:
+        return [], [], []
+    state = [Condition(key="state", match=place.state)] if place.state else []
+    if place.city is None:
+        return state, state, state
+    city = [*state, Condition(key="city", match=place.city)]
+    if place.lat is None or place.lon is None or math.isnan(place.lat):
+        return city, city, state
+    return city, [Condition(key="location", within_km=near_km, of=Place(place.lat, place.lon))], state
+
+
+def _join(extra: Filter | None, conditions: list[Condition]) -> Filter | None:
+    if not conditions:
+        return extra
+    if extra is None:
+        return Filter(must=conditions)
+    return msgspec.structs.replace(extra, must=[*extra.must, *conditions])

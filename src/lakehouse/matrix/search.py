@@ -1,0 +1,398 @@
+"""Search over several corpora with memory: one embedding, one merge, then what worked before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from lakehouse import settings, tracing
+from lakehouse.errors import NotFound
+from lakehouse.matrix.base import CorpusCounts, Match, MemoryUse, SearchAnswer
+from lakehouse.matrix.requirements import ANYONE, LAST_GOOD, Requirements, requirements
+from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace, Playbook, Recall, boost_factor
+from lakehouse.staffing.rate import Rating, rate
+from lakehouse.staffing.titles import role_equal
+from lakehouse.vectors.base import Filter, Hit
+from lakehouse.vectors.filters import passes
+
+if TYPE_CHECKING:
+    from lakehouse.memory.asks import Ask, Asks
+    from lakehouse.memory.playbooks import Playbooks
+    from lakehouse.vectors.service import Vectors
+
+MAX_K = 10_000
+MAX_CORPORA = 32
+MAX_EXCLUDED = 100_000
+# Beyond this many results the rest is left unrated (null): nobody reads that far, and rating costs time.
+RATED = 100
+# A text of more words without the form of a demand describes somebody (a resume); its place and
+# certifications are then part of the description and not requirements.
+_DESCRIPTION_WORDS = 14
+# Without anything to rate, results farther than this are about something else.
+_FAR = 0.62
+
+Corpora = Annotated[
+    list[Annotated[str, msgspec.Meta(min_length=1)]], msgspec.Meta(min_length=1, max_length=MAX_CORPORA)
+]
+K = Annotated[int, msgspec.Meta(ge=1, le=MAX_K)]
+Excluded = Annotated[list[str], msgspec.Meta(max_length=MAX_EXCLUDED)]
+MaxDistance = Annotated[float, msgspec.Meta(ge=0, le=2)]
+
+
+class _Candidate(msgspec.Struct):
+    """A person on the way to the answer."""
+
+    id: str
+    corpus: str
+    distance: float
+    metadata: dict[str, Any]
+    standing: int
+    memory: MemoryUse | None = None
+    rejected_by: Playbook | None = None
+    rating: Rating | None = None
+
+    @property
+    def order(self) -> tuple[bool, int, float, str]:
+        return self.rejected_by is not None, self.standing, self.distance, self.id
+
+
+class Matrix:
+    """Retrieval with memory.
+
+    Args:
+        config: Distances and limits.
+        vectors: Holds an index per corpus.
+        asks: Parses and embeds query texts.
+        playbooks: Memory.
+        today: Date on which certifications must be valid when the demand names none.
+    """
+
+    def __init__(
+        self,
+        config: settings.Matrix,
+        *,
+        vectors: Vectors,
+        asks: Asks,
+        playbooks: Playbooks,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+    ) -> None:
+        self._config = config
+        self._vectors = vectors
+        self._asks = asks
+        self._playbooks = playbooks
+        self._today = today
+
+    def ready(self, query_text: str) -> bool:
+        """Tell whether a search for this text needs no parsing and embedding any more."""
+        return self._asks.known(query_text)
+
+    def prepare(self, query_text: str) -> None:
+        """Parse and embed a text, so that the search for it takes microseconds."""
+        self._asks.of(query_text)
+
+    def search(  # noqa: PLR0913, PLR0917 - the fields of the wire's request, one argument each
+        self,
+        query_text: str,
+        corpora: Corpora,
+        k: K = 10,
+        use_playbook: bool = False,
+        query_role: str | None = None,
+        exclude_ids: Excluded = [],  # noqa: B006 - never changed; the request type needs a value
+        filter: Filter | None = None,
+        playbook: Namespace = DEFAULT_NAMESPACE,
+        rate: bool = True,
+        max_distance: MaxDistance | None = None,
+    ) -> SearchAnswer:
+        """Find people for a demand, a description or a few words.
+
+        What the text states (role, certifications, place, shift) is required first and given up step by
+        step, least important last, until k people are found; within a step the nearest come first. Memory
+        then moves remembered answers closer (recorded query within 0.5) and puts missing ones in (within
+        0.20), never across roles, never an excluded person, never one rated below whom they would displace.
+
+        Args:
+            query_text: The original ask; ratings are against it.
+            corpora: Names of corpora, searched together.
+            k: Most results, 1 to 10,000. The first 100 are rated.
+            use_playbook: Whether memory may act.
+            query_role: Role of the demand, instead of the one parsed from the text.
+            exclude_ids: People who must not come back, by no way.
+            filter: Conditions on metadata that every result meets.
+            playbook: Namespace whose memory is used.
+            rate: Whether to rate results.
+            max_distance: Leave out results farther than this.
+
+        Raises:
+            InvalidInput: Empty text, or a field out of range.
+            NotFound: A corpus does not exist; the message names those that do.
+        """
+        ask = self._asks.of(query_text)
+        wanted = self._requirements(ask, query_role)
+        excluded = frozenset(exclude_ids)
+        corpora = list(dict.fromkeys(corpora))
+        candidates = [
+            candidate
+            for corpus in corpora
+            for candidate in self._candidates(corpus, ask, wanted, k=k, filter=filter, excluded=excluded)
+        ]
+        counts = {corpus: sum(candidate.corpus == corpus for candidate in candidates) for corpus in corpora}
+        candidates.sort(key=lambda candidate: candidate.order)
+        rater = _Rater(ask, self._today(), self._config.near_km, self._asks) if rate else None
+        if use_playbook:
+            memory = _Memory(self, ask, wanted, query_role or ask.demand.role or "", rater)
+            recalls = self._playbooks.recall(playbook, ask.vector, corpora=corpora, within=self._config.boost_within)
+            candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
+        if max_distance is not None:
+            candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]
+        chosen = candidates[:k]
+        if rater:
+            rater.rate(chosen[:RATED])
+        return SearchAnswer(
+            results=[_match(candidate) for candidate in chosen],
+            per_corpus={
+                corpus: CorpusCounts(count, sum(candidate.corpus == corpus for candidate in chosen))
+                for corpus, count in counts.items()
+            },
+            boosted=_count(chosen, "boost"),
+            injected=_count(chosen, "inject"),
+            excluded=len(excluded),
+            no_good_match=not self._any_good(chosen, wanted),
+            trace_id=tracing.current(),
+        )
+
+    def _requirements(self, ask: Ask, query_role: str | None) -> Requirements:
+        demand = ask.demand
+        if demand.style is None and query_role is None and len(ask.text.split()) > _DESCRIPTION_WORDS:
+            return Requirements(role="", role_code="", certs=(), shift="", place=None, near_km=0)
+        role, code = demand.role or "", demand.role_code or ""
+        if query_role is not None:
+            match = self._asks.parser.roles.resolve(query_role)
+            role, code = query_role, match.code if match else ""
+        return requirements(demand, role=role, role_code=code, near_km=self._config.near_km)
+
+    def _candidates(
+        self,
+        corpus: str,
+        ask: Ask,
+        wanted: Requirements,
+        *,
+        k: int,
+        filter: Filter | None,
+        excluded: frozenset[str],
+    ) -> Iterable[_Candidate]:
+        """Search one corpus, strictest first, until k people are found.
+
+        The unconditional search always runs: people of whom a requirement is unknown are found by it alone.
+        """
+        steps = wanted.filters(filter)
+        found: dict[str, Hit] = {}
+        try:
+            for step in steps[:-1]:
+                self._collect(found, corpus, ask, k, step, excluded)
+                if len(found) >= k:
+                    break
+            self._collect(found, corpus, ask, k, steps[-1], excluded)
+        except NotFound:
+            known = [stats.name for stats in self._vectors.list().indexes if not stats.name.startswith("playbook_")]
+            raise NotFound(
+                f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
+            ) from None
+        return [
+            _Candidate(hit.id, corpus, hit.distance, hit.metadata, wanted.standing(hit.metadata))
+            for hit in found.values()
+        ]
+
+    def _collect(
+        self, found: dict[str, Hit], corpus: str, ask: Ask, k: int, step: Filter | None, excluded: frozenset[str]
+    ) -> None:
+        for hit in self._vectors.nearest(corpus, ask.vector, k, filter=step, exclude=excluded):
+            found.setdefault(hit.id, hit)
+
+    def _any_good(self, chosen: Sequence[_Candidate], wanted: Requirements) -> bool:
+        if not chosen:
+            return False
+        if any(candidate.rating and candidate.rating.rating is not None for candidate in chosen):
+            return any(
+                candidate.rating is not None and (candidate.rating.rating or 0) >= self._config.good_rating
+                for candidate in chosen
+            )
+        if wanted.stated:
+            return any(candidate.standing <= LAST_GOOD for candidate in chosen)
+        return chosen[0].distance <= _FAR
+
+    def person(self, corpus: str, id: str) -> dict[str, Any] | None:
+        """Return the metadata of one person of a corpus, None when there is none of that id."""
+        try:
+            return self._vectors.get(corpus, id).metadata
+        except NotFound:
+            return None
+
+    @property
+    def inject_within(self) -> float:
+        """Largest distance of a recorded query whose answer may be put in."""
+        return self._config.inject_within
+
+
+class _Rater:
+    """Rates candidates once each against one ask."""
+
+    def __init__(self, ask: Ask, today: date, near_km: float, asks: Asks) -> None:
+        self._demand = ask.demand
+        self._today = today
+        self._near_km = near_km
+        self._related = asks.parser.roles.related
+
+    def of(self, candidate: _Candidate) -> Rating:
+        """Return the candidate's rating."""
+        if candidate.rating is None:
+            candidate.rating = rate(
+                self._demand, candidate.metadata, related=self._related, on=self._today, near_km=self._near_km
+            )
+        return candidate.rating
+
+    def rate(self, candidates: Iterable[_Candidate]) -> None:
+        """Rate all of them."""
+        for candidate in candidates:
+            self.of(candidate)
+
+
+class _Memory:
+    """Boost, inject and the gates before them, for one search."""
+
+    def __init__(self, matrix: Matrix, ask: Ask, wanted: Requirements, role: str, rater: _Rater | None) -> None:
+        self._matrix = matrix
+        self._ask = ask
+        self._wanted = wanted
+        self._role = role
+        self._code = wanted.role_code or ask.demand.role_code or ""
+        self._rater = rater
+
+    def apply(
+        self,
+        candidates: list[_Candidate],
+        recalls: Sequence[Recall],
+        *,
+        k: int,
+        filter: Filter | None,
+        excluded: frozenset[str],
+    ) -> list[_Candidate]:
+        """Return the candidates with memory applied, in order; the first k of `candidates` are "the results"."""
+        results, rest = candidates[:k], candidates[k:]
+        present = {(candidate.corpus, candidate.id): candidate for candidate in results}
+        usable = [
+            recall
+            for recall in recalls
+            if self._same_role(recall.playbook) and recall.playbook.answer_id not in excluded
+        ]
+        rejected = {
+            (recall.playbook.corpus, recall.playbook.answer_id): recall.playbook
+            for recall in usable
+            if recall.playbook.outcome == "rejected" and recall.distance <= self._matrix.inject_within
+        }
+        for candidate in candidates:
+            candidate.rejected_by = rejected.get((candidate.corpus, candidate.id))
+        worked = [recall for recall in usable if recall.playbook.outcome == "worked"]
+        for recall in worked:
+            candidate = present.get((recall.playbook.corpus, recall.playbook.answer_id))
+            if candidate:
+                _boost(candidate, recall)
+        missing = self._missing(worked, present.keys() | rejected.keys(), filter)
+        put_in = {(candidate.corpus, candidate.id) for candidate in missing}
+        ordered = [*results, *(other for other in rest if (other.corpus, other.id) not in put_in)]
+        ordered.sort(key=lambda candidate: candidate.order)
+        for candidate in missing:
+            self._inject(ordered, candidate, k)
+        return ordered
+
+    def _same_role(self, entry: Playbook) -> bool:
+        if not self._role or not entry.role:
+            return True
+        if self._code and entry.role_code:
+            return self._code == entry.role_code
+        return role_equal(self._role, entry.role)
+
+    def _missing(
+        self, recalls: Sequence[Recall], known: AbstractSet[tuple[str, str]], filter: Filter | None
+    ) -> list[_Candidate]:
+        """Return the remembered answers that are not among the results, one per answer, nearest first."""
+        found: dict[tuple[str, str], _Candidate] = {}
+        for recall in recalls:
+            entry = recall.playbook
+            key = (entry.corpus, entry.answer_id)
+            if key in known or recall.distance > self._matrix.inject_within:
+                continue
+            distance = recall.distance * boost_factor(entry.score)
+            if key in found and found[key].distance <= distance:
+                continue
+            person = self._matrix.person(*key)
+            # Not on the roster any more, or refused by the caller's own filter: memory does not override either.
+            if person is None or (filter and not passes(filter, person)):
+                continue
+            found[key] = _Candidate(
+                entry.answer_id,
+                entry.corpus,
+                distance,
+                person,
+                self._wanted.standing(person),
+                memory=_use("inject", recall),
+            )
+        return sorted(found.values(), key=lambda candidate: candidate.order)
+
+    def _inject(self, candidates: list[_Candidate], new: _Candidate, k: int) -> None:
+        """Put one answer in at its place, unless it meets less of the demand than whom it would displace."""
+        if self._wanted.stated and new.standing == ANYONE:
+            return
+        at = next((at for at, other in enumerate(candidates) if new.order < other.order), len(candidates))
+        if at >= k:
+            return
+        if at < len(candidates) and self._rater:
+            displaced = candidates[at]
+            if (self._rater.of(new).rating or 0) < (self._rater.of(displaced).rating or 0):
+                return
+        candidates.insert(at, new)
+
+
+def _boost(candidate: _Candidate, recall: Recall) -> None:
+    """Move a candidate closer by the entry that moves it most."""
+    base = candidate.memory.base_distance if candidate.memory else candidate.distance
+    moved = base * boost_factor(recall.playbook.score)
+    if moved < candidate.distance:
+        candidate.distance = moved
+        candidate.memory = msgspec.structs.replace(_use("boost", recall), base_distance=base)
+    elif candidate.memory is None:
+        candidate.memory = msgspec.structs.replace(_use("none", recall), base_distance=base)
+
+
+def _use(effect: Any, recall: Recall) -> MemoryUse:
+    entry = recall.playbook
+    return MemoryUse(
+        effect=effect,
+        playbook_id=entry.id,
+        base_distance=recall.distance,
+        namespace=entry.namespace,
+        recorded_at=entry.updated_at,
+    )
+
+
+def _match(candidate: _Candidate) -> Match:
+    rating = candidate.rating
+    reasons = list(rating.reasons) if rating else []
+    if candidate.rejected_by is not None:
+        reasons.append(f"turned down before for a like demand ({candidate.rejected_by.updated_at[:10]})")
+    return Match(
+        id=candidate.id,
+        corpus=candidate.corpus,
+        distance=round(candidate.distance, 6),
+        metadata=candidate.metadata,
+        rating=rating.rating if rating else None,
+        reasons=reasons,
+        memory=candidate.memory,
+    )
+
+
+def _count(candidates: Iterable[_Candidate], effect: str) -> int:
+    return sum(candidate.memory is not None and candidate.memory.effect == effect for candidate in candidates)

@@ -1,0 +1,92 @@
+"""What a query text asks for, worked out once: its demand, and the vector of its searchable part."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lakehouse.errors import InvalidInput, TooLarge
+from lakehouse.staffing.demand import Demand
+from lakehouse.staffing.parse import Parser, searchable_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_QUERY_BYTES = 32 * 1024
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A query text, understood.
+
+    `vector` is (d,) float32 of unit length, of the searchable part only: never of a name, a client or
+    contact data.
+    """
+
+    text: str
+    demand: Demand
+    vector: np.ndarray
+
+
+class Asks:
+    """Parses and embeds query texts, remembering the latest ones.
+
+    Args:
+        parser: Demand parser.
+        embed: `(n,)` texts to `(n, d)` float32, unit length.
+        remember: How many texts are kept, least recently used out first.
+    """
+
+    def __init__(self, parser: Parser, embed: Callable[[Sequence[str]], np.ndarray], remember: int = 10_000) -> None:
+        self.parser = parser
+        self._embed = embed
+        self._remember = remember
+        self._asks: OrderedDict[str, Ask] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def known(self, text: str) -> bool:
+        """Tell whether `of(text)` answers from memory, in microseconds."""
+        return text in self._asks
+
+    def of(self, text: str) -> Ask:
+        """Return what `text` asks for.
+
+        Raises:
+            InvalidInput: The text is empty or blank.
+            TooLarge: The text is over 32 KiB.
+        """
+        return self.many([text])[0]
+
+    def many(self, texts: Sequence[str]) -> list[Ask]:
+        """Return what each text asks for, in order; unknown ones are embedded together. Raises as `of`."""
+        with self._lock:
+            known = {text: ask for text in texts if (ask := self._asks.get(text)) is not None}
+            for text in known:
+                self._asks.move_to_end(text)
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new:
+            demands = [self._demand(text) for text in new]
+            vectors = self._embed([searchable_text(text, demand) for text, demand in zip(new, demands, strict=True)])
+            known |= {text: Ask(*ask) for text, *ask in zip(new, new, demands, vectors, strict=True)}
+            with self._lock:
+                self._asks.update((text, known[text]) for text in new)
+                while len(self._asks) > self._remember:
+                    self._asks.popitem(last=False)
+        return [known[text] for text in texts]
+
+    def _demand(self, text: str) -> Demand:
+        if not text.strip():
+            raise InvalidInput(
+                "query_text is empty; write what is needed, such as a role and a place", field="query_text"
+            )
+        size = len(text.encode())
+        if size > MAX_QUERY_BYTES:
+            raise TooLarge(
+                f"query_text has {size} bytes, the limit is {MAX_QUERY_BYTES}; send the demand without attachments",
+                field="query_text",
+                limit_bytes=MAX_QUERY_BYTES,
+            )
+        return self.parser.parse(text)

@@ -1,0 +1,32 @@
+"""Progress of long work, told to whoever listens in this context.
+
+Rooms call `report`; a command line or console wraps the call in `listening`. With no listener a report costs
+one look-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Listener = Callable[[str, int, int], None]
+
+_listener: ContextVar[Listener | None] = ContextVar("lakehouse_progress", default=None)
+
+
+def report(stage: str, done: int, total: int) -> None:
+    """Tell the listener, if any, that `done` of `total` units of `stage` are finished."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(stage, done, total)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Send the reports of the block to `listener(stage, done, total)`, called in the working thread."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
