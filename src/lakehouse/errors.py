@@ -2,6 +2,7 @@
 
     LakehouseError                 code               HTTP  retryable
     ├── InvalidInput               invalid_input       400  no
+    │   └── MethodNotAllowed       invalid_input       405  no
     ├── Unauthenticated            permission_denied   401  no
     ├── PermissionDenied           permission_denied   403  no
     ├── NotFound                   not_found           404  no
@@ -62,6 +63,12 @@ class InvalidInput(LakehouseError):
 
     code = "invalid_input"
     status = 400
+
+
+class MethodNotAllowed(InvalidInput):
+    """The path exists, but not for this HTTP verb."""
+
+    status = 405
 
 
 class Unauthenticated(LakehouseError):

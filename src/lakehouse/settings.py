@@ -18,13 +18,15 @@ from lakehouse.errors import InvalidInput
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The gateway and what every face shares."""
+    """The gateway and what every face shares. `threads` calls run at once, `max_waiting` more may wait."""
 
     host: str = "127.0.0.1"
     port: int = 3110
     max_body_bytes: int = 64 * 1024 * 1024
     max_ingest_bytes: int = 8 * 1024 * 1024 * 1024
     shutdown_grace_ms: int = 10_000
+    threads: int = 8
+    max_waiting: int = 256
     token_env: str = "LAKEHOUSE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 
 
@@ -66,10 +68,15 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Text to vectors. `model_path` is a folder with the weights; empty means the installed package."""
+    """Text to vectors. `model_path` is a folder with the weights; empty means the installed package, else `hub_url`.
+
+    `cache_path` keeps the model in the form it is loaded from; empty means the user's cache folder.
+    """
 
     model: str = "all-MiniLM-L6-v2"
     model_path: str = ""
+    hub_url: str = "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2/resolve/main"
+    cache_path: str = ""
     batch_size: int = 32
     threads: int = 2
     memory_cache_items: int = 50_000
