@@ -133,7 +133,7 @@ def serve(work: Work) -> None:
     except errors.LakehouseError as error:
         answer = {**error.to_wire(), "status": error.status}
     except OSError as error:
-        lack = errors.Unavailable(f"{error.strerror or error}: {error.filename or 'no file named'}")
+        lack = errors.Unavailable(str(error))
         answer = {**lack.to_wire(), "status": lack.status}
     answers.write(msgspec.json.encode(answer) + b"\n")
     answers.close()

@@ -1,0 +1,132 @@
+"""The work of `Embeddings.embed_file`, run as a child process."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lakehouse import child, settings
+from lakehouse.embed.base import Embedder
+from lakehouse.embed.cache import DiskCache, key
+from lakehouse.embed.service import CACHE_FILE, open_embedder
+from lakehouse.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = ("id", "text", "metadata")
+# Texts are sorted by length within a window, so a larger one fills batches better and holds more in memory.
+_WINDOW_ROWS = 16_384
+# A crash loses at most this many new vectors; each is written in one transaction.
+_SAVE_EVERY = 256
+
+
+def main(request: dict[str, Any], progress: Callable[[int, int], None]) -> dict[str, int]:
+    """Embed one file; see `Embeddings.embed_file`."""
+    config = msgspec.convert(request["config"], settings.Embed)
+    folder = Path(request["folder"])
+    work = _Work(open_embedder(config.model, config, folder), DiskCache(folder / CACHE_FILE), progress)
+    return work.run(Path(request["source"]), Path(request["target"]))
+
+
+class _Work:
+    """One file being embedded: the model, the cache and the counts so far."""
+
+    def __init__(self, embedder: Embedder, cache: DiskCache, progress: Callable[[int, int], None]) -> None:
+        self._embedder = embedder
+        self._cache = cache
+        self._progress = progress
+        self._done = 0
+        self._total = 0
+        self._embedded = 0
+
+    def run(self, source: Path, target: Path) -> dict[str, int]:
+        import pyarrow as pa
+
+        part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+        try:
+            with pa.memory_map(str(source)) as file, pa.ipc.open_file(file) as reader:
+                _check_columns(reader.schema)
+                self._total = sum(reader.get_batch(n).num_rows for n in range(reader.num_record_batches))
+                with pa.ipc.new_file(str(part), self._schema()) as writer:
+                    for window in _windows(reader):
+                        writer.write_batch(self._window(window))
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        return {"embedded": self._embedded, "reused": self._total - self._embedded}
+
+    def _schema(self) -> pa.Schema:
+        import pyarrow as pa
+
+        strings = [pa.field(name, pa.string(), nullable=False) for name in COLUMNS]
+        vector = pa.list_(pa.field("item", pa.float32(), nullable=False), self._embedder.dimension)
+        return pa.schema([*strings, pa.field("vector", vector, nullable=False)])
+
+    def _window(self, window: pa.RecordBatch) -> pa.RecordBatch:
+        import numpy as np
+        import pyarrow as pa
+
+        texts = window.column("text").to_pylist()
+        keys = [key(self._embedder.fingerprint, text) for text in _checked(texts, window)]
+        found = self._cache.read(list(dict.fromkeys(keys)))
+        unknown = {name: text for name, text in zip(keys, texts, strict=True) if name not in found}
+        known_rows = sum(name in found for name in keys)
+        self._report(known_rows)
+        rows_of = dict.fromkeys(unknown, 0)
+        for name in keys:
+            if name in rows_of:
+                rows_of[name] += 1
+        for names in _portions(unknown):
+            new = dict(zip(names, self._embedder.embed([unknown[name] for name in names]), strict=True))
+            self._cache.write(new)
+            found.update(new)
+            self._embedded += len(new)
+            self._report(sum(rows_of[name] for name in names))
+        flat = np.concatenate([found[name] for name in keys]) if keys else np.empty(0, dtype=np.float32)
+        schema = self._schema()
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), type=schema.field("vector").type)
+        columns = [window.column(name).cast(pa.string()) for name in COLUMNS]
+        return pa.RecordBatch.from_arrays([*columns, vectors], schema=schema)
+
+    def _report(self, rows: int) -> None:
+        self._done += rows
+        self._progress(self._done, self._total)
+
+
+def _portions(texts: dict[bytes, str]) -> Iterator[list[bytes]]:
+    """Yield the keys in portions of texts of similar length, which share batches."""
+    names = sorted(texts, key=lambda name: len(texts[name]), reverse=True)
+    for start in range(0, len(names), _SAVE_EVERY):
+        yield names[start : start + _SAVE_EVERY]
+
+
+def _windows(reader: Any) -> Iterator[pa.RecordBatch]:
+    for number in range(reader.num_record_batches):
+        batch = reader.get_batch(number)
+        for start in range(0, batch.num_rows, _WINDOW_ROWS):
+            yield batch.slice(start, _WINDOW_ROWS)
+
+
+def _check_columns(schema: pa.Schema) -> None:
+    missing = [name for name in COLUMNS if name not in schema.names]
+    if missing:
+        raise InvalidInput(
+            f"the rows to embed have no column {missing[0]!r}; they have {schema.names}", field=missing[0]
+        )
+
+
+def _checked(texts: list[str | None], window: pa.RecordBatch) -> list[str]:
+    for row, text in enumerate(texts):
+        if text is None or not text.strip():
+            name = window.column("id")[row].as_py()
+            raise InvalidInput(f"the text of row {name!r} is blank; there is nothing to embed", id=name)
+    return texts  # type: ignore[return-value]  # None was refused above
+
+
+if __name__ == "__main__":
+    child.serve(main)
