@@ -30,3 +30,14 @@ def listening(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+def stage(name: str) -> Callable[[int, int], None]:
+    """Return `report` for one stage, bound to the listener of this context; usable from any thread."""
+    listener = _listener.get()
+
+    def tell(done: int, total: int) -> None:
+        if listener is not None:
+            listener(name, done, total)
+
+    return tell

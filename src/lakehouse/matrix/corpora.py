@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -213,7 +213,7 @@ class Corpora:
         from lakehouse.matrix import _corpus_rows
 
         vectors, whole = scratch / "vectors.arrow", scratch / "whole.arrow"
-        done = self._embed.embed_file(source, vectors, progress=_stage("embedding"))
+        done = self._embed.embed_file(source, vectors, progress=progress.stage("embedding"))
         if self._exists(name):
             ours = {row["id"] for batch in _corpus_rows.embedded(vectors) for row in batch} | set(before)
             direct = (
@@ -229,7 +229,7 @@ class Corpora:
             whole,
             dimension=self._embed.dimension,
             model=self._embed.model,
-            progress=_stage("indexing"),
+            progress=progress.stage("indexing"),
         )
         return done.embedded, done.reused
 
@@ -240,7 +240,7 @@ class Corpora:
         if changed:
             part, vectors = scratch / "changed.arrow", scratch / "changed-vectors.arrow"
             _corpus_rows.subset(source, part, changed)
-            done = self._embed.embed_file(part, vectors, progress=_stage("embedding"))
+            done = self._embed.embed_file(part, vectors, progress=progress.stage("embedding"))
             embedded, reused = done.embedded, done.reused
             for batch in _corpus_rows.embedded(vectors):
                 items = [
@@ -273,12 +273,9 @@ class Corpora:
             return self._locks.setdefault(name, threading.Lock())
 
 
-def _stage(stage: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress.report(stage, done, total)
-
-
 def _counted(rows: Iterator[tuple[str, str, str]], total: int) -> Iterator[tuple[str, str, str]]:
+    tell = progress.stage("reading")
     for number, row in enumerate(rows, 1):
         yield row
         if number % 1_000 == 0 or number == total:
-            progress.report("reading", number, total)
+            tell(number, total)

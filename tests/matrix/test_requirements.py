@@ -1,0 +1,104 @@
+from hypothesis import given
+from hypothesis import strategies as st
+from lakehouse.vectors.filters import passes
+
+from lakehouse.matrix.requirements import ANYONE, Requirements
+from lakehouse.staffing.demand import Location
+from lakehouse.vectors.base import Condition, Filter
+
+CLEVELAND = Location("Cleveland", "OH", 41.4995, -81.6954)
+PLACES = {
+    "Cleveland": ("OH", 41.4995, -81.6954),
+    "Parma": ("OH", 41.4048, -81.7229),
+    "Columbus": ("OH", 39.9612, -82.9988),
+    "Detroit": ("MI", 42.3314, -83.0457),
+}
+
+
+def wanted(**changes) -> Requirements:
+    fields = {
+        "role": "Forklift Operator",
+        "role_code": "53-7051.00",
+        "certs": ("OSHA-30",),
+        "shift": "day",
+        "place": CLEVELAND,
+        "near_km": 40.0,
+    }
+    return Requirements(**{**fields, **changes})
+
+
+def person(city="Cleveland", code="53-7051.00", certs=("OSHA-30",), shifts=("day",)) -> dict:
+    state, lat, lon = PLACES[city]
+    return {
+        "role": "Forklift Operator",
+        "role_code": code,
+        "certs": list(certs),
+        "shifts": list(shifts),
+        "city": city,
+        "state": state,
+        "location": {"lat": lat, "lon": lon},
+    }
+
+
+def test_standing_follows_the_table():
+    ask = wanted()
+    assert ask.standing(person()) == 0
+    assert ask.standing(person("Parma")) == 1
+    assert ask.standing(person(shifts=["night"])) == 2
+    assert ask.standing(person("Columbus")) == 3
+    assert ask.standing(person(certs=[])) == 4
+    assert ask.standing(person("Detroit")) == 5
+    assert ask.standing(person("Columbus", certs=[])) == 5
+    assert ask.standing(person(code="51-4041.00")) == ANYONE
+
+
+def test_standing_unknown_facts_count_as_met():
+    assert wanted().standing({}) == 0
+    assert wanted().standing({"role": "forklift operators"}) == 0
+    assert wanted().standing({"role": "CNC Operator"}) == ANYONE
+
+
+def test_standing_nothing_stated_is_met_by_everyone():
+    ask = Requirements(role="", role_code="", certs=(), shift="", place=None, near_km=0)
+    assert not ask.stated
+    assert ask.standing(person("Detroit")) == 0
+    assert ask.filters(None) == [None]
+
+
+people = st.builds(
+    person,
+    city=st.sampled_from(sorted(PLACES)),
+    code=st.sampled_from(["53-7051.00", "51-4041.00"]),
+    certs=st.lists(st.sampled_from(["OSHA-30", "OSHA-10", "TWIC"]), unique=True),
+    shifts=st.lists(st.sampled_from(["day", "night"]), min_size=1, unique=True),
+)
+asks = st.builds(
+    wanted,
+    certs=st.lists(st.sampled_from(["OSHA-30", "TWIC"]), unique=True).map(tuple),
+    shift=st.sampled_from(["", "day", "night"]),
+    place=st.sampled_from([None, CLEVELAND, Location(None, "OH")]),
+)
+
+
+@given(asks, st.lists(people, min_size=1, max_size=12))
+def test_filters_order_never_finds_a_worse_person_in_an_earlier_step(ask, crowd):
+    steps = ask.filters(None)
+
+    def found_at(who):
+        return next(at for at, step in enumerate(steps) if step is None or passes(step, who))
+
+    for one in crowd:
+        for other in crowd:
+            if found_at(one) < found_at(other):
+                assert ask.standing(one) <= ask.standing(other)
+
+
+def test_filters_keep_the_callers_own_conditions_in_every_step():
+    mine = Filter(must=[Condition(key="years", gte=2)], must_not=[Condition(key="state", match="MI")])
+    for step in wanted().filters(mine):
+        assert step.must[0] == mine.must[0]
+        assert step.must_not == mine.must_not
+
+
+def test_filters_role_without_code_searches_by_nearness_alone():
+    assert wanted(role="Marine Radar Technician", role_code="").filters(None) == [None]

@@ -1,0 +1,69 @@
+import pytest
+
+from lakehouse import settings
+from lakehouse.errors import InvalidInput
+
+
+def test_load_nothing_set_gives_defaults(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = settings.load(environ={})
+    assert (config.server.host, config.server.port, config.data) == ("127.0.0.1", 3110, "./lake")
+    assert (config.matrix.boost_within, config.matrix.inject_within) == (0.5, 0.20)
+
+
+def test_load_precedence_is_file_environment_arguments(tmp_path):
+    file = tmp_path / "lakehouse.toml"
+    file.write_text('[server]\nport = 1\nhost = "a"\ntoken_env = "T"\n')
+    config = settings.load(
+        file,
+        environ={"LAKEHOUSE_SERVER__PORT": "2", "LAKEHOUSE_SERVER__HOST": "b"},
+        overrides={"server": {"port": 3}},
+    )
+    assert (config.server.port, config.server.host, config.server.token_env) == (3, "b", "T")
+
+
+def test_load_data_folder_from_environment():
+    assert settings.load(environ={"LAKEHOUSE_DATA": "/somewhere"}).data == "/somewhere"
+
+
+def test_load_list_setting_from_environment_is_split():
+    config = settings.load(environ={"LAKEHOUSE_MODELS__WEAK_MODELS": "a,b"})
+    assert config.models.weak_models == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"LAKEHOUSE_SERVER__PRT": "1"}, "prt"),
+        ({"LAKEHOUSE_SERVR__PORT": "1"}, "servr"),
+        ({"LAKEHOUSE_SERVER__PORT": "many"}, "$.server.port"),
+    ],
+)
+def test_load_bad_environment_names_it(environ, named):
+    with pytest.raises(InvalidInput, match="the environment") as caught:
+        settings.load(environ=environ)
+    assert named in caught.value.message
+
+
+def test_load_named_file_missing_is_refused(tmp_path):
+    with pytest.raises(InvalidInput, match="does not exist"):
+        settings.load(tmp_path / "none.toml", environ={})
+
+
+def test_load_broken_toml_names_the_file(tmp_path):
+    file = tmp_path / "lakehouse.toml"
+    file.write_text("[server\n")
+    with pytest.raises(InvalidInput, match=r"lakehouse\.toml is not valid TOML"):
+        settings.load(file, environ={})
+
+
+def test_load_unknown_key_in_file_names_file_and_key(tmp_path):
+    file = tmp_path / "lakehouse.toml"
+    file.write_text("[server]\nprot = 3\n")
+    with pytest.raises(InvalidInput, match=r"lakehouse\.toml.*prot"):
+        settings.load(file, environ={})
+
+
+def test_settings_are_frozen():
+    with pytest.raises(AttributeError):
+        settings.load(environ={}).server.port = 1
