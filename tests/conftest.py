@@ -1,0 +1,136 @@
+"""Small embedded lakes for every room above the lake: built once per session, copied per test."""
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+
+import lakehouse
+from lakehouse import settings
+
+COLUMNS = "id,name,role,role_code,skills,certs,cert_expiry,years,city,state,lat,lon,shifts,phone,resume".split(",")
+CITIES = {
+    "Cleveland": ("OH", 41.4995, -81.6954),
+    "Parma": ("OH", 41.4048, -81.7229),
+    "Detroit": ("MI", 42.3314, -83.0457),
+}
+ROLES = {
+    "Forklift Operator": (
+        "53-7051.00",
+        "reach truck; pallet jack",
+        "moved pallets with reach trucks and loaded trailers",
+    ),
+    "CNC Operator": ("51-9161.00", "lathe; g-code", "set up lathes and held tolerances on machined parts"),
+    "Line Cook": ("35-2014.00", "grill; prep", "worked the grill and kept the line clean at dinner service"),
+}
+CORPUS = {
+    "dataset": "people",
+    "id_column": "id",
+    "id_prefix": "w-",
+    "text_columns": ["role", "skills", "certs", "resume"],
+    "metadata_columns": "name role role_code skills certs cert_expiry years city state lat lon shifts phone".split(),
+}
+
+
+def roster(per_group: int = 4) -> list[dict]:
+    """Every role in every city; the first of each group holds OSHA-30, the last works nights."""
+    rows = []
+    for role, (code, skills, work) in ROLES.items():
+        for city, (state, lat, lon) in CITIES.items():
+            for nth in range(per_group):
+                number = len(rows) + 1
+                rows.append(
+                    {
+                        "id": number,
+                        "name": f"Person Number{number}",
+                        "role": role,
+                        "role_code": code,
+                        "skills": skills,
+                        "certs": "OSHA-30" if nth == 0 else "",
+                        "cert_expiry": "2099-01-01" if nth == 0 else "",
+                        "years": 1 + nth,
+                        "city": city,
+                        "state": state,
+                        "lat": lat,
+                        "lon": lon,
+                        "shifts": "night" if nth == per_group - 1 else "day",
+                        "phone": f"555-01{number:02d}",
+                        "resume": f"{1 + nth} years as {role.lower()}: {work}, site {number}",
+                    }
+                )
+    return rows
+
+
+def as_csv(rows: list[dict]) -> bytes:
+    """Write rows as a CSV file."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+@pytest.fixture(scope="session")
+def people():
+    return roster()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """Build a lake folder from rows once per session and give its path."""
+    made = {}
+
+    def build(rows: list[dict]) -> Path:
+        data = as_csv(rows)
+        if data not in made:
+            made[data] = tmp_path_factory.mktemp("built") / "lake"
+            with connect(made[data]) as lake:
+                lake.ingest.file(data, "people", "text/csv")
+                lake.corpora.build(name="workers", **CORPUS)
+        return made[data]
+
+    return build
+
+
+@pytest.fixture
+def make_lake(tmp_path, built):
+    """Open a lake of one's own with rows in the corpus `workers`; all are closed at the end."""
+    opened = []
+
+    def make(rows: list[dict]) -> lakehouse.Lakehouse:
+        folder = tmp_path / f"lake{len(opened)}"
+        shutil.copytree(built(rows), folder)
+        opened.append(connect(folder))
+        return opened[-1]
+
+    yield make
+    for lake in opened:
+        lake.close()
+
+
+@pytest.fixture
+def lake(make_lake, people):
+    return make_lake(people)
+
+
+@pytest.fixture
+def reopen():
+    """Close an embedded lake and open its folder again; closed at the end."""
+    opened = []
+
+    def again(lake: lakehouse.Lakehouse) -> lakehouse.Lakehouse:
+        folder = Path(lake.rooms.settings.data)
+        lake.close()
+        opened.append(connect(folder))
+        return opened[-1]
+
+    yield again
+    for lake in opened:
+        lake.close()
+
+
+def connect(folder: Path) -> lakehouse.Lakehouse:
+    """Open a lake under default settings, whatever the environment says."""
+    return lakehouse.connect(config=settings.load(environ={}, overrides={"data": str(folder)}))

@@ -1,0 +1,137 @@
+import json
+
+import msgspec
+import pytest
+
+from lakehouse.errors import InvalidInput, NotFound, TooLarge
+
+FORKLIFT = "Need 2 Forklift Operators in Cleveland OH, day shift, must have OSHA-30"
+
+
+def ids(answer) -> list[str]:
+    return [match.id for match in answer.results]
+
+
+def test_search_full_demand_puts_who_meets_all_of_it_first(lake):
+    answer = lake.matrix.search(FORKLIFT, ["workers"], k=5)
+    top = answer.results[0]
+    assert (top.metadata["role"], top.metadata["city"], top.metadata["certs"]) == (
+        "Forklift Operator",
+        "Cleveland",
+        ["OSHA-30"],
+    )
+    assert top.rating == 5
+    assert top.reasons
+    assert top.memory is None
+    assert not answer.no_good_match
+    assert answer.per_corpus["workers"].returned == 5
+
+
+def test_search_near_town_comes_before_far_one(lake):
+    answer = lake.matrix.search("Need 9 Line Cooks in Cleveland OH", ["workers"], k=12)
+    cities = [match.metadata["city"] for match in answer.results if match.metadata["role"] == "Line Cook"]
+    assert cities == ["Cleveland"] * 4 + ["Parma"] * 4 + ["Detroit"] * 4
+
+
+def test_search_role_nobody_has_says_no_good_match(lake):
+    answer = lake.matrix.search("Need 2 Marine Radar Technicians in Bozeman MT", ["workers"])
+    assert answer.no_good_match
+    assert answer.results
+    assert {match.rating for match in answer.results} == {1}
+
+
+def test_search_excluded_people_never_come_back(lake):
+    first = lake.matrix.search(FORKLIFT, ["workers"], k=3)
+    again = lake.matrix.search(FORKLIFT, ["workers"], k=3, exclude_ids=ids(first))
+    assert not set(ids(first)) & set(ids(again))
+    assert again.excluded == 3
+
+
+def test_search_filter_is_met_by_every_result(lake):
+    answer = lake.matrix.search(
+        "cook", ["workers"], k=30, filter={"must": [{"key": "state", "match": "MI"}, {"key": "years", "gte": 3}]}
+    )
+    assert answer.results
+    assert all(match.metadata["state"] == "MI" and match.metadata["years"] >= 3 for match in answer.results)
+
+
+def test_search_k_is_the_most_results(lake):
+    assert len(lake.matrix.search("cook", ["workers"], k=1).results) == 1
+    assert len(lake.matrix.search("cook", ["workers"], k=10_000).results) == 36
+
+
+def test_search_max_distance_leaves_far_results_out(lake):
+    every = lake.matrix.search("grill and prep", ["workers"], k=36)
+    limit = every.results[4].distance
+    near = lake.matrix.search("grill and prep", ["workers"], k=36, max_distance=limit)
+    assert near.results
+    assert all(match.distance <= limit for match in near.results)
+
+
+def test_search_rate_off_leaves_ratings_null(lake):
+    answer = lake.matrix.search(FORKLIFT, ["workers"], rate=False)
+    assert {match.rating for match in answer.results} == {None}
+    assert not answer.no_good_match
+
+
+def test_search_same_request_twice_gives_same_bytes(lake):
+    one, two = (
+        msgspec.json.encode(msgspec.structs.replace(lake.matrix.search(FORKLIFT, ["workers"], k=36), trace_id=""))
+        for _ in range(2)
+    )
+    assert one == two
+
+
+def test_search_query_role_overrides_the_parsed_one(lake):
+    answer = lake.matrix.search("Need 2 people in Detroit MI", ["workers"], k=4, query_role="CNC operators")
+    assert {match.metadata["role"] for match in answer.results} == {"CNC Operator"}
+
+
+def test_search_swapping_all_names_changes_no_ranking(make_lake, people):
+    names = [row["name"] for row in people]
+    swapped = [{**row, "name": name} for row, name in zip(people, reversed(names), strict=True)]
+    answers = []
+    for rows in (people, swapped):
+        lake = make_lake(rows)
+        found = [
+            [(match.id, match.distance, match.rating) for match in lake.matrix.search(text, ["workers"], k=36).results]
+            for text in (FORKLIFT, "reach truck", "Person Number7 wants a cook")
+        ]
+        answers.append(json.dumps(found))
+    assert answers[0] == answers[1]
+
+
+def test_search_fresh_person_is_found_by_the_next_search(lake):
+    for number in range(20):
+        resume = f"Underwater welder, {number} years on offshore rigs, hyperbaric chamber tender number {number}"
+        lake.vectors.add("workers", [{"id": f"w-fresh{number}", "text": resume, "metadata": {"name": "New Person"}}])
+        assert ids(lake.matrix.search(resume, ["workers"], k=1)) == [f"w-fresh{number}"]
+
+
+def test_search_merges_several_corpora(lake):
+    lake.corpora.build(
+        name="others",
+        dataset="people",
+        id_column="id",
+        id_prefix="e-",
+        text_columns=["role", "resume"],
+        metadata_columns=["role", "city", "state"],
+    )
+    answer = lake.matrix.search("Need 3 Line Cooks in Detroit MI", ["workers", "others"], k=8)
+    assert {match.corpus for match in answer.results} == {"workers", "others"}
+    assert {match.metadata["city"] for match in answer.results} == {"Detroit"}
+    assert sum(counts.returned for counts in answer.per_corpus.values()) == 8
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "says"),
+    [
+        ({"query_text": " ", "corpora": ["workers"]}, InvalidInput, "query_text is empty"),
+        ({"query_text": "x" * 65_536, "corpora": ["workers"]}, TooLarge, "65536 bytes"),
+        ({"query_text": "cook", "corpora": ["wrokers"]}, NotFound, "there are: workers"),
+        ({"query": "cook", "corpora": ["workers"]}, InvalidInput, "did you mean 'query_text'"),
+    ],
+)
+def test_search_bad_request_is_refused_by_name(lake, request_, error, says):
+    with pytest.raises(error, match=says):
+        lake.matrix.search(**request_)

@@ -1,0 +1,136 @@
+"""What memory does to a search: boost, inject, and the gates before them."""
+
+import pytest
+
+from lakehouse.errors import NotFound
+
+ASK = "Need 2 Forklift Operators in Cleveland OH for Beacon Freight"
+REWORDED = "Beacon Freight is looking for 2 lift truck drivers in Cleveland, Ohio"
+OTHER_ROLE = "Need 2 Line Cooks in Cleveland OH for Beacon Freight"
+
+
+def search(lake, text=ASK, **options):
+    return lake.matrix.search(text, ["workers"], use_playbook=True, **options)
+
+
+def ids(answer) -> list[str]:
+    return [match.id for match in answer.results]
+
+
+def record_last(lake, k=4, **changes):
+    """Record the last of the top k, which a cold search does not put first."""
+    answer = lake.matrix.search(ASK, ["workers"], k=k).results[-1].id
+    lake.playbooks.record(**{"query_text": ASK, "answer_id": answer, "corpus": "workers", "score": 1.0, **changes})
+    return answer
+
+
+def test_search_recorded_answer_among_results_is_boosted(lake):
+    answer = record_last(lake)
+    found = search(lake, k=4)
+    top = found.results[0]
+    assert top.id == answer
+    assert top.memory.effect == "boost"
+    assert top.distance == pytest.approx(top.memory.base_distance * 0.5, abs=1e-6)
+    assert (found.boosted, found.injected) == (1, 0)
+
+
+def test_search_recorded_answer_missing_from_results_is_injected(lake):
+    answer = record_last(lake)
+    found = search(lake, k=1)
+    assert ids(found) == [answer]
+    assert found.results[0].memory.effect == "inject"
+    assert (found.boosted, found.injected) == (0, 1)
+
+
+def test_search_memory_off_changes_nothing(lake):
+    before = ids(lake.matrix.search(ASK, ["workers"]))
+    record_last(lake)
+    assert ids(lake.matrix.search(ASK, ["workers"])) == before
+
+
+def test_search_same_need_in_other_words_finds_the_recorded_answer(lake):
+    answer = record_last(lake)
+    assert ids(search(lake, REWORDED, k=4))[0] == answer
+
+
+def test_search_other_role_of_the_same_client_is_not_touched(lake):
+    record_last(lake)
+    cold = lake.matrix.search(OTHER_ROLE, ["workers"])
+    warm = search(lake, OTHER_ROLE)
+    assert ids(warm) == ids(cold)
+    assert (warm.boosted, warm.injected) == (0, 0)
+
+
+def test_search_role_gate_ignores_case_and_plural(lake):
+    answer = record_last(lake, role="FORKLIFT OPERATORS")
+    assert ids(search(lake, k=4, query_role="forklift operator"))[0] == answer
+
+
+def test_search_other_place_gets_nobody_from_here(lake):
+    answer = record_last(lake)
+    found = search(lake, "Need 2 Forklift Operators in Detroit MI for Beacon Freight", k=4)
+    assert answer not in ids(found)
+    assert found.injected == 0
+
+
+def test_search_excluded_answer_is_neither_boosted_nor_injected(lake):
+    answer = record_last(lake)
+    for k in (1, 4, 36):
+        found = search(lake, k=k, exclude_ids=[answer])
+        assert answer not in ids(found)
+        assert (found.boosted, found.injected) == (0, 0)
+
+
+def test_search_injected_answer_meets_the_callers_filter(lake):
+    answer = record_last(lake)
+    number = int(answer.removeprefix("w-"))
+    years = {"must": [{"key": "years", "lt": 1 + (number - 1) % 4}]}
+    assert answer not in ids(search(lake, k=1, filter=years))
+
+
+def test_search_injected_answer_is_there_once(lake):
+    answer = record_last(lake)
+    for text in (ASK + " now", ASK + " please", REWORDED):
+        lake.playbooks.record(text, answer, "workers", 0.9)
+    for k in (1, 4, 36):
+        assert ids(search(lake, k=k)).count(answer) == 1
+
+
+def test_search_answer_rated_below_whom_it_displaces_stays_out(lake):
+    cook = lake.matrix.search(OTHER_ROLE, ["workers"], k=1).results[0].id
+    lake.playbooks.record(ASK, cook, "workers", 1.0)
+    found = search(lake, k=3)
+    assert cook not in ids(found)
+    assert found.injected == 0
+
+
+def test_search_rejected_answer_goes_behind_everybody(lake):
+    first = ids(lake.matrix.search(ASK, ["workers"], k=4))[0]
+    lake.playbooks.record(ASK, first, "workers", 0.0, outcome="rejected")
+    found = search(lake, k=36)
+    assert ids(found)[-1] == first
+    assert any("turned down" in reason for reason in found.results[-1].reasons)
+    assert first not in ids(search(lake, k=4))
+
+
+def test_search_namespaces_do_not_see_each_other_until_handover(lake):
+    cold = ids(lake.matrix.search(ASK, ["workers"], k=4))
+    answer = record_last(lake, namespace="alice")
+    assert ids(search(lake, k=4, playbook="bob")) == cold
+    assert ids(search(lake, k=4, playbook="alice"))[0] == answer
+    assert lake.playbooks.handover("alice", "bob", "copy").entries == 1
+    assert ids(search(lake, k=4, playbook="bob"))[0] == answer
+
+
+def test_search_person_who_left_the_roster_is_not_injected(lake):
+    answer = record_last(lake)
+    lake.vectors.delete_item("workers", answer)
+    assert answer not in ids(search(lake, k=36))
+
+
+def test_record_phantom_person_is_refused(lake):
+    with pytest.raises(NotFound, match="w-99999"):
+        lake.playbooks.record(ASK, "w-99999", "workers", 1.0)
+    with pytest.raises(NotFound, match="nobody"):
+        lake.playbooks.record(ASK, "w-1", "nobody", 1.0)
+    assert lake.playbooks.list().entries == []
