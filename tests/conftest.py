@@ -3,6 +3,9 @@
 import csv
 import io
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -134,3 +137,29 @@ def reopen():
 def connect(folder: Path) -> lakehouse.Lakehouse:
     """Open a lake under default settings, whatever the environment says."""
     return lakehouse.connect(config=settings.load(environ={}, overrides={"data": str(folder)}))
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[Path]:
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip(f"this user cannot mount a file system: {made.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    with mounted(tmp_path / "small", "-o", "size=2m") as folder:
+        yield folder
+
+
+@pytest.fixture
+def read_only_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder nobody may write, not even root."""
+    with mounted(tmp_path / "readonly", "-o", "ro,size=1m") as folder:
+        yield folder

@@ -31,7 +31,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Objects: `backend` is `local` (a folder below the data folder) or `s3`."""
+    """Objects: `backend` is `local` (a folder below the data folder), `s3`, or `memory` (gone with the process)."""
 
     backend: str = "local"
     bucket: str = ""
