@@ -108,7 +108,8 @@ def arguments(operation: Operation, values: dict[str, Any], *, strict: bool = Tr
         Every argument by name, defaults filled in, converted to the declared types.
 
     Raises:
-        InvalidInput: A field is unknown, missing, of the wrong type or out of range; `detail.field` names it.
+        InvalidInput: A field is unknown, missing, of the wrong type or out of range, or one that stands in the
+            path is empty; `detail.field` names it.
     """
     kind = request_type(operation)
     values = {name.rstrip("_"): value for name, value in values.items()}
@@ -120,6 +121,9 @@ def arguments(operation: Operation, values: dict[str, Any], *, strict: bool = Tr
     except msgspec.ValidationError as error:
         refuse(operation, error)
     checked = {name: getattr(request, name) for name in kind.__struct_fields__}
+    for name in operation.path_arguments:
+        if checked[name] == "":
+            raise InvalidInput(f"field {name!r} of {operation.name} must not be empty", field=name)
     if operation.raw and raw is not None:
         checked[operation.raw] = raw
     return checked
