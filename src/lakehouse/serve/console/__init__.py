@@ -1,0 +1,5 @@
+"""The coordinator's console: a demand in, marked and editable, people out, and buttons that remember."""
+
+from lakehouse.serve.console.pages import routes
+
+__all__ = ["routes"]

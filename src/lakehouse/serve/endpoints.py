@@ -1,0 +1,203 @@
+"""How one path answers: an operation by its verb, the search without detours, fixed answers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+import lakehouse
+from lakehouse import operations
+from lakehouse.app import Lakehouse
+from lakehouse.errors import MethodNotAllowed
+from lakehouse.operations import Operation
+from lakehouse.serve import answers, requests
+from lakehouse.serve.answers import Reply
+from lakehouse.serve.pool import Pool
+from lakehouse.serve.requests import Body
+from lakehouse.settings import Settings
+
+_UPLOADS = "incoming"
+
+# Arguments that turn a call of microseconds into one that waits for somebody else.
+_SLOW_WITH = {"demand.parse": "use_model"}
+
+
+class Runtime:
+    """What all endpoints share: the lake, the limits and the threads.
+
+    Args:
+        lake: Embedded in this process.
+        config: Limits are read from `config.server`; uploads wait below `config.data`.
+    """
+
+    def __init__(self, lake: Lakehouse, config: Settings) -> None:
+        self.lake = lake
+        self.server = config.server
+        self.uploads = Path(config.data) / _UPLOADS
+        waiting = self.server.max_waiting
+        self.calls = Pool(self.server.threads, waiting=waiting, name="call")
+        # Apart from the calls, so that a search never waits behind slow ones.
+        self.embedding = Pool(1, waiting=waiting, name="embed")
+        self.spooling = Pool(2, waiting=waiting, name="spool")
+
+    def body(self, scope: Scope, receive: Receive) -> Body:
+        """Return the body of a request that is held in memory."""
+        return Body(scope, receive, self.server.max_body_bytes, setting="server.max_body_bytes")
+
+    async def spooled(self, scope: Scope, receive: Receive) -> Path:
+        """Write the body of an upload to a file; the caller removes it."""
+        body = Body(scope, receive, self.server.max_ingest_bytes, setting="server.max_ingest_bytes")
+        return await body.spool(self.uploads, self.spooling)
+
+    def close(self, *, within_ms: float) -> bool:
+        """Let calls under way finish, and tell whether all did in time."""
+        closed = [pool.close(within_ms=within_ms) for pool in (self.calls, self.embedding, self.spooling)]
+        return all(closed)
+
+
+def require_verb(scope: Scope, *allowed: str) -> None:
+    """Refuse every other HTTP verb.
+
+    Raises:
+        MethodNotAllowed: The request has a verb that is not in `allowed`.
+    """
+    verb = scope["method"]
+    if verb not in allowed:
+        named = ", ".join(allowed)
+        raise MethodNotAllowed(f"{scope['path']} does not answer to {verb}, only to {named}", allowed=list(allowed))
+
+
+class Fixed:
+    """One answer that never changes."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the shape of ASGI
+        """Answer one request."""
+        require_verb(scope, "GET", "HEAD")
+        await self._reply.send(send)
+
+
+def health(service: str) -> Fixed:
+    """Tell that a service is up, and which version it is."""
+    return Fixed(answers.json_reply({"status": "ok", "service": service, "version": lakehouse.__version__}))
+
+
+class Resource:
+    """All operations of one path: chosen by verb, then by the media type asked for."""
+
+    def __init__(self, runtime: Runtime, alike: Sequence[Operation]) -> None:
+        self._runtime = runtime
+        self._by_verb: dict[str, list[Operation]] = {}
+        for operation in alike:
+            self._by_verb.setdefault(operation.verb, []).append(operation)
+        # Operations without a media type of their own come last: they answer everybody else.
+        for operations_ in self._by_verb.values():
+            operations_.sort(key=lambda operation: not operation.accept)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        operation = self._chosen(scope)
+        values = requests.from_address(operation, scope)
+        call = self._raw if operation.raw else self._json
+        reply = await call(operation, values, scope, receive)
+        await reply.send(send)
+
+    def _chosen(self, scope: Scope) -> Operation:
+        verb = scope["method"]
+        if verb == "HEAD" and verb not in self._by_verb:
+            verb = "GET"
+        if verb not in self._by_verb:
+            require_verb(scope, *self._by_verb)
+        alike = self._by_verb[verb]
+        wanted = requests.header(scope, b"accept")
+        return next((operation for operation in alike if operation.accept in wanted), alike[-1])
+
+    async def _json(self, operation: Operation, address: dict[str, Any], scope: Scope, receive: Receive) -> Reply:
+        body = await self._runtime.body(scope, receive).whole()
+        if operation.runs == "inline":
+            values = requests.from_body(operation, address, body)
+            if not values.get(_SLOW_WITH.get(operation.name, "")):
+                return self._call(operation, values)
+        return await self._runtime.calls.run(functools.partial(self._decode_and_call, operation, address, body))
+
+    def _decode_and_call(self, operation: Operation, address: dict[str, Any], body: bytes) -> Reply:
+        # Decoding and encoding large bodies is work too, so both happen off the event loop.
+        return self._call(operation, requests.from_body(operation, address, body))
+
+    def _call(self, operation: Operation, values: dict[str, Any]) -> Reply:
+        return answers.answer(operation, self._runtime.lake.call(operation, values))
+
+    async def _raw(self, operation: Operation, values: dict[str, Any], scope: Scope, receive: Receive) -> Reply:
+        runtime = self._runtime
+        if "content_type" in operations.request_type(operation).__struct_fields__:
+            values["content_type"] = requests.header(scope, b"content-type")
+        if not _takes_path(operation):
+            values[operation.raw] = await runtime.body(scope, receive).whole()
+            return await runtime.calls.run(functools.partial(self._call, operation, values))
+        path = await runtime.spooled(scope, receive)
+        values[operation.raw] = path
+        try:
+            return await runtime.calls.run(functools.partial(self._call, operation, values))
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@functools.cache
+def _takes_path(operation: Operation) -> bool:
+    return Path in get_args(get_type_hints(operations.function(operation))[operation.raw])
+
+
+class Search:
+    """`matrix.search` without detours: decode, call, encode."""
+
+    def __init__(self, runtime: Runtime, operation: Operation) -> None:
+        self._runtime = runtime
+        self._operation = operation
+        self._decode = msgspec.json.Decoder(operations.request_type(operation)).decode
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; the vector of a text not seen before is made in a thread first."""
+        require_verb(scope, "POST")
+        runtime = self._runtime
+        if scope["query_string"]:
+            requests.from_address(self._operation, scope)
+        values = self._arguments(await runtime.body(scope, receive).whole())
+        matrix = runtime.lake.rooms.matrix
+        if not matrix.ready(values["query_text"]):
+            await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
+        await answers.json_reply(runtime.lake.call(self._operation, values)).send(send)
+
+    def _arguments(self, body: bytes) -> dict[str, Any]:
+        try:
+            request = self._decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            # The general way has the words for what is wrong.
+            return operations.arguments(self._operation, requests.from_body(self._operation, {}, body))
+        return {name: getattr(request, name) for name in request.__struct_fields__}
+
+
+class OlderEmbed:
+    """`embed.texts` in the wire form of the earlier editions, `{embeddings, dimensions}`."""
+
+    def __init__(self, runtime: Runtime, operation: Operation) -> None:
+        self._runtime = runtime
+        self._operation = operation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        require_verb(scope, "POST")
+        body = await self._runtime.body(scope, receive).whole()
+        reply = await self._runtime.calls.run(functools.partial(self._work, body))
+        await reply.send(send)
+
+    def _work(self, body: bytes) -> Reply:
+        values = requests.from_body(self._operation, {}, body)
+        embedded = self._runtime.lake.call(self._operation, values)
+        return answers.json_reply({"embeddings": embedded.vectors, "dimensions": embedded.dimension})

@@ -1,0 +1,134 @@
+"""What every request passes: who may come in, its trace id, its errors and its line in the log."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+import time
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lakehouse import tracing
+from lakehouse.errors import InternalError, LakehouseError, PermissionDenied, Unauthenticated
+from lakehouse.serve import answers
+from lakehouse.serve.requests import Disconnected, header
+
+_LONGEST_TRACE_ID = 64
+_TRACE_HEADER = tracing.HEADER.lower().encode()
+_OPEN_PATHS = frozenset({"/health"})
+
+_access = logging.getLogger("lakehouse.access")
+_log = logging.getLogger("lakehouse.serve")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address means this machine only."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def accepted_trace_id(given: str) -> str:
+    """Return a trace id from outside when it may be used, else a new one.
+
+    At most 64 visible ASCII characters: anything else could forge a log line or a header.
+    """
+    if given and len(given) <= _LONGEST_TRACE_ID and given.isascii() and given.isprintable() and " " not in given:
+        return given
+    return tracing.new_id()
+
+
+class Guard:
+    """Wraps an ASGI application.
+
+    A request carries `X-Lakehouse-Trace-Id` out in every case. Whatever is raised inside becomes the one
+    error shape: errors of the product as they are, all else as `InternalError` with the traceback in the
+    log and nothing of it in the answer.
+
+    Args:
+        app: What is wrapped.
+        token: Bearer token asked for on every path but `/health`; empty means none.
+        local: Serve loopback names only: a `Host` from elsewhere means that a web page has pointed its own
+            name at this machine (DNS rebinding).
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str = "", local: bool = True) -> None:
+        self._app = app
+        self._token = token.encode()
+        self._local = local
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens inside."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 0
+        trace_id = accepted_trace_id(header(scope, _TRACE_HEADER))
+
+        async def send_traced(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (_TRACE_HEADER, trace_id.encode("ascii"))]
+            await send(message)
+
+        with tracing.trace(trace_id):
+            try:
+                self._admit(scope)
+                await self._app(scope, receive, send_traced)
+            except Disconnected:
+                status = status or 499
+            except Exception as error:
+                if status:
+                    _log.exception("a request failed after its answer had begun")
+                    raise
+                reply = answers.refusal(_as_ours(error), trace_id, head=scope["method"] == "HEAD")
+                await reply.send(send_traced)
+            finally:
+                if _access.isEnabledFor(logging.INFO):
+                    _log_access(scope, status, started, trace_id)
+
+    def _admit(self, scope: Scope) -> None:
+        host = header(scope, b"host")
+        if self._local and not is_loopback(_hostname(host)):
+            raise PermissionDenied(f"host {host!r} is not served; use 127.0.0.1 or localhost", host=host)
+        origin = header(scope, b"origin")
+        if origin and origin.partition("://")[2] != host:
+            raise PermissionDenied(f"requests from pages of {origin!r} are refused", origin=origin)
+        if self._token and scope["path"] not in _OPEN_PATHS:
+            scheme, _, given = header(scope, b"authorization").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), self._token):
+                raise Unauthenticated("this stack asks for a token; send it as 'Authorization: Bearer <token>'")
+
+
+def _hostname(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _as_ours(error: Exception) -> LakehouseError:
+    if isinstance(error, LakehouseError):
+        if error.status >= 500:
+            _log.warning("%s: %s", type(error).__name__, error.message)
+        return error
+    _log.error("unexpected %s", type(error).__name__, exc_info=error)
+    return InternalError("something went wrong inside; the log of the server has the details under the trace id")
+
+
+def _log_access(scope: Scope, status: int, started: float, trace_id: str) -> None:
+    facts = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": status,
+        "ms": round((time.perf_counter() - started) * 1000, 2),
+        "trace_id": trace_id,
+    }
+    _access.info("request", extra={"facts": facts})

@@ -1,0 +1,201 @@
+"""A running stack: the port first, then the lake, then requests until somebody says stop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from types import FrameType
+
+import uvicorn
+from starlette.routing import BaseRoute
+
+import lakehouse
+from lakehouse.app import Lakehouse, connect
+from lakehouse.errors import InvalidInput
+from lakehouse.serve import logs, ports
+from lakehouse.serve.api import Api
+from lakehouse.serve.guard import is_loopback
+from lakehouse.settings import Settings
+
+Pages = Callable[[Lakehouse, Settings], Sequence[BaseRoute]]
+
+_KEEP_ALIVE_S = 75
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_log = logging.getLogger("lakehouse.serve")
+
+
+def serve(
+    config: Settings,
+    *,
+    only: frozenset[str] | None = None,
+    pages: Pages | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Serve a lake until SIGTERM or SIGINT, then let requests finish, close it and return.
+
+    A line on standard error tells when and where it is ready; logs follow there as JSON lines. Requests
+    have `server.shutdown_grace_ms` to finish; calls that still run then are abandoned, which loses nothing
+    that was acknowledged, and the process ends with status 0.
+
+    Args:
+        config: Where to listen, what to open, the limits.
+        only: Services to serve; None serves all of them as the gateway.
+        pages: Makes further routes for the lake, such as the console's.
+        environ: Where the token is, under the name in `server.token_env`; `os.environ` by default.
+
+    Raises:
+        InvalidInput: The host is not loopback and no token is set.
+        Unavailable: The port is taken; the message names its holder.
+        Conflict, PermissionDenied: The lake cannot be opened, see `lakehouse.connect`.
+    """
+    token = token_of(config, os.environ if environ is None else environ)
+    logs.configure(config.logging.level)
+    with _leaving_on_signal(), contextlib.closing(ports.bind(config.server.host, config.server.port)) as listener:
+        lake = connect(config=config)
+        stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
+        try:
+            stack.run(ready=lambda: _announce(stack, config))
+        finally:
+            _end(stack, lake, config.server.shutdown_grace_ms)
+
+
+def token_of(config: Settings, environ: Mapping[str, str]) -> str:
+    """Return the bearer token to ask for, empty for none.
+
+    Raises:
+        InvalidInput: The configured host can be reached from elsewhere and there is no token.
+    """
+    token = environ.get(config.server.token_env, "").strip()
+    if not token and not is_loopback(config.server.host):
+        raise InvalidInput(
+            f"refusing to listen on {config.server.host} without a token: set {config.server.token_env}, "
+            "or listen on 127.0.0.1",
+            field="server.host",
+        )
+    return token
+
+
+class Stack:
+    """A lake behind a listening socket.
+
+    Args:
+        lake: Embedded in this process; the caller closes it.
+        config: See `serve`.
+        listener: Bound socket; closed at the end of `run`.
+        token: Bearer token to ask for, empty for none.
+        only: Services to serve; None serves all.
+        pages: Makes further routes for the lake.
+    """
+
+    def __init__(
+        self,
+        lake: Lakehouse,
+        config: Settings,
+        listener: socket.socket,
+        *,
+        token: str = "",
+        only: frozenset[str] | None = None,
+        pages: Pages | None = None,
+    ) -> None:
+        routes = pages(lake, config) if pages else ()
+        self._api = Api(lake, config, token=token, only=only, pages=routes)
+        self._listener = listener
+        self._server = _Server(
+            uvicorn.Config(
+                self._api,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=math.ceil(config.server.shutdown_grace_ms / 1000),
+            )
+        )
+        host, port = listener.getsockname()[:2]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def run(self, *, ready: Callable[[], None] = lambda: None) -> None:
+        """Answer requests until `stop`, or SIGTERM or SIGINT in the main thread; call `ready` first."""
+        self._server.ready = ready
+        self._server.run(sockets=[self._listener])
+
+    def stop(self) -> None:
+        """Make `run` finish its requests and return; from any thread."""
+        self._server.should_exit = True
+
+    def drain(self) -> bool:
+        """Wait a moment for calls under way after `run`, and tell whether all have finished."""
+        return self._api.runtime.close(within_ms=500)
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and takes a stop signal as a normal end."""
+
+    ready: Callable[[], None] = staticmethod(lambda: None)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        # The inherited one raises the signal again at the end, so that the process would die of it.
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        with _handling(self.handle_exit):
+            yield
+
+
+@contextlib.contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Generator[None, None, None]:
+    before = {number: signal.signal(number, handler) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextlib.contextmanager
+def _leaving_on_signal() -> Generator[None, None, None]:
+    """End cleanly on a signal that comes while the lake is being opened or closed."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _handling(leave):
+        yield
+
+
+def _announce(stack: Stack, config: Settings) -> None:
+    sys.stderr.write(f"lakehouse {lakehouse.__version__} ready on {stack.url} (data in {config.data})\n")
+    sys.stderr.flush()
+
+
+def _end(stack: Stack, lake: Lakehouse, grace_ms: int) -> None:
+    if stack.drain():
+        lake.close()
+        return
+    # A call that does not end would hold the interpreter's exit, and the rooms it is in, for ever.
+    _log.warning("abandoning calls that still run after %d ms", grace_ms)
+    closing = threading.Thread(target=lake.close, daemon=True)
+    closing.start()
+    closing.join(grace_ms / 1000)
+    logging.shutdown()
+    os._exit(0)
