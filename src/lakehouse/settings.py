@@ -18,7 +18,18 @@ from lakehouse.errors import InvalidInput
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The gateway and what every face shares. `threads` calls run at once, `max_waiting` more may wait."""
+    """The gateway and what every face shares.
+
+    Attributes:
+        host: Address to listen on; one that others can reach needs a token.
+        port: Port to listen on; 0 takes a free one.
+        max_body_bytes: Largest JSON request.
+        max_ingest_bytes: Largest upload, of a file to ingest or an object.
+        shutdown_grace_ms: How long requests under way may take after a stop signal.
+        threads: Calls that run at once, beside searches.
+        max_waiting: Calls that may wait for a thread; more are refused as unavailable.
+        token_env: Name of the environment variable that holds the bearer token to ask for.
+    """
 
     host: str = "127.0.0.1"
     port: int = 3110
@@ -31,7 +42,17 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Objects: `backend` is `local` (a folder below the data folder), `s3`, or `memory` (gone with the process)."""
+    """Objects.
+
+    Attributes:
+        backend: `local` (a folder below the data folder), `s3`, or `memory` (gone with the process).
+        bucket: Name of the S3 bucket.
+        prefix: Put before every key in the bucket.
+        endpoint: URL of an S3 service other than Amazon's.
+        region: Region of the bucket.
+        access_key_env: Name of the environment variable with the access key.
+        secret_key_env: Name of the environment variable with the secret key.
+    """
 
     backend: str = "local"
     bucket: str = ""
@@ -43,7 +64,13 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Dataset manifests. An empty `uri` means SQLite inside the data folder."""
+    """Dataset manifests.
+
+    Attributes:
+        uri: Database of the table catalog; empty means SQLite inside the data folder.
+        warehouse: Where table files lie; empty means the data folder.
+        keep_snapshots: Snapshots of a dataset that are kept.
+    """
 
     uri: str = ""
     warehouse: str = ""
@@ -51,14 +78,27 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Files in."""
+    """Files in.
+
+    Attributes:
+        batch_rows: Rows read and written at a time.
+        max_rejected_reported: Bad rows that a report lists; all are counted.
+    """
 
     batch_rows: int = 50_000
     max_rejected_reported: int = 1_000
 
 
 class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """SQL over datasets."""
+    """SQL over datasets.
+
+    Attributes:
+        timeout_ms: Longest run of a query that does not set its own limit.
+        memory_limit_bytes: Most memory for all queries together.
+        max_rows: Most rows of one answer.
+        threads: Threads of the query engine.
+        refresh_every_ms: How old the engine's view of the datasets may be.
+    """
 
     timeout_ms: int = 30_000
     memory_limit_bytes: int = 2 * 1024**3
@@ -68,9 +108,18 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Text to vectors. `model_path` is a folder with the weights; empty means the installed package, else `hub_url`.
+    """Text to vectors.
 
-    `cache_path` keeps the model in the form it is loaded from; empty means the user's cache folder.
+    Attributes:
+        model: Model of every index that does not name one.
+        model_path: Folder with the weights; empty means the installed package, else `hub_url`.
+        hub_url: Where the weights are fetched when no package has them; checked by their hash.
+        cache_path: Keeps the model in the form it is loaded from; empty means the user's cache folder.
+        batch_size: Texts embedded at a time.
+        threads: Threads of the model.
+        memory_cache_items: Vectors kept in memory by their text.
+        max_text_bytes: Longest text, as UTF-8.
+        ollama_url: Ollama server for models of that name.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -85,7 +134,15 @@ class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Named indexes. `fresh_limit` items beside the built part start a rebuild in the background."""
+    """Named indexes.
+
+    Attributes:
+        ef_search: Candidates looked at by a search; more is slower and finds more.
+        ef_construct: Candidates looked at when an item is linked in.
+        m: Links of an item.
+        fresh_limit: Items beside the built part that start a rebuild in the background.
+        exact_below: Indexes smaller than this are always searched exactly.
+    """
 
     ef_search: int = 128
     ef_construct: int = 100
@@ -95,7 +152,15 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Search with memory. Distances are cosine distances, 0 to 2."""
+    """Search with memory. Distances are cosine distances, 0 to 2.
+
+    Attributes:
+        boost_within: Farthest recorded query that moves a remembered answer closer.
+        inject_within: Farthest recorded query that puts a missing answer in.
+        near_km: How far from a place still counts as there.
+        good_rating: Least rating of a good match, 1 to 5.
+        max_k: Most results of one search.
+    """
 
     boost_within: float = 0.5
     inject_within: float = 0.20
@@ -105,7 +170,14 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Tiers to model names."""
+    """Tiers to model names.
+
+    Attributes:
+        embed: Embedding model.
+        local_judge: Chat model that rates; empty means rules only.
+        local_parse: Chat model that reads roles the rules do not find; empty means rules only.
+        weak_models: Models that get the full context.
+    """
 
     embed: str = "all-MiniLM-L6-v2"
     local_judge: str = ""
@@ -114,13 +186,21 @@ class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Service logs: JSON lines on standard error."""
+    """Service logs: JSON lines on standard error.
+
+    Attributes:
+        level: `debug`, `info` (one line a request), `warning` or `error`.
+    """
 
     level: str = "info"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All sections. Every key has a default, so the embedded mode needs no file."""
+    """All sections. Every key has a default, so the embedded mode needs no file.
+
+    Attributes:
+        data: Folder of the lake.
+    """
 
     data: str = "./lake"
     server: Server = Server()
