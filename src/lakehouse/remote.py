@@ -71,8 +71,11 @@ class Remote:
         checked = operations.arguments(operation, dict(values), strict=strict)
         given = {name.rstrip("_") for name in values}
         checked = {name.rstrip("_"): value for name, value in checked.items() if name.rstrip("_") in given}
-        with _body(operation, checked) as (content, media):
-            response = self._send(self._request(operation, checked, content, media))
+        try:
+            with _body(operation, checked) as (content, media):
+                response = self._send(self._request(operation, checked, content, media))
+        except UnicodeEncodeError as error:
+            raise InvalidInput(f"{ascii(error.object)[:80]} in {operation.name} is not valid Unicode") from None
         return _answer(operation, response)
 
     def _request(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -69,8 +69,8 @@ def _head(operation: Operation, value: Any) -> Reply:
     if facts.get("etag"):
         headers.append((b"etag", json.dumps(str(facts["etag"]).strip('"')).encode("ascii")))
     if facts.get("modified"):
-        moment = datetime.fromisoformat(str(facts["modified"]))
-        headers.append((b"last-modified", email.utils.format_datetime(moment, usegmt=False).encode("ascii")))
+        moment = datetime.fromisoformat(str(facts["modified"])).astimezone(UTC)
+        headers.append((b"last-modified", email.utils.format_datetime(moment, usegmt=True).encode("ascii")))
     return Reply(operation.status, headers)
 
 

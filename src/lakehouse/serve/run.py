@@ -19,12 +19,10 @@ from starlette.routing import BaseRoute
 import lakehouse
 from lakehouse.app import Lakehouse, connect
 from lakehouse.errors import InvalidInput
-from lakehouse.serve import logs, ports
+from lakehouse.serve import console, logs, ports
 from lakehouse.serve.api import Api
 from lakehouse.serve.guard import is_loopback
 from lakehouse.settings import Settings
-
-Pages = Callable[[Lakehouse, Settings], Sequence[BaseRoute]]
 
 _KEEP_ALIVE_S = 75
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -36,7 +34,6 @@ def serve(
     config: Settings,
     *,
     only: frozenset[str] | None = None,
-    pages: Pages | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> None:
     """Serve a lake until SIGTERM or SIGINT, then let requests finish, close it and return.
@@ -47,8 +44,7 @@ def serve(
 
     Args:
         config: Where to listen, what to open, the limits.
-        only: Services to serve; None serves all of them as the gateway.
-        pages: Makes further routes for the lake, such as the console's.
+        only: Services to serve; None serves all of them as the gateway, with the console.
         environ: Where the token is, under the name in `server.token_env`; `os.environ` by default.
 
     Raises:
@@ -60,6 +56,7 @@ def serve(
     logs.configure(config.logging.level)
     with _leaving_on_signal(), contextlib.closing(ports.bind(config.server.host, config.server.port)) as listener:
         lake = connect(config=config)
+        pages = console.routes(lake) if only is None else ()
         stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
         try:
             stack.run(ready=lambda: _announce(stack, config))
@@ -92,7 +89,7 @@ class Stack:
         listener: Bound socket; closed at the end of `run`.
         token: Bearer token to ask for, empty for none.
         only: Services to serve; None serves all.
-        pages: Makes further routes for the lake.
+        pages: Further routes, such as the console's.
     """
 
     def __init__(
@@ -103,10 +100,9 @@ class Stack:
         *,
         token: str = "",
         only: frozenset[str] | None = None,
-        pages: Pages | None = None,
+        pages: Sequence[BaseRoute] = (),
     ) -> None:
-        routes = pages(lake, config) if pages else ()
-        self._api = Api(lake, config, token=token, only=only, pages=routes)
+        self._api = Api(lake, config, token=token, only=only, pages=pages)
         self._listener = listener
         self._server = _Server(
             uvicorn.Config(
