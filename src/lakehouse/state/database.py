@@ -167,12 +167,17 @@ class Database:
     def _mapped(self) -> Iterator[None]:
         from sqlalchemy import exc
 
-        from lakehouse.state import _engine
-
         try:
             yield
         except (exc.DBAPIError, exc.TimeoutError) as error:
-            mapped: LakehouseError | None = _engine.mapped(error, self._path)
+            mapped = database_error(error, self._path)
             if mapped is None:
                 raise
             raise mapped from error
+
+
+def database_error(error: Exception, path: str) -> LakehouseError | None:
+    """Name a database error in the product's words; null when it is the caller's own to handle."""
+    from lakehouse.state import _engine
+
+    return _engine.mapped(error, path)

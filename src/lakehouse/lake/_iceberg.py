@@ -1,0 +1,251 @@
+"""Iceberg tables through pyiceberg: what is there, and commits that carry data and manifest together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.manifest import DataFileContent
+from pyiceberg.schema import Schema
+from pyiceberg.types import (
+    BinaryType,
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FixedType,
+    FloatType,
+    IcebergType,
+    IntegerType,
+    ListType,
+    LongType,
+    NestedField,
+    StringType,
+    TimestampType,
+    TimestamptzType,
+    TimeType,
+    UUIDType,
+)
+from sqlalchemy import event, select
+
+from lakehouse.errors import NotFound, Unavailable
+from lakehouse.lake import _fileio
+from lakehouse.lake.columns import Field, decimal_parts, element_type
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
+
+NAMESPACE = "datasets"
+FINGERPRINT = "lakehouse.fingerprint"
+CREATED_AT = "lakehouse.created_at"
+
+_PRIMITIVES: dict[str, IcebergType] = {
+    "bool": BooleanType(),
+    "int64": LongType(),
+    "float64": DoubleType(),
+    "date": DateType(),
+    "time": TimeType(),
+    "timestamp": TimestampType(),
+    "timestamptz": TimestamptzType(),
+    "string": StringType(),
+    "binary": BinaryType(),
+}
+# What other engines may have written into a table of ours.
+_READ_AS: dict[type[IcebergType], str] = {
+    **{type(kind): name for name, kind in _PRIMITIVES.items()},
+    IntegerType: "int64",
+    FloatType: "float64",
+    UUIDType: "string",
+    FixedType: "binary",
+}
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One snapshot of one dataset: everything a reader needs, and nothing that changes.
+
+    Attributes:
+        fields: Columns with the ids they have in the files.
+        files: Paths of the data files where they are now, in the order of their rows.
+        recorded: The same files under the locations that Iceberg records.
+        properties: What the ingest noted (`lakehouse.*`).
+    """
+
+    name: str
+    snapshot_id: int
+    fields: list[Field]
+    files: list[str]
+    recorded: list[str]
+    rows: int
+    properties: dict[str, str]
+    created_at: str
+    updated_at: str
+
+
+class LakeCatalog(SqlCatalog):
+    """The SQL catalog of pyiceberg with SQLite made durable."""
+
+    def _init_catalog(self) -> None:
+        if self.engine.dialect.name == "sqlite":
+
+            @event.listens_for(self.engine, "connect")
+            def prepare(connection: Any, _record: Any) -> None:
+                for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
+                    connection.execute(f"PRAGMA {pragma}")
+
+        super()._init_catalog()
+
+
+class Tables:
+    """Tables by name; metadata is immutable under its location, so it is read once. Thread-safe.
+
+    Args:
+        uri: SQLAlchemy URL of the catalog.
+        root: Location of the warehouse as recorded in the metadata.
+        place: Path of the warehouse now.
+    """
+
+    def __init__(self, uri: str, *, root: str, place: Path) -> None:
+        self.root = root
+        self.place = place
+        self.catalog = LakeCatalog(
+            "lakehouse",
+            **{
+                "uri": uri,
+                "warehouse": root,
+                "py-io-impl": _fileio.IMPLEMENTATION,
+                _fileio.ROOT: root,
+                _fileio.PLACE: str(place),
+            },
+        )
+        self.catalog.create_namespace_if_not_exists(NAMESPACE)
+        self._lock = threading.Lock()
+        self._versions: dict[str, tuple[str, Version]] = {}
+
+    def locations(self) -> dict[str, str]:
+        """Return the metadata location of every table, by name; one short query."""
+        query = select(IcebergTables.table_name, IcebergTables.metadata_location).where(
+            IcebergTables.catalog_name == self.catalog.name, IcebergTables.table_namespace == NAMESPACE
+        )
+        with self.catalog.engine.connect() as connection:
+            return {name: location for name, location in connection.execute(query) if location}
+
+    def load(self, name: str) -> Table:
+        """Read a table's metadata.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        try:
+            return self.catalog.load_table((NAMESPACE, name))
+        except NoSuchTableError:
+            raise NotFound(f"no dataset {name!r}", dataset=name) from None
+
+    def current(self) -> dict[str, Version]:
+        """Return the newest version of every dataset that has one, by name."""
+        locations = self.locations()
+        with self._lock:
+            known = self._versions
+        fresh: dict[str, tuple[str, Version]] = {}
+        for name, location in sorted(locations.items()):
+            cached = known.get(name)
+            fresh[name] = cached if cached and cached[0] == location else (location, self._read(name))
+        with self._lock:
+            self._versions = fresh
+        return {name: version for name, (_, version) in fresh.items()}
+
+    def _read(self, name: str) -> Version:
+        table = self.load(name)
+        snapshot = table.current_snapshot()
+        if snapshot is None:
+            raise Unavailable(
+                f"dataset {name!r} has no snapshot yet; write it with the engine that made it", dataset=name
+            )
+        return self.version(table, snapshot)
+
+    def version(self, table: Table, snapshot: Snapshot) -> Version:
+        """Describe one snapshot of a table."""
+        files = data_files(table, snapshot)
+        if any(file.content != DataFileContent.DATA for file in files):
+            raise Unavailable(
+                f"dataset {table.name()[-1]!r} has row-level deletes written by another engine; compact it there",
+                dataset=table.name()[-1],
+            )
+        recorded = [file.file_path for file in files]
+        summary = snapshot.summary.additional_properties if snapshot.summary else {}
+        schema_id = snapshot.schema_id if snapshot.schema_id is not None else table.metadata.current_schema_id
+        return Version(
+            name=table.name()[-1],
+            snapshot_id=snapshot.snapshot_id,
+            fields=fields_of(table.schemas()[schema_id]),
+            files=[_fileio.path_of(location, table.io.properties) for location in recorded],
+            recorded=recorded,
+            rows=sum(file.record_count for file in files),
+            properties={name: value for name, value in summary.items() if name.startswith("lakehouse.")},
+            created_at=table.properties.get(CREATED_AT) or rfc3339(table.metadata.snapshot_log[0].timestamp_ms),
+            updated_at=rfc3339(snapshot.timestamp_ms),
+        )
+
+
+def data_files(table: Table, snapshot: Snapshot) -> list[DataFile]:
+    """Return the live files of a snapshot, oldest first."""
+    manifests = sorted(snapshot.manifests(table.io), key=lambda manifest: manifest.sequence_number or 0)
+    return [entry.data_file for manifest in manifests for entry in manifest.fetch_manifest_entry(table.io)]
+
+
+def metadata_files(table: Table, snapshot: Snapshot) -> set[str]:
+    """Return the locations of a snapshot's manifest list and manifests."""
+    return {snapshot.manifest_list, *(manifest.manifest_path for manifest in snapshot.manifests(table.io))}
+
+
+def rfc3339(milliseconds: int) -> str:
+    """Return a time since the epoch as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def schema_of(fields: list[Field], schema_id: int) -> Schema:
+    """Return the Iceberg schema; every column is optional."""
+    nested = [NestedField(field.id, field.name, _iceberg_type(field), required=False) for field in fields]
+    return Schema(*nested, schema_id=schema_id)
+
+
+def fields_of(schema: Schema) -> list[Field]:
+    """Return the columns of an Iceberg schema; types this product does not write are read as text."""
+    return [_field(nested) for nested in schema.fields]
+
+
+def _field(nested: NestedField) -> Field:
+    kind = nested.field_type
+    if isinstance(kind, ListType):
+        return Field(nested.field_id, nested.name, f"list<{_type_name(kind.element_type)}>", kind.element_id)
+    return Field(nested.field_id, nested.name, _type_name(kind))
+
+
+def _type_name(kind: IcebergType) -> str:
+    if isinstance(kind, DecimalType):
+        return f"decimal({kind.precision},{kind.scale})"
+    return _READ_AS.get(type(kind), "string")
+
+
+def _iceberg_type(field: Field) -> IcebergType:
+    element = element_type(field.type)
+    if element and field.element_id is not None:
+        return ListType(field.element_id, _primitive(element), element_required=False)
+    return _primitive(field.type)
+
+
+def _primitive(name: str) -> IcebergType:
+    parts = decimal_parts(name)
+    return DecimalType(*parts) if parts else _PRIMITIVES[name]
+
+
+def note(**values: Any) -> Mapping[str, str]:
+    """Return snapshot properties: `fingerprint="ab"` is kept as `lakehouse.fingerprint`."""
+    return {f"lakehouse.{name}": str(value) for name, value in values.items()}

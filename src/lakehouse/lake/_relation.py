@@ -1,0 +1,50 @@
+"""DuckDB's view of a dataset: SQL over exactly the files of one snapshot, columns found by Iceberg id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lakehouse.lake.columns import Field, duckdb_type
+
+
+def quoted(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """Return a value as an SQL string."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def relation(fields: Sequence[Field], files: Sequence[str], columns: Sequence[str] | None = None) -> str:
+    """Return a SELECT of the dataset's rows in the order they were written.
+
+    Args:
+        fields: Columns as they are now; a file that lacks one gives nulls, a narrower type is widened.
+        files: Paths of the data files.
+        columns: Names to select, in that order; all by default.
+    """
+    wanted = list(columns) if columns is not None else [field.name for field in fields]
+    selected = ", ".join(quoted(name) for name in wanted)
+    if not files:
+        empty = ", ".join(f"CAST(NULL AS {duckdb_type(field.type)}) AS {quoted(field.name)}" for field in fields)
+        return f"SELECT {selected} FROM (SELECT {empty}) WHERE false"  # noqa: S608 - every name and value is quoted
+    schema = ", ".join(
+        f"{field.id}: {{name: {text(field.name)}, type: {text(duckdb_type(field.type))}, default_value: NULL}}"
+        for field in fields
+    )
+    paths = ", ".join(text(path) for path in files)
+    return f"SELECT {selected} FROM read_parquet([{paths}], schema=MAP {{{schema}}})"  # noqa: S608 - every name and value is quoted
+
+
+def copy_to_parquet(query: str, path: str, fields: Sequence[Field]) -> str:
+    """Return the statement that writes a query's rows as one Parquet file with the fields' ids."""
+    ids = ", ".join(f"{quoted(field.name)}: {_ids(field)}" for field in fields)
+    return f"COPY ({query}) TO {text(path)} (FORMAT parquet, COMPRESSION zstd, FIELD_IDS {{{ids}}})"
+
+
+def _ids(field: Field) -> str:
+    if field.element_id is None:
+        return str(field.id)
+    return f"{{__duckdb_field_id: {field.id}, element: {field.element_id}}}"

@@ -1,0 +1,32 @@
+"""Rows of one version as an Arrow stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+
+from lakehouse.lake._relation import relation
+
+if TYPE_CHECKING:
+    from lakehouse.lake._iceberg import Version
+
+BATCH_ROWS = 16_384
+
+
+def reader(version: Version, columns: Sequence[str] | None, release: Callable[[], None]) -> pa.RecordBatchReader:
+    """Stream a version's rows; `release` is called when the reader is exhausted or dropped."""
+    connection = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "512MB"})
+    connection.execute("SET TimeZone = 'UTC'")
+    source = connection.execute(relation(version.fields, version.files, columns)).to_arrow_reader(BATCH_ROWS)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from source
+        finally:
+            connection.close()
+            release()
+
+    return pa.RecordBatchReader.from_batches(source.schema, batches())
