@@ -1,0 +1,3 @@
+from lakehouse.cli.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,80 @@
+"""People found, as a table: distance and rating side by side, and what memory did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.cli import showing
+
+if TYPE_CHECKING:
+    from lakehouse.matrix.base import Match, MemoryUse, SearchAnswer
+
+_WHY = 72
+_CERTS = 40
+
+COLUMNS = (
+    showing.Column("#", right=True),
+    showing.Column("id"),
+    showing.Column("name", wraps=True),
+    showing.Column("role", wraps=True),
+    showing.Column("city", wraps=True),
+    showing.Column("certs", wraps=True),
+    showing.Column("distance", right=True),
+    showing.Column("rating", right=True),
+    showing.Column("why", wraps=True),
+    showing.Column("memory", wraps=True),
+)
+
+
+def table(results: Iterable[Match]) -> None:
+    """Print results in order."""
+    showing.table(COLUMNS, [_row(rank, match) for rank, match in enumerate(results, 1)])
+
+
+def verdict(answer: SearchAnswer) -> str:
+    """Say in one sentence what the answer is worth."""
+    if not answer.results:
+        return "Nobody was found."
+    if answer.no_good_match:
+        return "We have nobody good for this: the rows above are only the nearest there are."
+    counts = []
+    if answer.boosted:
+        counts.append(f"{answer.boosted} moved closer by memory")
+    if answer.injected:
+        counts.append(f"{answer.injected} put in by memory")
+    if answer.excluded:
+        counts.append(f"{answer.excluded} left out as asked")
+    shown = f"{len(answer.results)} shown"
+    return f"{', '.join([shown, *counts])}."
+
+
+def memory(use: MemoryUse | None) -> str:
+    """Say what memory did to one result."""
+    if use is None:
+        return ""
+    if use.effect == "boost":
+        return f"boost, was {use.base_distance:.3f}"
+    if use.effect == "inject":
+        return f"inject, ask {use.base_distance:.3f} away"
+    return "known, not moved"
+
+
+def _row(rank: int, match: Match) -> list[Any]:
+    person = match.metadata
+    return [
+        rank,
+        match.id,
+        person.get("name"),
+        person.get("role"),
+        _place(person),
+        showing.shortened(", ".join(map(str, person.get("certs") or [])), _CERTS),
+        f"{match.distance:.3f}",
+        "-" if match.rating is None else match.rating,
+        showing.shortened("; ".join(match.reasons), _WHY),
+        memory(match.memory),
+    ]
+
+
+def _place(person: dict[str, Any]) -> str:
+    return ", ".join(str(person[key]) for key in ("city", "state") if person.get(key))

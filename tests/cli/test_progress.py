@@ -1,0 +1,53 @@
+"""Bars are drawn on a real terminal only: each case is a process with a pseudo-terminal or a pipe as standard error."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+SCRIPT = """
+from lakehouse import progress
+from lakehouse.cli.progress import bars
+with bars("workers"):
+    for done in range(0, 5001, 500):
+        progress.report("embedding", done, 5000)
+    progress.report("indexing", 1, 1)
+print("done")
+"""
+
+
+def _run(stderr: int) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
+    )
+    return done.stdout
+
+
+def test_bars_on_a_terminal_show_stage_counts_and_leave_standard_output_alone() -> None:
+    terminal, end = os.openpty()
+    try:
+        assert _run(end) == "done\n"
+        drawn = os.read(terminal, 65536).decode()
+    finally:
+        os.close(terminal)
+        os.close(end)
+    assert "workers: embedding" in drawn
+    assert "5000/5000" in drawn
+    assert "workers: indexing" in drawn
+
+
+def test_bars_in_a_pipe_say_nothing() -> None:
+    read, write = os.pipe()
+    try:
+        assert _run(write) == "done\n"
+    finally:
+        os.close(write)
+    with os.fdopen(read) as said:
+        assert said.read() == ""
