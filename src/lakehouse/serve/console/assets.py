@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -35,20 +35,21 @@ class Assets:
     """All files of a folder, read once.
 
     Args:
+        headers: Sent with every answer.
         folder: Where they lie; files of other types than a page uses are left out.
     """
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, headers: Mapping[str, str], folder: Path = FOLDER) -> None:
+        self._headers = dict(headers)
         self._assets = {path.name: _read(path) for path in sorted(folder.iterdir()) if path.suffix in _TYPES}
 
     def address(self, name: str) -> str:
         """Return the address of a file, with its version."""
         return f"{PATH}/{name}?v={self._assets[name].version}"
 
-    def routes(self, headers: Iterable[tuple[str, str]]) -> list[Route]:
-        """Return the routes that serve the files, each answer with `headers`."""
-        self._headers = dict(headers)
-        return [Route(PATH + "/{name}", self._serve, methods=["GET"])]
+    def route(self) -> Route:
+        """Return the route that serves the files."""
+        return Route(PATH + "/{name}", self._serve, methods=["GET"])
 
     async def _serve(self, request: Request) -> Response:
         asset = self._assets.get(request.path_params["name"])

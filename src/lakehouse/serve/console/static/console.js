@@ -1,0 +1,34 @@
+// The keys, and the few things a page cannot say in HTML. Everything works without this file, by plain forms.
+(() => {
+  "use strict";
+  const ask = document.getElementById("ask");
+  const lost = document.getElementById("lost");
+  const answer = document.getElementById("answer");
+
+  ask.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      ask.requestSubmit(document.getElementById("search"));
+    }
+  });
+
+  document.body.addEventListener("htmx:error", () => { lost.hidden = false; });
+  document.body.addEventListener("htmx:before:swap", () => { lost.hidden = true; });
+
+  // A field that was typed in keeps its text through a swap; the one that came back is the one that counts.
+  document.body.addEventListener("htmx:after:swap", () => {
+    for (const field of answer.querySelectorAll("input.field, select.field")) {
+      if (field === document.activeElement) continue;
+      if (field.tagName === "SELECT") {
+        for (const option of field.options) option.selected = option.defaultSelected;
+      } else {
+        field.value = field.defaultValue;
+      }
+    }
+  });
+
+  // A card that was opened stays open.
+  htmx.registerExtension("console", {
+    htmx_before_morph_attr: (element, detail) => !(element.tagName === "DETAILS" && detail.attrName === "open"),
+  });
+})();
