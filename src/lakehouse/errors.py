@@ -188,7 +188,8 @@ def from_wire(status: int, body: Any) -> LakehouseError:
     if not isinstance(error, dict) or not isinstance(error.get("code"), str):
         return Upstream(f"unexpected answer with status {status}", status=status)
     message = str(error.get("message", ""))
-    detail = error.get("detail") if isinstance(error.get("detail"), dict) else {}
+    detail = error.get("detail")
+    detail = detail if isinstance(detail, dict) else {}
     classes = _subclasses(LakehouseError)
     for cls in reversed(classes):
         if cls.code == error["code"] and cls.status == status:

@@ -15,7 +15,6 @@ person's metadata lacks the key, counts as met: nobody is hidden for what is not
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -117,11 +116,13 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         state = not (place.state and home_state) or place.state == home_state
         if place.city is None:
             return state, state, state
+        km = distance_km(place, Location(None, None, point["lat"], point["lon"])) if point else None
         city = state and (not home_city or str(home_city).casefold() == place.city.casefold())
-        if not city and point and place.lat is not None and place.lon is not None:
-            near = distance_km((place.lat, place.lon), (point["lat"], point["lon"])) <= self.near_km
-            return False, near, state or near
-        return city, city, state
+        if km is None:
+            return city, city, state
+        # Without a state in the demand, a town of the same name elsewhere is not the one that is meant.
+        near = km <= self.near_km
+        return city and (near or place.state is not None), near or city, state or near
 
 
 def requirements(demand: Demand, *, role: str, role_code: str, near_km: float) -> Requirements:
@@ -144,10 +145,11 @@ def _place_conditions(
     state = [Condition(key="state", match=place.state)] if place.state else []
     if place.city is None:
         return state, state, state
-    city = [*state, Condition(key="city", match=place.city)]
-    if place.lat is None or place.lon is None or math.isnan(place.lat):
-        return city, city, state
-    return city, [Condition(key="location", within_km=near_km, of=Place(place.lat, place.lon))], state
+    city = [Condition(key="city", match=place.city)]
+    if place.lat is None or place.lon is None:
+        return state + city, state + city, state
+    near = [Condition(key="location", within_km=near_km, of=Place(place.lat, place.lon))]
+    return (state or near) + city, near, state
 
 
 def _join(extra: Filter | None, conditions: list[Condition]) -> Filter | None:

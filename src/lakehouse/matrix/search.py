@@ -297,9 +297,9 @@ class _Memory:
             candidate.rejected_by = rejected.get((candidate.corpus, candidate.id))
         worked = [recall for recall in usable if recall.playbook.outcome == "worked"]
         for recall in worked:
-            candidate = present.get((recall.playbook.corpus, recall.playbook.answer_id))
-            if candidate:
-                _boost(candidate, recall)
+            found = present.get((recall.playbook.corpus, recall.playbook.answer_id))
+            if found is not None:
+                _boost(found, recall)
         missing = self._missing(worked, present.keys() | rejected.keys(), filter)
         put_in = {(candidate.corpus, candidate.id) for candidate in missing}
         ordered = [*results, *(other for other in rest if (other.corpus, other.id) not in put_in)]

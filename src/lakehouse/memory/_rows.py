@@ -63,7 +63,7 @@ def _playbook(row: Sequence[object]) -> Playbook:
     return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Playbook)
 
 
-def _columns() -> list[Column[object]]:
+def _columns() -> list[Column[str]]:
     return [playbooks.c[name] for name in _FIELDS]
 
 
