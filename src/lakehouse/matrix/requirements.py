@@ -122,7 +122,9 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
             return city, city, state
         # Without a state in the demand, a town of the same name elsewhere is not the one that is meant.
         near = km <= self.near_km
-        return city and (near or place.state is not None), near or city, state or near
+        if place.state is None:
+            return city and near, near, near
+        return city, near or city, state or near
 
 
 def requirements(demand: Demand, *, role: str, role_code: str, near_km: float) -> Requirements:
@@ -149,7 +151,7 @@ def _place_conditions(
     if place.lat is None or place.lon is None:
         return state + city, state + city, state
     near = [Condition(key="location", within_km=near_km, of=Place(place.lat, place.lon))]
-    return (state or near) + city, near, state
+    return (state or near) + city, near, state or near
 
 
 def _join(extra: Filter | None, conditions: list[Condition]) -> Filter | None:
