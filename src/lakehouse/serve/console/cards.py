@@ -157,12 +157,12 @@ def _certificates(person: Mapping[str, Any], today: date) -> list[Certificate]:
 
 def _facts(person: Mapping[str, Any], today: date) -> list[tuple[str, str]]:
     available = _text(person.get("available_from"))
-    years, pay = _text(person.get("years")), _text(person.get("pay_hourly"))
+    years, pay = _text(person.get("years")), person.get("pay_hourly")
     facts = [
         ("Available", "now" if available and available <= today.isoformat() else available and f"from {available}"),
         ("Shifts", ", ".join(_list(person.get("shifts")))),
         ("Experience", years and f"{years} {'year' if years == '1' else 'years'}"),
-        ("Pay", pay and f"${pay} an hour"),
+        ("Pay", f"${pay:.2f} an hour" if isinstance(pay, (int, float)) else _text(pay)),
         ("Skills", ", ".join(_list(person.get("skills")))),
     ]
     return [(label, value) for label, value in facts if value]

@@ -7,7 +7,6 @@ from typing import Literal
 
 import msgspec
 
-from lakehouse.errors import InvalidInput
 from lakehouse.serve.console.marks import Segment, segments
 from lakehouse.staffing.demand import Demand
 
@@ -93,8 +92,7 @@ def fields_of(demand: Demand) -> Fields:
 def need_line(fields: Fields) -> str:
     """Say the fields as one line that the parser reads the same fields from.
 
-    Raises:
-        InvalidInput: The count is not a whole number from 1 to 100,000.
+    A count that is no whole number from 1 to 100,000 is left out.
 
     >>> need_line(Fields(count="3", role="Forklift Operator", city="Detroit", state="MI", certs="OSHA-30"))
     'Need 3 Forklift Operator in Detroit MI, OSHA-30'
@@ -122,9 +120,6 @@ def read(text: str, typed: Fields | None, *, parse: Callable[[str], Demand]) -> 
         text: The demand as it came.
         typed: What stands in the chips; None when they do not belong to `text`.
         parse: Reads a demand; called once for the text and once more for edited fields.
-
-    Raises:
-        InvalidInput: The typed count is not a number.
     """
     demand = parse(text)
     written = fields_of(demand)
@@ -172,10 +167,6 @@ def _same(a: str, b: str) -> bool:
 
 
 def _count(text: str) -> str:
-    if not text:
-        return "1"
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_PEOPLE):
-        raise InvalidInput(
-            f"“{text[:20]}” is no number of people; give a whole number from 1 to {MOST_PEOPLE:,}.", field="count"
-        )
-    return str(int(text))
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_PEOPLE:
+        return str(int(text))
+    return ""

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import msgspec
@@ -46,6 +45,14 @@ class Tick(msgspec.Struct, frozen=True):
 
     corpus: Corpus
     ticked: bool
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """One request. `part` asks for what the page swaps in, not for all of it; `address` is where the server is."""
+
+    form: Form
+    address: str
+    part: bool
 
 
 def routes(lake: Lakehouse, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> list[BaseRoute]:
@@ -97,46 +104,45 @@ class Console:
         chosen = request.query_params.get("example", "")
         if chosen.isascii() and chosen.isdigit() and int(chosen) < len(EXAMPLES):
             form = msgspec.structs.replace(form, text=EXAMPLES[int(chosen)])
-        return await run_in_threadpool(self._opened, form)
+        return await run_in_threadpool(self._opened, _visit(request, form))
 
     async def press(self, request: Request) -> Response:
         """Answer to the form of the page."""
-        part = request.headers.get("hx-request") == "true"
         try:
             security.require_same_origin(request)
             form = forms.decode(await _body(request))
         except LakehouseError as error:
-            return await run_in_threadpool(self._refused, error, part)
-        return await run_in_threadpool(self._pressed, form, part)
+            return await run_in_threadpool(self._refused, _visit(request, Form()), error)
+        return await run_in_threadpool(self._pressed, _visit(request, form))
 
-    def _opened(self, form: Form) -> Response:
+    def _opened(self, visit: Visit) -> Response:
         corpora, trouble = self._corpora()
-        turn = Turn(self._lake, form, self._clock())
-        turn.trouble = trouble
-        turn.nobody_yet = not corpora and trouble is None
-        if form.text and corpora:
-            form = msgspec.structs.replace(form, corpora=[corpus.name for corpus in corpora])
+        if visit.form.text and corpora:
+            form = msgspec.structs.replace(visit.form, corpora=[corpus.name for corpus in corpora])
+            visit = msgspec.structs.replace(visit, form=form)
             turn = self._taken(form)
-        ticks = [Tick(corpus, True) for corpus in corpora]
-        return self._render(self._whole, form, turn, ticks=ticks)
-
-    def _pressed(self, form: Form, part: bool) -> Response:
-        turn = self._taken(form)
-        if part:
-            response = self._render(self._part, form, turn)
         else:
+            turn = Turn(self._lake, visit.form, self._clock())
+            turn.trouble = trouble
+            turn.nobody_yet = not corpora and trouble is None
+        return self._render(visit, turn, [Tick(corpus, True) for corpus in corpora])
+
+    def _pressed(self, visit: Visit) -> Response:
+        turn = self._taken(visit.form)
+        ticks: list[Tick] = []
+        if not visit.part:
             corpora, trouble = self._corpora()
             turn.trouble = turn.trouble or trouble
-            ticks = [Tick(corpus, corpus.name in form.corpora) for corpus in corpora]
-            response = self._render(self._whole, form, turn, ticks=ticks)
+            ticks = [Tick(corpus, corpus.name in visit.form.corpora) for corpus in corpora]
+        response = self._render(visit, turn, ticks)
         if turn.answer is not None:
-            _remember(response, form.coordinator.strip())
+            _remember(response, visit.form.coordinator.strip())
         return response
 
-    def _refused(self, error: LakehouseError, part: bool) -> Response:
-        turn = Turn(self._lake, Form(), self._clock())
+    def _refused(self, visit: Visit, error: LakehouseError) -> Response:
+        turn = Turn(self._lake, visit.form, self._clock())
         turn.trouble = error
-        return self._render(self._part if part else self._whole, Form(), turn)
+        return self._render(visit, turn, ())
 
     def _taken(self, form: Form) -> Turn:
         turn = Turn(self._lake, form, self._clock())
@@ -156,11 +162,16 @@ class Console:
             _log.exception("the console cannot list corpora")
             return [], _defect()
 
-    def _render(self, template: jinja2.Template, form: Form, turn: Turn, *, ticks: Sequence[Tick] = ()) -> Response:
-        values: dict[str, Any] = {"form": form, "turn": turn, "ticks": ticks, "part": template is self._part}
+    def _render(self, visit: Visit, turn: Turn, ticks: Sequence[Tick]) -> Response:
+        template = self._part if visit.part else self._whole
+        page = template.render(form=visit.form, turn=turn, ticks=ticks, part=visit.part, address=visit.address)
         # Names and contact data: nothing of it stays in a cache.
-        headers = {**security.HEADERS, "Cache-Control": "no-store"}
-        return HTMLResponse(template.render(values), turn.status, headers)
+        return HTMLResponse(page, turn.status, {**security.HEADERS, "Cache-Control": "no-store"})
+
+
+def _visit(request: Request, form: Form) -> Visit:
+    part = request.method == "POST" and request.headers.get("hx-request") == "true"
+    return Visit(form, f"{request.url.scheme}://{request.url.netloc}", part)
 
 
 async def _body(request: Request) -> bytes:

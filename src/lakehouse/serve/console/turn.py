@@ -76,6 +76,12 @@ class Turn:
         return self.trouble.status if self.trouble else 200
 
     @property
+    def field(self) -> str:
+        """Name of the form field that the trouble is about, empty when it is about none."""
+        named = str(self.trouble.detail.get("field", "")) if self.trouble else ""
+        return {"query_text": "text", "playbook": "coordinator"}.get(named, named)
+
+    @property
     def read(self) -> str:
         """Fingerprint of the text that the chips belong to."""
         return fingerprint(self._form.text)

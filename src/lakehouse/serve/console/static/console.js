@@ -16,7 +16,7 @@
   document.body.addEventListener("htmx:before:swap", () => { lost.hidden = true; });
 
   // A field that was typed in keeps its text through a swap; the one that came back is the one that counts.
-  document.body.addEventListener("htmx:after:swap", () => {
+  document.body.addEventListener("htmx:after:swap", (event) => {
     for (const field of answer.querySelectorAll("input.field, select.field")) {
       if (field === document.activeElement) continue;
       if (field.tagName === "SELECT") {
@@ -25,6 +25,16 @@
         field.value = field.defaultValue;
       }
     }
+    for (const field of ask.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+    const named = document.getElementById("trouble")?.dataset.field;
+    const wrong = named && ask.querySelector(`[name="${CSS.escape(named)}"]`);
+    if (wrong) {
+      wrong.setAttribute("aria-invalid", "true");
+      wrong.focus();
+    }
+    const { top } = answer.getBoundingClientRect();
+    const hidden = top < 0 || top > window.innerHeight * 0.6;
+    if (hidden && event.detail.ctx.request.submitter?.id === "search") answer.scrollIntoView();
   });
 
   // A card that was opened stays open.
