@@ -54,14 +54,16 @@ def serve(
     """
     token = token_of(config, os.environ if environ is None else environ)
     logs.configure(config.logging.level)
-    with _leaving_on_signal(), contextlib.closing(ports.bind(config.server.host, config.server.port)) as listener:
-        lake = connect(config=config)
-        pages = console.routes(lake) if only is None else ()
-        stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
+    with contextlib.closing(ports.bind(config.server.host, config.server.port)) as listener:
+        with _on_stop_signal(_leave):
+            lake = connect(config=config)
+            pages = console.routes(lake) if only is None else ()
+            stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
         try:
             stack.run(ready=lambda: _announce(stack, config))
         finally:
-            _end(stack, lake, config.server.shutdown_grace_ms)
+            with _on_stop_signal(_go_on):
+                _end(stack, lake, config.server.shutdown_grace_ms)
 
 
 def token_of(config: Settings, environ: Mapping[str, str]) -> str:
@@ -148,15 +150,16 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         # The inherited one raises the signal again at the end, so that the process would die of it.
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        with _handling(self.handle_exit):
+        with _on_stop_signal(self.handle_exit):
             yield
 
 
 @contextlib.contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None]) -> Generator[None, None, None]:
+def _on_stop_signal(handler: Callable[[int, FrameType | None], None]) -> Generator[None, None, None]:
+    """Call `handler` for SIGTERM and SIGINT; without effect outside of the main thread, which alone gets them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.signal(number, handler) for number in _STOP_SIGNALS}
     try:
         yield
@@ -165,18 +168,14 @@ def _handling(handler: Callable[[int, FrameType | None], None]) -> Generator[Non
             signal.signal(number, old)
 
 
-@contextlib.contextmanager
-def _leaving_on_signal() -> Generator[None, None, None]:
-    """End cleanly on a signal that comes while the lake is being opened or closed."""
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    # Nothing has been acknowledged yet, so there is nothing to finish.
+    raise SystemExit(0)
 
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(0)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    with _handling(leave):
-        yield
+def _go_on(_number: int, _frame: FrameType | None) -> None:
+    # The end is under way already.
+    return
 
 
 def _announce(stack: Stack, config: Settings) -> None:
