@@ -26,6 +26,7 @@ _JSON = "application/json"
 _CHUNK_BYTES = 1024 * 1024
 _MEDIA_OF_SUFFIX = {
     ".csv": "text/csv",
+    ".tsv": "text/tab-separated-values",
     ".jsonl": "application/x-ndjson",
     ".ndjson": "application/x-ndjson",
     ".parquet": "application/vnd.apache.parquet",
@@ -161,7 +162,8 @@ def _body(operation: Operation, values: Mapping[str, Any]) -> Iterator[tuple[byt
     media = values.get("content_type", "")
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        media = media or _MEDIA_OF_SUFFIX.get(path.suffix.lower(), "")
+        # The name stays here, so what it says of the content goes along; whether it is gzip shows in the bytes.
+        media = media or _MEDIA_OF_SUFFIX.get(Path(path.name.lower().removesuffix(".gz")).suffix, "")
         with _opened(operation, path) as file:
             yield _chunks(file), media
     elif isinstance(source, bytes | bytearray | memoryview):
