@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("metadata", pa.string())])
 HASHES = pa.schema([("id", pa.string()), ("hash", pa.binary(16))])
 _BATCH = 2_000
+# Rows turned into Python objects at once. The conversion holds the interpreter until it is done, and searches wait.
+_SLICE = 200
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -60,7 +62,7 @@ class Rows:
         seen: set[str] = set()
         number = 0
         for batch in self._reader:
-            for row in batch.to_pylist():
+            for row in _dicts(batch):
                 number += 1
                 id = self._id(row, number)
                 if id in seen:
@@ -151,11 +153,13 @@ def append(source: Path, target: Path, items: Iterator[tuple[str, Sequence[float
 
 
 def embedded(source: Path) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of an embedded Arrow file batch by batch."""
+    """Yield the rows of an embedded Arrow file, a few hundred at a time."""
     with pa.memory_map(str(source)) as mapped:
         reader = pa.ipc.open_file(mapped)
         for number in range(reader.num_record_batches):
-            yield reader.get_batch(number).to_pylist()
+            batch = reader.get_batch(number)
+            for start in range(0, batch.num_rows, _SLICE):
+                yield batch.slice(start, _SLICE).to_pylist()
 
 
 def save_hashes(hashes: Mapping[str, bytes]) -> bytes:
@@ -175,6 +179,11 @@ def load_hashes(source: Path) -> dict[str, bytes] | None:
         return dict(zip(table["id"].to_pylist(), table["hash"].to_pylist(), strict=True))
     except (OSError, pa.ArrowInvalid, KeyError):
         return None
+
+
+def _dicts(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    for start in range(0, batch.num_rows, _SLICE):
+        yield from batch.slice(start, _SLICE).to_pylist()
 
 
 def _flush(writer: Any, batch: list[tuple[str, str, str]]) -> None:

@@ -10,7 +10,8 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,7 +39,6 @@ Columns = list[Annotated[str, msgspec.Meta(min_length=1)]]
 
 # A refresh that touches more than this share of the items builds the index anew beside the old one.
 _REBUILD_SHARE = 0.2
-_CHUNK = 200
 
 
 class Corpora:
@@ -189,7 +189,7 @@ class Corpora:
         changed = {id for id, digest in hashes.items() if before is None or before.get(id) != digest}
         gone = set(before or {}) - set(hashes)
         if before is None or len(changed) + len(gone) > _REBUILD_SHARE * max(1, len(hashes)):
-            embedded, reused = self._rebuild(name, source, scratch, before or {})
+            embedded, reused = self._rebuild(name, source, scratch, hashes.keys() | (before or {}).keys())
         else:
             embedded, reused = self._touch_up(name, source, scratch, changed, gone)
             reused += len(hashes) - len(changed)
@@ -209,13 +209,13 @@ class Corpora:
     def _exists(self, name: str) -> bool:
         return any(stats.name == name for stats in self._vectors.list().indexes)
 
-    def _rebuild(self, name: str, source: Path, scratch: Path, before: Mapping[str, bytes]) -> tuple[int, int]:
+    def _rebuild(self, name: str, source: Path, scratch: Path, ours: AbstractSet[str]) -> tuple[int, int]:
+        """Build the index anew from the rows, keeping items that did not come from them (not in `ours`)."""
         from lakehouse.matrix import _corpus_rows
 
         vectors, whole = scratch / "vectors.arrow", scratch / "whole.arrow"
         done = self._embed.embed_file(source, vectors, progress=progress.stage("embedding"))
         if self._exists(name):
-            ours = {row["id"] for batch in _corpus_rows.embedded(vectors) for row in batch} | set(before)
             direct = (
                 (item.id, item.vector, msgspec.json.encode(item.metadata).decode())
                 for item in self._vectors.scan(name)
@@ -247,8 +247,7 @@ class Corpora:
                     Item(id=row["id"], vector=row["vector"], metadata=msgspec.json.decode(row["metadata"]))
                     for row in batch
                 ]
-                for start in range(0, len(items), _CHUNK):
-                    self._vectors.add(name, items[start : start + _CHUNK])
+                self._vectors.add(name, items)
         self._vectors.delete_items(name, sorted(gone))
         return embedded, reused
 
