@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -34,6 +35,7 @@ NAMES = Fields.__struct_fields__
 # Which part of a parsed demand each chip shows; a place is one part with two chips.
 PART = {name: "location" if name in {"city", "state"} else name for name in NAMES}
 _LISTS = frozenset({"certs", "skills"})
+_DIGITS = re.compile(r"[0-9]{1,9}")
 
 
 class Chip(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +115,11 @@ def need_line(fields: Fields) -> str:
     return ", ".join([" ".join(filter(None, parts)), *filter(None, extras)])
 
 
+def whole_number(text: str) -> int | None:
+    """Return the number that up to nine digits stand for, null for every other text."""
+    return int(text) if _DIGITS.fullmatch(text) else None
+
+
 def read(text: str, typed: Fields | None, *, parse: Callable[[str], Demand]) -> Reading:
     """Understand a text, with what the coordinator typed over its fields.
 
@@ -167,6 +174,5 @@ def _same(a: str, b: str) -> bool:
 
 
 def _count(text: str) -> str:
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_PEOPLE:
-        return str(int(text))
-    return ""
+    number = whole_number(text)
+    return str(number) if number is not None and 1 <= number <= MOST_PEOPLE else ""

@@ -11,7 +11,7 @@ import msgspec
 
 from lakehouse.errors import InvalidInput
 from lakehouse.memory.base import DEFAULT_NAMESPACE
-from lakehouse.serve.console.fields import NAMES, Fields
+from lakehouse.serve.console.fields import NAMES, Fields, whole_number
 
 Press = Literal["search", "worked", "rejected", "replace", "put_back", "as_written", "forget"]
 
@@ -73,8 +73,9 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
             InvalidInput: Not a whole number from 1 to 100.
         """
         text = self.k.strip()
-        if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_K:
-            return int(text)
+        number = whole_number(text)
+        if number is not None and 1 <= number <= MOST_K:
+            return number
         raise InvalidInput(f"Matches: “{text[:20]}” is not a whole number from 1 to {MOST_K}.", field="k")
 
     def namespace(self) -> str:

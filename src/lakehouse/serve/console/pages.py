@@ -20,6 +20,7 @@ from lakehouse.matrix.base import Corpus
 from lakehouse.serve.console import form as forms
 from lakehouse.serve.console import security
 from lakehouse.serve.console.assets import Assets
+from lakehouse.serve.console.fields import whole_number
 from lakehouse.serve.console.form import Form
 from lakehouse.serve.console.turn import Turn
 
@@ -101,9 +102,9 @@ class Console:
     async def open(self, request: Request) -> Response:
         """Answer with the empty page, or with one of its examples taken."""
         form = Form(coordinator=request.cookies.get(_COOKIE, ""))
-        chosen = request.query_params.get("example", "")
-        if chosen.isascii() and chosen.isdigit() and int(chosen) < len(EXAMPLES):
-            form = msgspec.structs.replace(form, text=EXAMPLES[int(chosen)])
+        chosen = whole_number(request.query_params.get("example", ""))
+        if chosen is not None and chosen < len(EXAMPLES):
+            form = msgspec.structs.replace(form, text=EXAMPLES[chosen])
         return await run_in_threadpool(self._opened, _visit(request, form))
 
     async def press(self, request: Request) -> Response:
