@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 from lakehouse.lake.columns import Field, duckdb_type
 
@@ -15,6 +16,18 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Return a value as an SQL string."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def unused(names: Iterable[str]) -> str:
+    """Return a quoted name that is none of these, upper and lower case alike."""
+    taken = {name.casefold() for name in names}
+    return quoted(next(name for number in itertools.count() if (name := f"n{number}") not in taken))
+
+
+def numbered(source: str, names: Iterable[str]) -> tuple[str, str]:
+    """Return a SELECT of a source with its rows numbered from 0 in order, and the name of that column."""
+    alias = unused(names)
+    return f"SELECT row_number() OVER () - 1 AS {alias}, * FROM {source}", alias  # noqa: S608 - quoted
 
 
 def relation(fields: Sequence[Field], files: Sequence[str], columns: Sequence[str] | None = None) -> str:

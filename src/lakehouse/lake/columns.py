@@ -12,6 +12,8 @@ import msgspec
 
 from lakehouse.errors import InvalidInput
 
+MAX_NAME_CHARS = 128
+
 _DUCKDB = {
     "bool": "BOOLEAN",
     "int64": "BIGINT",
@@ -83,8 +85,8 @@ def check_names(names: list[str], *, what: str = "column") -> None:
     """Refuse names that SQL could not tell apart.
 
     Raises:
-        InvalidInput: A name is empty or stands twice (upper and lower case are the same to SQL); the message
-            gives the positions, counted from 1.
+        InvalidInput: A name is empty, over 128 characters, or stands twice (upper and lower case are the same
+            to SQL); the message gives the positions, counted from 1.
     """
     if not names:
         raise InvalidInput("the file has no columns", field="source")
@@ -92,6 +94,13 @@ def check_names(names: list[str], *, what: str = "column") -> None:
     for position, name in enumerate(names, 1):
         if not name.strip():
             raise InvalidInput(f"{what} {position} has no name; name every column", field="source", column=position)
+        if len(name) > MAX_NAME_CHARS:
+            raise InvalidInput(
+                f"{what} {position} has a name of {len(name)} characters ({name[:40]!r}...), {MAX_NAME_CHARS} are"
+                " allowed; does the file start with a header?",
+                field="source",
+                column=position,
+            )
         first = seen.setdefault(name.casefold(), position)
         if first != position:
             raise InvalidInput(

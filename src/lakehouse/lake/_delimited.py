@@ -1,0 +1,192 @@
+"""CSV through DuckDB's parser, which is parallel and names the byte where each bad row starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+
+from lakehouse.errors import InvalidInput
+from lakehouse.lake import _infer
+from lakehouse.lake._dialect import DELIMITERS, MAX_LINE_BYTES, detect, line_numbers, records
+from lakehouse.lake._reading import MAX_BAD_ROWS, RAW_CHARS, Bad, Survey, too_many
+from lakehouse.lake._relation import numbered, quoted, text
+from lakehouse.lake._text import normalised
+from lakehouse.lake.columns import Column, widened
+
+SAMPLE_ROWS = 5_000
+
+_REASONS = {
+    "UNQUOTED VALUE": "a quote is not closed, or text follows it",
+    "INVALID ENCODING": "not valid UTF-8; save the file as UTF-8 or name its charset",
+    "LINE SIZE OVER MAXIMUM": f"longer than {MAX_LINE_BYTES // 1024**2} MiB",
+}
+
+
+class CsvReader:
+    """A CSV file with a header."""
+
+    def __init__(self, path: Path, *, charset: str, tabs: bool, scratch: Path) -> None:
+        self._path, self._end = normalised(path, charset, scratch)
+        self._dialect = detect(self._path, self._end, "\t" if tabs else DELIMITERS)
+        self._columns: list[Column] = []
+        self._refused: dict[str, str] = {}
+        self._bad_starts: list[int] = []
+        self._excluded: list[int] = []
+        self.failure: InvalidInput | None = None
+
+    def survey(self, wanted: Mapping[str, str]) -> Survey:
+        """Read the whole file; see `Reader`."""
+        with duckdb.connect(":memory:", config={"threads": 2, "memory_limit": "512MB"}) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            try:
+                types = self._types(connection)
+                bad = self._rejected(connection)
+                self._settle(types, wanted)
+                bad += self._misfits(connection)
+            except duckdb.Error as error:
+                reason = str(error).partition("\n")[0]
+                raise InvalidInput(f"the CSV cannot be parsed: {reason}", field="source") from None
+        return Survey(self._columns, sorted(bad, key=lambda row: row.line))
+
+    def rows(self, _connection: duckdb.DuckDBPyConnection) -> str:
+        """Return the good rows; see `Reader`."""
+        selected = ", ".join(
+            f"{_infer.cast(column.type, quoted(column.name))} AS {quoted(column.name)}" for column in self._columns
+        )
+        return f"SELECT {selected} FROM {self._scan('ignore_errors=true')} WHERE {self._fitting()}"  # noqa: S608
+
+    def lines(self, ordinals: Sequence[int]) -> list[tuple[int, str]]:
+        """Return line and text of good rows; see `Reader`."""
+        # Positions among all rows that parse: those left out for a value count too.
+        wanted = set(_shifted(ordinals, self._excluded))
+        return [place for number, place in enumerate(self._records()) if number in wanted]
+
+    def _scan(self, options: str, *, store: str = "") -> str:
+        columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in self._dialect.names)
+        end = {"\n": "\\n", "\r\n": "\\r\\n", "\r": "\\r"}[self._end]
+        return (
+            f"read_csv({text(str(self._path))}, auto_detect=false, header=true, skip={self._dialect.skip},"
+            f" columns={{{columns}}}, delim={text(self._dialect.delimiter)}, quote='\"', escape='\"',"
+            f" new_line='{end}', allow_quoted_nulls=false, max_line_size={MAX_LINE_BYTES}, {options}{store})"
+        )
+
+    def _types(self, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+        """Infer types: a sample rules most of them out, the whole file decides on the rest."""
+        possible = {name: list(_infer.CANDIDATES) for name in self._dialect.names}
+        sample = f"(SELECT * FROM {self._scan('ignore_errors=true')} LIMIT {SAMPLE_ROWS})"  # noqa: S608 - quoted
+        possible, _ = self._held(connection, sample, possible)
+        whole = self._scan("store_rejects=true", store=f", rejects_limit={2 * MAX_BAD_ROWS}")
+        possible, filled = self._held(connection, whole, possible)
+        return {name: _infer.narrowest(kinds) if filled[name] else "null" for name, kinds in possible.items()}
+
+    def _held(
+        self, connection: duckdb.DuckDBPyConnection, source: str, possible: Mapping[str, list[str]]
+    ) -> tuple[dict[str, list[str]], dict[str, int]]:
+        """Return which types hold for every value of each column, and how many values it has."""
+        tests: list[str] = []
+        for name, kinds in possible.items():
+            value = quoted(name)
+            tests.append(f"count(nullif({value}, ''))")
+            tests += [
+                f"coalesce(bool_and({_infer.condition(kind, value)}) FILTER (WHERE {value} <> ''), true)"
+                for kind in kinds
+            ]
+        found = iter(connection.execute(f"SELECT {', '.join(tests)} FROM {source}").fetchall()[0])  # noqa: S608 - quoted
+        held: dict[str, list[str]] = {}
+        filled: dict[str, int] = {}
+        for name, kinds in possible.items():
+            filled[name] = next(found)
+            held[name] = [kind for kind in kinds if next(found)]
+        return held, filled
+
+    def _rejected(self, connection: duckdb.DuckDBPyConnection) -> list[Bad]:
+        found = connection.execute(
+            "SELECT line_byte_position - 1 AS start, arg_min(error_type, column_idx),"
+            " arg_min(coalesce(column_name, ''), column_idx), arg_min(error_message, column_idx),"
+            " left(arg_min(csv_line, column_idx), ?) FROM reject_errors GROUP BY start ORDER BY start",
+            [RAW_CHARS],
+        ).fetchall()
+        if len(found) > MAX_BAD_ROWS:
+            raise too_many()
+        self._bad_starts = [start for start, *_ in found]
+        numbers = line_numbers(self._path, self._end, self._bad_starts)
+        return [
+            Bad(number, column, self._reason(kind, message), raw.strip("\r\n"))
+            for number, (_, kind, column, message, raw) in zip(numbers, found, strict=True)
+        ]
+
+    def _reason(self, kind: str, message: str) -> str:
+        if kind in ("MISSING COLUMNS", "TOO MANY COLUMNS"):
+            cells = message.rpartition(" ")[2]
+            return f"has {cells} cells, the header has {len(self._dialect.names)}"
+        return _REASONS.get(kind, message.partition("\n")[0])
+
+    def _settle(self, types: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        """Fix each column's type, and which columns have values that do not fit it."""
+        for name in self._dialect.names:
+            kind, want = types[name], wanted.get(name)
+            if want is None or want == "string":
+                kind = "string" if want == "string" or kind == "null" else kind
+            elif kind == "null":
+                kind = want
+            elif (wider := widened(want, kind)) is not None:
+                kind = wider
+            else:
+                kind = want
+                self._refused[name] = want
+            self._columns.append(Column(name, kind))
+
+    def _fitting(self) -> str:
+        return " AND ".join(_fits(name, kind) for name, kind in self._refused.items()) or "true"
+
+    def _misfits(self, connection: duckdb.DuckDBPyConnection) -> list[Bad]:
+        """Find the rows with a value that cannot be read as its column's type."""
+        if not self._refused:
+            return []
+        names = list(self._refused)
+        values = ", ".join(quoted(name) for name in names)
+        faults = ", ".join(f"NOT {_fits(name, self._refused[name])}" for name in names)
+        rows, number = numbered(self._scan("ignore_errors=true"), self._dialect.names)
+        found = connection.execute(
+            f"SELECT {number}, {values}, {faults} FROM ({rows})"  # noqa: S608 - every name is quoted
+            f" WHERE NOT ({self._fitting()}) ORDER BY {number} LIMIT {MAX_BAD_ROWS + 1}"
+        ).fetchall()
+        if len(found) > MAX_BAD_ROWS:
+            raise too_many()
+        places = self.lines([row[0] for row in found])
+        self._excluded = [row[0] for row in found]
+        bad = []
+        for (line, raw), (_, *cells) in zip(places, found, strict=True):
+            first = cells.index(True, len(names)) - len(names)
+            reason = f"{cells[first][:80]!r} is not {self._refused[names[first]]}"
+            bad.append(Bad(line, names[first], reason, raw))
+        return bad
+
+    def _records(self) -> Iterator[tuple[int, str]]:
+        """Walk the rows that parse: line number and text of each."""
+        bad = set(self._bad_starts)
+        header = True
+        for start, number, record in records(self._path, self._dialect, self._end):
+            blank = not record.strip(b"\r\n") and len(self._dialect.names) > 1
+            if header or blank or start in bad:
+                header = header and blank
+                continue
+            yield number, record.decode("utf-8", "replace").strip("\r\n")[:RAW_CHARS]
+
+
+def _fits(name: str, kind: str) -> str:
+    return f"(coalesce({quoted(name)}, '') = '' OR {_infer.condition(kind, quoted(name))})"
+
+
+def _shifted(ordinals: Iterable[int], excluded: Sequence[int]) -> Iterator[int]:
+    """Turn positions among the rows that were kept into positions among all; both ascend."""
+    gone = iter([*excluded, None])
+    following = next(gone)
+    skipped = 0
+    for ordinal in ordinals:
+        while following is not None and following <= ordinal + skipped:
+            skipped += 1
+            following = next(gone)
+        yield ordinal + skipped

@@ -1,0 +1,69 @@
+"""Which type a column of text has: the narrowest that every value of the whole file is written as.
+
+A number counts as one only if writing it back gives the same text or nothing is lost: `05356`, `+1`, `1_000`,
+` 5` and integers beyond 64 bits stay text. Dates and times are ISO 8601 only, because 3/4/2024 is two dates.
+An empty cell is null in a column of any type; a quoted empty cell is an empty string in a text column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+
+from lakehouse.lake._relation import text
+from lakehouse.lake.columns import duckdb_type
+
+CANDIDATES = ("bool", "int64", "float64", "date", "timestamp", "timestamptz")
+
+_FLOAT = r"-?(0|[1-9]\d{0,17})?(\.\d+)?([eE][+-]?\d{1,3})?"
+_DATE = r"\d{4}-\d\d-\d\d"
+_TIME = r"[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
+_ZONE = r"(Z|[+-]\d\d(:?\d\d)?)"
+_SHAPES = {"date": _DATE, "timestamp": _DATE + _TIME, "timestamptz": _DATE + _TIME + _ZONE}
+_COMPILED = {name: re.compile(shape, re.ASCII) for name, shape in _SHAPES.items()}
+
+
+def condition(kind: str, value: str) -> str:
+    """Return the SQL test whether a text, not empty, is written as a type."""
+    if kind == "bool":
+        return f"lower({value}) IN ('true', 'false')"
+    if kind == "int64":
+        return f"coalesce(CAST(TRY_CAST({value} AS BIGINT) AS VARCHAR) = {value}, false)"
+    if kind == "float64":
+        return (
+            f"(regexp_full_match({value}, {text(_FLOAT)}) AND coalesce(isfinite(TRY_CAST({value} AS DOUBLE)), false))"
+        )
+    if kind in _SHAPES:
+        shape = text(_SHAPES[kind])
+        return f"(regexp_full_match({value}, {shape}) AND TRY_CAST({value} AS {duckdb_type(kind)}) IS NOT NULL)"
+    return "true"
+
+
+def cast(kind: str, value: str) -> str:
+    """Return the SQL that reads a text as a type; an empty text is null unless the type is text."""
+    if kind == "string":
+        return value
+    return f"TRY_CAST(nullif({value}, '') AS {duckdb_type(kind)})"
+
+
+def narrowest(possible: Collection[str]) -> str:
+    """Return the first of the candidate types that is still possible, `string` when none is."""
+    return next((kind for kind in CANDIDATES if kind in possible), "string")
+
+
+def moment(value: str) -> str:
+    """Return `date`, `timestamp` or `timestamptz` for a text that is one, else `string`."""
+    for kind, shape in _COMPILED.items():
+        if shape.fullmatch(value):
+            try:
+                date.fromisoformat(value) if kind == "date" else datetime.fromisoformat(value)
+            except ValueError:
+                return "string"
+            return kind
+    return "string"
+
+
+def looks_like_data(names: Sequence[str]) -> bool:
+    """Tell whether a supposed header is a row: every cell is a number, a date or a time."""
+    return all(re.fullmatch(_FLOAT, name) or moment(name) != "string" for name in names)

@@ -1,0 +1,208 @@
+"""One file on its way into one dataset: survey, refuse or set aside, write, merge, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from lakehouse.errors import InternalError, InvalidInput, LakehouseError, Unavailable
+from lakehouse.lake import _merge
+from lakehouse.lake._iceberg import note
+from lakehouse.lake._reading import Bad, Reader
+from lakehouse.lake._relation import quoted
+from lakehouse.lake.columns import Column, Field, check_names, element_type
+from lakehouse.lake.ingest import QUARANTINE
+
+if TYPE_CHECKING:
+    from lakehouse import settings
+    from lakehouse.lake._iceberg import Version
+    from lakehouse.lake._source import Source
+    from lakehouse.lake.catalog import Catalog
+
+
+QUARANTINE_COLUMNS = [
+    Column("line", "int64"),
+    Column("column", "string"),
+    Column("reason", "string"),
+    Column("raw", "string"),
+]
+
+
+class Landed(msgspec.Struct, frozen=True):
+    """Good rows that landed, bad rows that did not, by line."""
+
+    rows: int
+    bad: list[Bad]
+    snapshot_id: int
+
+
+class Landing:
+    """Lands one source. Call inside the catalog's `writing(name)`.
+
+    Args:
+        catalog: Where it goes.
+        ingest: The settings section.
+        source: The file in scratch.
+        scratch: An empty folder of its own.
+    """
+
+    def __init__(self, catalog: Catalog, ingest: settings.Ingest, source: Source, scratch: Path) -> None:
+        self._catalog = catalog
+        self._settings = ingest
+        self._source = source
+        self._scratch = scratch
+
+    def land(self, name: str, *, key: str | None, quarantine: bool, notes: Mapping[str, str]) -> Landed:
+        """Do all of it; see `Ingest.file`."""
+        base = self._catalog.versions().get(name) if key else None
+        reader = self._reader()
+        survey = reader.survey({field.name: field.type for field in base.fields} if base else {})
+        self._check(survey.bad, quarantine)
+        if not survey.columns:
+            raise InvalidInput("the file has no good row", field="source")
+        fields = self._catalog.fields(name, _columns(survey.columns, base, key))
+        connection = _merge.connect(self._scratch)
+        try:
+            path, rows, bad = self._written(connection, reader, fields, key, quarantine)
+            bad = sorted([*survey.bad, *bad], key=lambda row: row.line)
+            if not rows:
+                raise InvalidInput(
+                    f"none of the file's rows is good; line {bad[0].line}: {bad[0].reason}", field="source"
+                )
+            merged = _merge.Merged([path], [])
+            if base and key:
+                merged = _merge.merge(connection, base, path, fields, key)
+            # Bad rows first: good rows that are acknowledged never lack their report.
+            if bad:
+                self._set_aside(connection, name, bad)
+        except duckdb.Error as error:
+            raise reader.failure or _named(error, self._scratch) from error
+        finally:
+            connection.close()
+        counts = note(rows=rows, bad_rows=len(bad))
+        version = self._catalog.commit(name, fields, merged.add, keep=merged.keep, notes={**notes, **counts})
+        if quarantine and not bad:
+            self._forget(name)
+        return Landed(rows, bad, version.snapshot_id)
+
+    def _reader(self) -> Reader:
+        source = self._source
+        if source.format == "csv":
+            from lakehouse.lake._delimited import CsvReader
+
+            return CsvReader(source.path, charset=source.charset, tabs=source.tabs, scratch=self._scratch)
+        if source.format == "jsonl":
+            from lakehouse.lake._jsonl import JsonlReader
+
+            return JsonlReader(source.path, batch_rows=self._settings.batch_rows)
+        from lakehouse.lake._parquet import ParquetReader
+
+        return ParquetReader(source.path, batch_rows=self._settings.batch_rows)
+
+    def _written(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        reader: Reader,
+        fields: list[Field],
+        key: str | None,
+        quarantine: bool,
+    ) -> tuple[Path, int, list[Bad]]:
+        """Write the good rows with sound keys; return the file, their number and the rows with faulty keys."""
+        path = self._scratch / "rows.parquet"
+        names = ", ".join(quoted(field.name) for field in fields)
+        query = f"SELECT {names} FROM ({reader.rows(connection)})"  # noqa: S608 - every name is quoted
+        rows = _merge.write(connection, query, path, fields)
+        if not key or not rows:
+            return path, rows, []
+        field = next(field for field in fields if field.name == key)
+        faults = _merge.key_faults(connection, path, field)
+        bad = _faulty(reader, key, faults)
+        self._check(bad, quarantine)
+        if faults:
+            path, rows = _merge.without(connection, path, [fault.row for fault in faults], fields)
+        return path, rows, bad
+
+    def _check(self, bad: list[Bad], quarantine: bool) -> None:
+        if not bad or quarantine:
+            return
+        first = bad[0]
+        where = f"line {first.line}" + (f", column {first.column!r}" if first.column else "")
+        others = f" and {len(bad) - 1:,} more" if len(bad) > 1 else ""
+        limit = self._settings.max_rejected_reported
+        raise InvalidInput(
+            f"the file has bad rows: {where}: {first.reason}{others}; correct them, or ingest with quarantine",
+            field="source",
+            line=first.line,
+            rejected=[{"line": row.line, "column": row.column, "reason": row.reason} for row in bad[:limit]],
+        )
+
+    def _set_aside(self, connection: duckdb.DuckDBPyConnection, name: str, bad: list[Bad]) -> None:
+        fields = self._catalog.fields(name + QUARANTINE, QUARANTINE_COLUMNS)
+        table = pa.table(
+            {
+                "line": pa.array([row.line for row in bad], pa.int64()),
+                "column": [row.column for row in bad],
+                "reason": [row.reason for row in bad],
+                "raw": [row.raw for row in bad],
+            }
+        )
+        connection.register("bad_rows", table)
+        path = self._scratch / "bad.parquet"
+        _merge.write(connection, 'SELECT line, "column", reason, raw FROM bad_rows', path, fields)
+        notes = note(fingerprint=self._source.fingerprint, quarantine_of=name)
+        self._catalog.commit(name + QUARANTINE, fields, [path], keep=[], notes=notes)
+
+    def _forget(self, name: str) -> None:
+        """Drop the bad rows of an earlier file, when they are ours."""
+        old = self._catalog.versions().get(name + QUARANTINE)
+        if old and old.properties.get("lakehouse.quarantine_of") == name:
+            self._catalog.drop(name + QUARANTINE)
+
+
+def _columns(found: list[Column], base: Version | None, key: str | None) -> list[Column]:
+    """Return the dataset's columns after the ingest."""
+    names = [column.name for column in found]
+    if key is not None:
+        kind = next((column.type for column in found if column.name == key), None)
+        if kind is None:
+            raise InvalidInput(f"key {key!r} is no column of the file; it has {', '.join(names)}", field="key")
+        if element_type(kind):
+            raise InvalidInput(f"key {key!r} is a list; choose a column of single values", field="key")
+    if base is None:
+        return found
+    known = [field.name for field in base.fields]
+    missing = [name for name in known if name not in names]
+    if missing:
+        raise InvalidInput(
+            f"the file lacks columns of dataset {base.name!r}: {', '.join(missing)}; add them, or ingest without a"
+            " key to replace the dataset",
+            field="source",
+            missing=missing,
+        )
+    types = {column.name: column for column in found}
+    columns = [types[name] for name in known] + [column for column in found if column.name not in known]
+    check_names([column.name for column in columns])
+    return columns
+
+
+def _faulty(reader: Reader, key: str, faults: list[_merge.KeyFault]) -> list[Bad]:
+    ordinals = sorted({row for fault in faults for row in (fault.row, fault.first) if row is not None})
+    places = dict(zip(ordinals, reader.lines(ordinals), strict=True)) if ordinals else {}
+    bad: list[Bad] = []
+    for fault in faults:
+        line, raw = places[fault.row]
+        reason = "key is empty" if fault.first is None else f"key stands already on line {places[fault.first][0]}"
+        bad.append(Bad(line, key, reason, raw))
+    return bad
+
+
+def _named(error: duckdb.Error, folder: Path) -> LakehouseError:
+    reason = str(error).partition("\n")[0]
+    if isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)):
+        return Unavailable(f"no room left to write below {folder}: {reason}; free some space", path=str(folder))
+    return InternalError(f"rows could not be written: {reason}")

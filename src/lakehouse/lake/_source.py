@@ -1,0 +1,195 @@
+"""A file to ingest, brought to the lake's own disk: hashed as given, gunzipped, its format named."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from lakehouse.errors import InvalidInput
+from lakehouse.state.folder import disk_error
+
+Format = Literal["csv", "jsonl", "parquet"]
+Progress = Callable[[int, int], None]
+
+CHUNK_BYTES = 1 << 20
+GZIP_MAGIC = b"\x1f\x8b"
+_MEDIA: dict[str, Format] = {
+    "text/csv": "csv",
+    "application/csv": "csv",
+    "text/tab-separated-values": "csv",
+    "application/x-ndjson": "jsonl",
+    "application/ndjson": "jsonl",
+    "application/jsonl": "jsonl",
+    "application/x-jsonlines": "jsonl",
+    "application/vnd.apache.parquet": "parquet",
+    "application/x-parquet": "parquet",
+}
+# What clients send when nobody chose a type.
+_UNSAID = frozenset(
+    {"", "application/octet-stream", "application/x-www-form-urlencoded", "application/gzip", "text/plain"}
+    | {"application/x-gzip", "binary/octet-stream"}
+)
+_SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+_CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The file as it lies in scratch.
+
+    Attributes:
+        path: Its bytes, gunzipped.
+        fingerprint: SHA-256 of the bytes as they were given.
+        format: What they are.
+        charset: Encoding named by the caller, empty when none.
+        tabs: True when the caller said that tabs separate the columns.
+        size: Bytes given.
+    """
+
+    path: Path
+    fingerprint: str
+    format: Format
+    charset: str
+    tabs: bool
+    size: int
+
+
+def bring(
+    source: bytes | Path | BinaryIO, content_type: str, scratch: Path, progress: Progress | None = None
+) -> Source:
+    """Copy a source into scratch, in bounded memory.
+
+    Args:
+        source: Bytes, a path, or a binary stream read to its end.
+        content_type: As in HTTP, with an optional `charset`; empty leaves it to suffix and content.
+        scratch: Folder for the copy.
+        progress: Called with bytes read and bytes in all (0 when unknown).
+
+    Raises:
+        InvalidInput: The path is no file, the content is empty, not complete gzip, or of a type that is not
+            ingested; the message says what to do.
+        Unavailable: The disk is full.
+    """
+    media, _, parameters = content_type.partition(";")
+    media = media.strip().lower()
+    if media not in _MEDIA and media not in _UNSAID:
+        raise InvalidInput(
+            f"content type {media!r} is not ingested; send text/csv, application/x-ndjson or"
+            " application/vnd.apache.parquet",
+            field="content_type",
+        )
+    target = scratch / "source"
+    digest = hashlib.sha256()
+    size = 0
+    with _opened(source) as (stream, total), _written(target) as file:
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal size
+            while chunk := stream.read(CHUNK_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+                if progress:
+                    progress(size, max(total, size) if total else 0)
+                yield chunk
+
+        for chunk in _gunzipped(chunks()):
+            file.write(chunk)
+    with target.open("rb") as file:
+        head = file.read(4096)
+    if not head.strip():
+        raise InvalidInput("the file is empty; it needs a header and rows", field="source")
+    charset = _CHARSET.search(parameters)
+    name = source.name.lower().removesuffix(".gz") if isinstance(source, Path) else ""
+    return Source(
+        path=target,
+        fingerprint=digest.hexdigest(),
+        format=_format(_MEDIA.get(media) or _SUFFIXES.get(Path(name).suffix), head),
+        charset=charset[1].lower() if charset else "",
+        tabs=media == "text/tab-separated-values" or name.endswith(".tsv"),
+        size=size,
+    )
+
+
+def _format(said: Format | None, head: bytes) -> Format:
+    parquet = head.startswith(b"PAR1")
+    if head.startswith(b"PK\x03\x04"):
+        raise InvalidInput("this is a ZIP or Excel file; save the sheet as CSV", field="source")
+    if said and (said == "parquet") != parquet:
+        what = "is Parquet" if parquet else "is not Parquet"
+        raise InvalidInput(f"the file was announced as {said} but {what}; announce what it is", field="content_type")
+    if parquet:
+        return "parquet"
+    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if first == b"[" and said != "csv":
+        raise InvalidInput("this is one JSON array; write one object per line instead", field="source", line=1)
+    return said or ("jsonl" if first == b"{" else "csv")
+
+
+@contextmanager
+def _opened(source: bytes | Path | BinaryIO) -> Iterator[tuple[BinaryIO, int]]:
+    if isinstance(source, Path):
+        if not source.is_file():
+            raise InvalidInput(f"{source} is not a file", field="source")
+        try:
+            with source.open("rb") as file:
+                yield file, source.stat().st_size
+        except PermissionError:
+            raise InvalidInput(f"{source} cannot be read; check its permissions", field="source") from None
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        yield BytesIO(source), len(source)
+    else:
+        yield source, 0
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise disk_error(error, path.parent) from error
+
+
+def _gunzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass chunks on, expanded when they start as gzip (of one or several members)."""
+    decoder = None
+    started = False
+    for chunk in chunks:
+        if not started:
+            started = True
+            decoder = zlib.decompressobj(wbits=31) if chunk.startswith(GZIP_MAGIC) else None
+        if decoder is None:
+            yield chunk
+            continue
+        rest = chunk
+        # Zeros after a member are padding, not the start of another.
+        while rest.strip(b"\0") if decoder.eof else rest:
+            if decoder.eof:
+                decoder = zlib.decompressobj(wbits=31)
+            expanded, rest = _expanded(decoder, rest)
+            yield expanded
+    if decoder is not None:
+        yield decoder.flush()
+        if not decoder.eof:
+            raise InvalidInput("the gzip data ends too early; send the whole file", field="source")
+
+
+def _expanded(decoder: zlib._Decompress, data: bytes) -> tuple[bytes, bytes]:
+    try:
+        expanded = decoder.decompress(data, CHUNK_BYTES)
+    except zlib.error as error:
+        raise InvalidInput(f"the gzip data is damaged: {error}; send it again", field="source") from None
+    return expanded, decoder.unused_data if decoder.eof else decoder.unconsumed_tail

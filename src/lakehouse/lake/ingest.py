@@ -1,0 +1,209 @@
+"""Files in: CSV, Parquet and JSON Lines become datasets, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from lakehouse.errors import Conflict, InvalidInput
+from lakehouse.lake.catalog import check_name
+
+if TYPE_CHECKING:
+    from lakehouse import settings
+    from lakehouse.lake._source import Source
+    from lakehouse.lake.catalog import Catalog
+
+QUARANTINE = "_quarantine"
+MAX_ATTEMPTS = 5
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A row that did not land.
+
+    Attributes:
+        line: Where it starts, from 1; for Parquet the row's number.
+        column: The column to blame, empty when there is no single one.
+        reason: What is wrong with it.
+    """
+
+    line: int
+    column: str
+    reason: str
+
+
+class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an ingest did.
+
+    Attributes:
+        dataset: Its name.
+        rows: Good rows of the file; all of them are in the dataset.
+        rejected: The first bad rows, by line; empty unless `quarantine` was asked for.
+        fingerprint: SHA-256 of the bytes as given, in hexadecimal.
+        snapshot_id: The dataset's snapshot that holds the rows.
+        unchanged: True when the same bytes were the last ingest already; then nothing was written.
+    """
+
+    dataset: str
+    rows: int
+    rejected: list[Rejected]
+    fingerprint: str
+    snapshot_id: int
+    unchanged: bool
+
+
+class Ingest:
+    r"""Ingests files into a catalog. Thread-safe; two ingests into one dataset run one after the other.
+
+    Args:
+        ingest: The settings section.
+        catalog: Where datasets live.
+
+    >>> import tempfile
+    >>> from lakehouse.lake.catalog import Catalog
+    >>> from lakehouse import settings
+    >>> with tempfile.TemporaryDirectory() as scratch:
+    ...     catalog = Catalog(settings.Catalog(), Path(scratch))
+    ...     report = Ingest(settings.Ingest(), catalog).file(b"id,zip\n1,05356\n2,90210\n", "places")
+    ...     print(report.rows, [(column.name, column.type) for column in catalog.dataset("places").schema])
+    ...     catalog.close()
+    2 [('id', 'int64'), ('zip', 'string')]
+    """
+
+    def __init__(self, ingest: settings.Ingest, catalog: Catalog) -> None:
+        self._settings = ingest
+        self._catalog = catalog
+
+    def file(
+        self,
+        source: bytes | Path | BinaryIO,
+        name: str,
+        content_type: str = "",
+        key: str | None = None,
+        quarantine: bool = False,
+    ) -> IngestReport:
+        """Make a file the content of a dataset.
+
+        CSV needs a header; its delimiter, encoding and line ends are found out. Types are inferred over the
+        whole file (see `lakehouse.lake.columns`); `05356` stays text. Gzip is expanded. The file lands whole
+        or not at all, in one commit that survives a crash once this returned; the same bytes again change
+        nothing.
+
+        Args:
+            source: The file.
+            name: Dataset, 1 to 63 of `a-z`, `0-9` and `_`, starting with a letter; made when absent.
+            content_type: `text/csv`, `application/x-ndjson` or `application/vnd.apache.parquet`, with an
+                optional `charset`; empty leaves it to the file's name and content.
+            key: Column that identifies a row. With it, rows of the dataset with the same key are replaced and
+                the others kept, columns may be added, and integers may widen to floats; without it the file
+                replaces all rows and columns.
+            quarantine: Land the good rows though some are bad. The bad ones are reported, and kept with line,
+                column, reason and text in the dataset `<name>_quarantine`, which is replaced each time.
+
+        Raises:
+            InvalidInput: The name, the type or the file is wrong, or rows are bad and `quarantine` is false:
+                `detail.rejected` lists the first of them; nothing was written.
+            Conflict: Another process kept changing the dataset.
+            Unavailable, PermissionDenied: The disk is full or not writable; nothing was written.
+        """
+        return self.ingest(source, name, content_type=content_type, key=key, quarantine=quarantine)
+
+    def ingest(
+        self,
+        source: bytes | Path | BinaryIO,
+        name: str,
+        *,
+        content_type: str = "",
+        key: str | None = None,
+        quarantine: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> IngestReport:
+        """Do what `file` does, and call `progress` with work done and work in all, in bytes.
+
+        The total is 0 while it is unknown.
+        """
+        from lakehouse.lake import _source
+        from lakehouse.lake._iceberg import note
+
+        check_name(name)
+        if quarantine:
+            self._check_quarantine(name)
+        with self._catalog.scratch() as scratch:
+            brought = _source.bring(source, content_type, scratch, progress and _weighed(progress))
+            with self._catalog.writing(name):
+                notes = note(fingerprint=brought.fingerprint, key=key or "", quarantine=quarantine)
+                report = self._unchanged(name, brought, notes) or self._landed(
+                    brought, scratch, name, key=key, quarantine=quarantine, notes=notes
+                )
+        if progress:
+            progress(3 * brought.size, 3 * brought.size)
+        return report
+
+    def _check_quarantine(self, name: str) -> None:
+        if name.endswith(QUARANTINE):
+            raise InvalidInput(f"dataset {name!r} holds bad rows itself; choose another name", field="name")
+        try:
+            check_name(name + QUARANTINE)
+        except InvalidInput:
+            raise InvalidInput(
+                f"with quarantine a name has at most {63 - len(QUARANTINE)} letters", field="name"
+            ) from None
+
+    def _unchanged(self, name: str, brought: Source, notes: Mapping[str, str]) -> IngestReport | None:
+        version = self._catalog.versions().get(name)
+        if version is None or any(version.properties.get(note) != value for note, value in notes.items()):
+            return None
+        return IngestReport(
+            dataset=name,
+            rows=int(version.properties["lakehouse.rows"]),
+            rejected=self._remembered(name, int(version.properties["lakehouse.bad_rows"])),
+            fingerprint=brought.fingerprint,
+            snapshot_id=version.snapshot_id,
+            unchanged=True,
+        )
+
+    def _remembered(self, name: str, count: int) -> list[Rejected]:
+        """Read the bad rows of the last ingest back."""
+        if not count or name + QUARANTINE not in self._catalog.versions():
+            return []
+        table = self._catalog.scan(name + QUARANTINE, columns=["line", "column", "reason"]).read_all()
+        first = table.slice(0, self._settings.max_rejected_reported).to_pylist()
+        return [Rejected(**row) for row in first]
+
+    def _landed(
+        self, brought: Source, scratch: Path, name: str, *, key: str | None, quarantine: bool, notes: Mapping[str, str]
+    ) -> IngestReport:
+        from lakehouse.lake._landing import Landing
+
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            folder = scratch / f"attempt-{attempt}"
+            folder.mkdir()
+            landing = Landing(self._catalog, self._settings, brought, folder)
+            try:
+                landed = landing.land(name, key=key, quarantine=quarantine, notes=notes)
+            except Conflict:
+                # Another process was first: its rows must be part of what is merged.
+                if attempt == MAX_ATTEMPTS:
+                    raise
+            else:
+                break
+        limit = self._settings.max_rejected_reported
+        return IngestReport(
+            dataset=name,
+            rows=landed.rows,
+            rejected=[Rejected(row.line, row.column, row.reason) for row in landed.bad[:limit]],
+            fingerprint=brought.fingerprint,
+            snapshot_id=landed.snapshot_id,
+            unchanged=False,
+        )
+
+
+def _weighed(progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """Count reading the source as the first third of the work."""
+
+    def report(done: int, total: int) -> None:
+        progress(done, 3 * total)
+
+    return report
