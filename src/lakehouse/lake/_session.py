@@ -1,0 +1,66 @@
+"""A DuckDB instance over one state of the catalog, locked before any statement reaches it.
+
+Configuration and views are set once and never change, so nothing a statement does can widen what it may open:
+the exact data files of the datasets, no other file, no network, no extension, no setting. When the catalog
+changes, the next statement gets a new instance; the old one lives until its last statement is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from lakehouse.lake._relation import quoted, relation, text
+
+if TYPE_CHECKING:
+    from lakehouse import settings
+    from lakehouse.lake._iceberg import Version
+
+
+class Session:
+    """Datasets as read-only views.
+
+    Attributes:
+        snapshots: Name and snapshot of each dataset it shows.
+        uses: Statements running in it.
+    """
+
+    def __init__(self, versions: Mapping[str, Version], query: settings.Query, release: Callable[[], None]) -> None:
+        self.snapshots = {name: version.snapshot_id for name, version in versions.items()}
+        self.uses = 0
+        self._release = release
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": query.threads,
+                "memory_limit": f"{query.memory_limit_bytes}B",
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "allow_community_extensions": False,
+                "python_enable_replacements": False,
+            },
+        )
+        for version in versions.values():
+            body = relation(version.fields, version.files)
+            self._connection.execute(f"CREATE VIEW {quoted(version.name)} AS {body}")
+        paths = ", ".join(text(path) for version in versions.values() for path in version.files)
+        for setting in (
+            "TimeZone = 'UTC'",
+            # Nothing spills to disk: the memory limit is a limit.
+            "temp_directory = ''",
+            f"allowed_paths = [{paths}]",
+            "enable_external_access = false",
+            "lock_configuration = true",
+        ):
+            self._connection.execute(f"SET {setting}")
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection of its own for one statement."""
+        return self._connection.cursor()
+
+    def close(self) -> None:
+        """Close the instance and let its files go."""
+        self._connection.close()
+        self._release()

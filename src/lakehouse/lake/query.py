@@ -1,0 +1,275 @@
+"""SQL over every dataset: read-only, bounded in time, memory and rows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from lakehouse.errors import (
+    DeadlineExceeded,
+    InternalError,
+    LakehouseError,
+    LimitExceeded,
+    PermissionDenied,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from lakehouse import settings
+    from lakehouse.lake._session import Session
+    from lakehouse.lake.catalog import Catalog
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Timeout = Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
+
+BATCH_ROWS = 16_384
+INTERRUPT_EVERY_S = 0.02
+TRUNCATED = b"lakehouse.truncated"
+
+
+class ResultColumn(msgspec.Struct, frozen=True):
+    """A column of a result; `type` is DuckDB's name (`BIGINT`, `VARCHAR`, `DECIMAL(18,2)`)."""
+
+    name: str
+    type: str
+
+
+class SqlResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows as JSON values.
+
+    Integers of any size are numbers. A decimal is a number when a float holds it exactly, else a string. NaN and
+    infinity are null, also as dates. Dates and times are ISO 8601 strings, instants in UTC with `Z`, intervals ISO 8601
+    durations. Bytes are base64. Lists are arrays, structs objects, maps arrays of `[key, value]`.
+
+    Attributes:
+        columns: In the order of each row's values.
+        rows: In the statement's order.
+        row_count: Rows given.
+        truncated: True when there were more.
+        elapsed_ms: Time from call to answer.
+    """
+
+    columns: list[ResultColumn]
+    rows: list[list[Any]]
+    row_count: int
+    truncated: bool
+    elapsed_ms: float
+
+
+class Query:
+    """Runs statements over the catalog. Thread-safe: a slow statement does not hold others back.
+
+    Args:
+        query: The settings section.
+        catalog: Whose datasets are the tables.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from lakehouse import settings
+    >>> from lakehouse.lake.catalog import Catalog
+    >>> with tempfile.TemporaryDirectory() as scratch:
+    ...     catalog = Catalog(settings.Catalog(), Path(scratch))
+    ...     query = Query(settings.Query(), catalog)
+    ...     print(query.query("SELECT 6 * 7 AS answer").rows)
+    ...     query.close()
+    ...     catalog.close()
+    [[42]]
+    """
+
+    def __init__(self, query: settings.Query, catalog: Catalog) -> None:
+        self._settings = query
+        self._catalog = catalog
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._seen_revision = -1
+        self._seen_at = 0.0
+
+    def query(self, sql: str, limit: Limit | None = None, timeout_ms: Timeout | None = None) -> SqlResult:
+        """Run one query and return its rows.
+
+        Every dataset is a table. What this process commits is there for the next statement, what another one
+        commits after `query.refresh_every_ms` at the latest; a statement sees one state of all datasets.
+
+        Args:
+            sql: One SELECT (also WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW TABLES) in DuckDB's dialect.
+            limit: Rows to return at most, `query.max_rows` by default.
+            timeout_ms: Time it may take, at most (and by default) `query.timeout_ms`.
+
+        Raises:
+            InvalidInput: Empty, not SQL, a table or column that does not exist, a value that cannot be
+                converted; the message is the engine's.
+            PermissionDenied: Anything but reading datasets: files, network, settings, commands.
+            DeadlineExceeded: It took longer than allowed and was stopped.
+            LimitExceeded: It needs more memory than `query.memory_limit_bytes`.
+            Unavailable: The catalog or its files cannot be read.
+        """
+        from lakehouse.lake._values import column_values
+
+        started = time.perf_counter()
+        columns, table, truncated = self._run(sql, limit, timeout_ms)
+        values = [column_values(column.combine_chunks()) for column in table.columns]
+        rows = [list(row) for row in zip(*values, strict=True)]
+        return SqlResult(
+            columns=columns,
+            rows=rows,
+            row_count=len(rows),
+            truncated=truncated,
+            elapsed_ms=round((time.perf_counter() - started) * 1000, 3),
+        )
+
+    def arrow(self, sql: str, limit: Limit | None = None, timeout_ms: Timeout | None = None) -> bytes:
+        """Run one query and return its rows as an Arrow IPC stream.
+
+        The stream's schema says in its metadata under `lakehouse.truncated` (`true` or `false`) whether there
+        were more rows. Arguments and errors are those of `query`.
+        """
+        import pyarrow as pa
+
+        _, table, truncated = self._run(sql, limit, timeout_ms)
+        table = table.replace_schema_metadata({TRUNCATED: str(truncated).lower().encode()})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return bytes(sink.getvalue())
+
+    def close(self) -> None:
+        """Let the datasets' files go; a running statement finishes first."""
+        with self._lock:
+            old, self._session = self._session, None
+            if old is not None and not old.uses:
+                old.close()
+
+    def _run(self, sql: str, limit: int | None, timeout_ms: int | None) -> tuple[list[ResultColumn], pa.Table, bool]:
+        allowed_ms = min(timeout_ms or self._settings.timeout_ms, self._settings.timeout_ms)
+        wanted = limit or self._settings.max_rows
+        with self._using() as session:
+            cursor = session.cursor()
+            try:
+                with _deadline(cursor, allowed_ms) as expired:
+                    try:
+                        return _executed(cursor, sql, wanted, session.snapshots)
+                    except _engine_errors() as error:
+                        raise self._named(error, expired.is_set(), allowed_ms) from error
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def _using(self) -> Iterator[Session]:
+        with self._lock:
+            session = self._fresh()
+            session.uses += 1
+        try:
+            yield session
+        finally:
+            with self._lock:
+                session.uses -= 1
+                if session is not self._session and not session.uses:
+                    session.close()
+
+    def _fresh(self) -> Session:
+        """Return a session over the newest state of the catalog; called under the lock."""
+        from lakehouse.lake._session import Session
+
+        revision, now = self._catalog.revision, time.monotonic()
+        due = now - self._seen_at >= self._settings.refresh_every_ms / 1000
+        if self._session is not None and revision == self._seen_revision and not due:
+            return self._session
+        release = self._catalog.pinned()
+        try:
+            versions = self._catalog.versions()
+            snapshots = {name: version.snapshot_id for name, version in versions.items()}
+            if self._session is not None and self._session.snapshots == snapshots:
+                release()
+            else:
+                old, self._session = self._session, Session(versions, self._settings, release)
+                if old is not None and not old.uses:
+                    old.close()
+        except BaseException:
+            release()
+            raise
+        self._seen_revision, self._seen_at = revision, now
+        return self._session
+
+    def _named(self, error: Exception, expired: bool, allowed_ms: int) -> LakehouseError:
+        """Name the engine's error. Once rows flow, Arrow passes on its words only, so its words decide."""
+        from lakehouse.lake._statement import refused
+
+        reason = str(error)
+        if expired or reason.startswith("INTERRUPT"):
+            return DeadlineExceeded(
+                f"the statement took longer than {allowed_ms} ms and was stopped; narrow it", timeout_ms=allowed_ms
+            )
+        if reason.startswith("Out of Memory"):
+            megabytes = self._settings.memory_limit_bytes >> 20
+            return LimitExceeded(f"the statement needs more than {megabytes} MiB of memory; narrow it", field="sql")
+        if reason.startswith("Permission"):
+            return PermissionDenied("the statement would leave the datasets; files cannot be read", field="sql")
+        if reason.startswith("IO Error"):
+            return Unavailable("a dataset's files cannot be read; check the disk and the log")
+        if reason.startswith(("INTERNAL", "FATAL")):
+            with self._lock:
+                # The instance may be beyond use; the next statement gets a new one.
+                self._seen_revision, self._session = -1, None
+            return InternalError("the statement met a defect of the SQL engine; write it another way")
+        return refused(reason)
+
+
+def _executed(
+    cursor: duckdb.DuckDBPyConnection, sql: str, limit: int, datasets: dict[str, int]
+) -> tuple[list[ResultColumn], pa.Table, bool]:
+    import pyarrow as pa
+
+    from lakehouse.lake._statement import check
+
+    check(cursor, sql, datasets)
+    cursor.execute(sql)
+    columns = [ResultColumn(name, str(kind)) for name, kind, *_ in cursor.description or []]
+    reader = cursor.to_arrow_reader(min(limit + 1, BATCH_ROWS))
+    batches: list[pa.RecordBatch] = []
+    rows = 0
+    while rows <= limit:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            break
+        batches.append(batch)
+        rows += batch.num_rows
+    table = pa.Table.from_batches(batches, schema=reader.schema)
+    return columns, table.slice(0, limit), rows > limit
+
+
+def _engine_errors() -> tuple[type[Exception], ...]:
+    import duckdb
+    import pyarrow as pa
+
+    return duckdb.Error, pa.ArrowException, OSError
+
+
+@contextmanager
+def _deadline(cursor: duckdb.DuckDBPyConnection, allowed_ms: int) -> Iterator[threading.Event]:
+    """Stop what runs on a cursor once the time is over; the event given says whether that was so."""
+    done, expired = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if done.wait(allowed_ms / 1000):
+            return
+        expired.set()
+        # Again and again: an interrupt that comes between two steps of a statement is lost.
+        while not done.wait(INTERRUPT_EVERY_S):
+            cursor.interrupt()
+
+    watcher = threading.Thread(target=watch, name="sql-deadline", daemon=True)
+    watcher.start()
+    try:
+        yield expired
+    finally:
+        done.set()
+        watcher.join()
