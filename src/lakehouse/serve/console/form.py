@@ -76,7 +76,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
         number = whole_number(text)
         if number is not None and 1 <= number <= MOST_K:
             return number
-        raise InvalidInput(f"Matches: “{text[:20]}” is not a whole number from 1 to {MOST_K}.", field="k")
+        raise InvalidInput(f"How many: “{text[:20]}” is not a whole number from 1 to {MOST_K}.", field="k")
 
     def namespace(self) -> str:
         """Return whose memory is used, `default` when nobody is named.
