@@ -1,0 +1,279 @@
+"""Build the built part of an index; run as a child process, or in this one when there are few rows."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from lakehouse import child
+from lakehouse.errors import InvalidInput
+from lakehouse.state.folder import fsync_dir
+from lakehouse.vectors import _scoring, columns, journal
+from lakehouse.vectors._built import SUMMARY, Built, Summary, TextWriter
+from lakehouse.vectors.base import Distance
+from lakehouse.vectors.items import check_id, check_vectors
+
+_PORTION = 1_024
+_SAMPLED = 256
+_FOUND_WITHIN = 200
+_decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What to build.
+
+    Attributes:
+        target: Folder to make.
+        rows: Arrow IPC file with `id`, `vector`, `metadata`; empty means the live rows of the two below.
+        built: Folder of the built part so far, empty when there is none.
+        journals: Sealed journal files, in order.
+        graph_from: Fewest rows that get a graph.
+    """
+
+    target: str
+    dimension: int
+    distance: Distance
+    rows: str = ""
+    built: str = ""
+    journals: list[str] = []
+    graph_from: int
+    m: int
+    ef_construct: int
+    ef_search: int
+
+
+class Portion(NamedTuple):
+    """Some rows: ids, `(n, d)` float32, metadata as JSON."""
+
+    ids: list[str]
+    vectors: np.ndarray
+    metadata: list[bytes]
+
+
+class Rows(NamedTuple):
+    """The rows of a build, counted before they are read."""
+
+    total: int
+    portions: Iterator[Portion]
+
+
+def main(request: dict[str, Any], progress: Callable[[int, int], None]) -> int:
+    """Build what a JSON `Request` asks for.
+
+    Returns:
+        The number of rows.
+    """
+    return build(msgspec.convert(request, Request), progress)
+
+
+def build(request: Request, progress: Callable[[int, int], None]) -> int:
+    """Write the folder `request.target`; on return all of it survives a power cut, `summary.json` is last.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        InvalidInput: A row cannot be stored, or an id comes twice; the message names it.
+        OSError: The disk is full or read-only.
+    """
+    folder = Path(request.target)
+    folder.mkdir(parents=True)
+    rows = _from_arrow(request) if request.rows else _live(request)
+    steps = _Steps(rows.total, progress, graph=rows.total >= request.graph_from)
+    vectors = _write_rows(folder, rows, request, steps)
+    if steps.graph:
+        _build_graphs(folder, vectors, request, steps)
+    summary = Summary(
+        rows=rows.total,
+        dimension=request.dimension,
+        distance=request.distance,
+        indexed=rows.total if steps.graph else 0,
+    )
+    (folder / SUMMARY).write_bytes(msgspec.json.encode(summary))
+    if steps.graph:
+        share = _findability(folder, vectors, request)
+        (folder / SUMMARY).write_bytes(msgspec.json.encode(msgspec.structs.replace(summary, findability=share)))
+    _sync(folder)
+    return rows.total
+
+
+class _Steps:
+    """Progress in rows: a row with a graph counts once it is in the graph."""
+
+    def __init__(self, rows: int, progress: Callable[[int, int], None], *, graph: bool) -> None:
+        self.graph = graph
+        self._rows = rows
+        self._progress = progress
+        progress(0, rows)
+
+    def written(self, rows: int) -> None:
+        if not self.graph:
+            self._progress(rows, self._rows)
+
+    def indexed(self, rows: int) -> None:
+        self._progress(rows, self._rows)
+
+
+def _write_rows(folder: Path, rows: Rows, request: Request, steps: _Steps) -> np.ndarray:
+    # A file of no rows cannot be mapped; one spare row is never looked at.
+    shape = (max(rows.total, 1), request.dimension)
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", dtype=np.float32, shape=shape)
+    ids, metadata = TextWriter(folder, "ids"), TextWriter(folder, "metadata")
+    by_key = columns.Columns()
+    row = 0
+    for portion in rows.portions:
+        vectors[row : row + len(portion.ids)] = portion.vectors
+        ids.write(id.encode() for id in portion.ids)
+        metadata.write(portion.metadata)
+        for offset, encoded in enumerate(portion.metadata):
+            by_key.add(row + offset, _metadata(encoded, portion.ids[offset]))
+        row += len(portion.ids)
+        steps.written(row)
+    for file in (ids, metadata):
+        file.close()
+    by_key.save(folder / "columns.npz")
+    vectors.flush()
+    live = vectors[: rows.total].view(np.ndarray)
+    np.save(folder / "lengths.npy", np.concatenate([_NO_LENGTHS, *_lengths(live)]))
+    return live
+
+
+_NO_LENGTHS = np.empty(0, dtype=np.float32)
+
+
+def _lengths(vectors: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(vectors), _PORTION):
+        yield _scoring.lengths_of(vectors[start : start + _PORTION])
+
+
+def _metadata(encoded: bytes, id: str) -> dict[str, Any]:
+    try:
+        return _decode_metadata(encoded)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"the metadata of row {id!r} is not a JSON object: {error}", id=id) from None
+
+
+def _build_graphs(folder: Path, vectors: np.ndarray, request: Request, steps: _Steps) -> None:
+    from lakehouse.vectors import _edge
+
+    # Parts of equal size: a small last one would cost a query as much as a full one.
+    parts = -(-len(vectors) // _edge.GRAPH_ROWS)
+    bounds = [len(vectors) * part // parts for part in range(parts + 1)]
+    for part, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        handed_over = _edge.build(
+            folder / f"graph-{part:04d}",
+            vectors[begin:end],
+            distance=request.distance,
+            m=request.m,
+            ef_construct=request.ef_construct,
+            first=begin,
+        )
+        for rows in handed_over:
+            # Walking into the graph is most of the work and tells nothing while it goes on.
+            steps.indexed(begin + rows // 2)
+        steps.indexed(end)
+
+
+def _findability(folder: Path, vectors: np.ndarray, request: Request) -> float:
+    """Return the share of sampled rows that a search with their own vector finds among the first 200."""
+    built = Built(folder)
+    sample = np.unique(np.linspace(0, len(vectors) - 1, num=_SAMPLED, dtype=np.int64)).tolist()
+    found = 0
+    for row in sample:
+        query = _scoring.Query(np.array(vectors[row]), request.distance)
+        found += built.graph_finds(query, row, _FOUND_WITHIN, request.ef_search)
+    return round(found / len(sample), 4)
+
+
+def _from_arrow(request: Request) -> Rows:
+    import pyarrow as pa
+
+    with pa.memory_map(request.rows) as file, pa.ipc.open_file(file) as reader:
+        missing = [name for name in ("id", "vector", "metadata") if name not in reader.schema.names]
+        if missing:
+            raise InvalidInput(f"the rows to index have no column {missing[0]!r}", field=missing[0])
+        count = sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
+    return Rows(count, _arrow_portions(request))
+
+
+def _arrow_portions(request: Request) -> Iterator[Portion]:
+    import pyarrow as pa
+
+    seen: set[str] = set()
+    with pa.memory_map(request.rows) as file, pa.ipc.open_file(file) as reader:
+        for number in range(reader.num_record_batches):
+            batch = reader.get_batch(number)
+            for start in range(0, batch.num_rows, _PORTION):
+                part = batch.slice(start, _PORTION)
+                ids = part.column("id").to_pylist()
+                for id in ids:
+                    check_id(id, "a row")
+                    if id in seen:
+                        raise InvalidInput(f"the id {id!r} comes twice in the rows to index", id=id)
+                    seen.add(id)
+                vectors = _arrow_vectors(part.column("vector"), ids, request)
+                yield Portion(ids, vectors, [text.encode() for text in part.column("metadata").to_pylist()])
+
+
+def _arrow_vectors(column: Any, ids: list[str], request: Request) -> np.ndarray:
+    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    if column.null_count or len(flat) != len(ids) * request.dimension:
+        raise InvalidInput(
+            f"the rows to index must have vectors of {request.dimension} numbers (see row {ids[0]!r})", field="vector"
+        )
+    vectors: np.ndarray = flat.reshape(len(ids), request.dimension)
+    check_vectors(vectors, request.distance, lambda row: f"the vector of row {ids[row]!r}")
+    return vectors
+
+
+def _live(request: Request) -> Rows:
+    """Return the rows of the built part and journals that are not deleted or overwritten."""
+    fresh: dict[str, tuple[journal.Put, int]] = {}
+    touched: set[str] = set()
+    for path in request.journals:
+        for entry in journal.entries(Path(path)):
+            touched.update(entry.ids)
+            if isinstance(entry, journal.Drop):
+                for id in entry.ids:
+                    fresh.pop(id, None)
+            else:
+                fresh.update((id, (entry, position)) for position, id in enumerate(entry.ids))
+    built = Built(Path(request.built)) if request.built else None
+    kept = [row for row, id in enumerate(built.ids) if id not in touched] if built else []
+    return Rows(len(kept) + len(fresh), _live_portions(built, kept, fresh, request.dimension))
+
+
+def _live_portions(
+    built: Built | None, kept: list[int], fresh: dict[str, tuple[journal.Put, int]], dimension: int
+) -> Iterator[Portion]:
+    for start in range(0, len(kept), _PORTION):
+        rows = kept[start : start + _PORTION]
+        if built is not None:
+            metadata = [bytes(built.metadata[row]) for row in rows]
+            yield Portion([built.ids[row] for row in rows], built.vectors[rows], metadata)
+    items = list(fresh.items())
+    for start in range(0, len(items), _PORTION):
+        part = items[start : start + _PORTION]
+        vectors = [
+            np.frombuffer(put.vectors, dtype=np.float32).reshape(-1, dimension)[position] for _, (put, position) in part
+        ]
+        yield Portion([id for id, _ in part], np.stack(vectors), [put.metadata[at] for _, (put, at) in part])
+
+
+def _sync(folder: Path) -> None:
+    for path, _, files in os.walk(folder):
+        for name in files:
+            with (Path(path) / name).open("rb") as file:
+                os.fsync(file.fileno())
+        fsync_dir(path)
+    fsync_dir(folder.parent)
+
+
+if __name__ == "__main__":
+    child.serve(main)

@@ -1,0 +1,241 @@
+"""The built part of an index: rows in files that never change, searched by graph or exactly.
+
+A folder holds `vectors.npy` `(n, d)` float32, `lengths.npy` `(n,)` float32, ids and metadata as texts laid end to end
+(`ids.bin`, `ids.npy`, ...), `columns.npz`, `graph-NNNN/` when there are enough rows, and `summary.json`, written last.
+The files are mapped, not read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from lakehouse.vectors import _scoring, columns
+from lakehouse.vectors.base import Distance, Filter
+
+if TYPE_CHECKING:
+    from lakehouse.vectors._edge import Graph
+    from lakehouse.vectors._scoring import Query
+
+SUMMARY = "summary.json"
+GRAPHS = "graph-*"
+FORMAT = 1
+
+# Rows fetched beyond k, for those that turn out deleted, excluded or tied.
+_SPARE = 16
+# So few rows are scored exactly sooner than a graph can be walked.
+_FEW_ROWS = 1_500
+# A graph asked for more than this costs as much as scoring everything.
+_MOST_FROM_GRAPH = 600
+# Rows gathered at a time, so that they fit the processor's cache.
+_GATHER = 512
+_MASKS_KEPT = 64
+_IDS_AT_ONCE = 8_192
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build wrote."""
+
+    format: int = FORMAT
+    rows: int
+    dimension: int
+    distance: Distance
+    indexed: int
+    findability: float | None = None
+
+
+class TextWriter:
+    """Texts laid end to end in a file, their ends in another."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._data = (folder / f"{name}.bin").open("wb")
+        self._ends_path = folder / f"{name}.npy"
+        self._ends: list[int] = []
+        self._size = 0
+
+    def write(self, texts: Iterable[bytes]) -> None:
+        """Append texts."""
+        for text in texts:
+            self._data.write(text)
+            self._size += len(text)
+            self._ends.append(self._size)
+
+    def close(self) -> None:
+        """Finish both files."""
+        self._data.close()
+        np.save(self._ends_path, np.array(self._ends, dtype=np.int64))
+
+
+class Texts:
+    """What `TextWriter` wrote, mapped."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._ends = np.load(folder / f"{name}.npy", mmap_mode="r")
+        self._data = memoryview(_mapped_bytes(folder / f"{name}.bin"))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, row: int) -> memoryview:
+        begin = int(self._ends[row - 1]) if row else 0
+        return self._data[begin : int(self._ends[row])]
+
+
+class _Passing(msgspec.Struct, frozen=True):
+    """The rows that pass a filter, deleted ones included."""
+
+    mask: np.ndarray
+    rows: np.ndarray
+
+
+class Built:
+    """A built part, open for reading; one thread marks rows as gone while others search.
+
+    Args:
+        folder: Written by `_build`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.summary = msgspec.json.decode((folder / SUMMARY).read_bytes(), type=Summary)
+        self.vectors: np.ndarray = np.load(folder / "vectors.npy", mmap_mode="r").view(np.ndarray)
+        self._lengths: np.ndarray = np.load(folder / "lengths.npy")
+        self.metadata = Texts(folder, "metadata")
+        self.ids = list(_decoded(Texts(folder, "ids")))
+        self.row_of: dict[str, int] = {}
+        for start in range(0, len(self.ids), _IDS_AT_ONCE):
+            # In portions: other threads get their turn between two of them.
+            part = self.ids[start : start + _IDS_AT_ONCE]
+            self.row_of.update(zip(part, range(start, start + len(part)), strict=True))
+        self.gone = np.zeros(len(self.ids), dtype=bool)
+        self._gone_rows = 0
+        self._longest = float(self._lengths.max(initial=0.0))
+        self._columns = columns.load_columns(folder / "columns.npz")
+        self._graphs = self._load_graphs()
+        self._masks: dict[bytes, _Passing] = {}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def live(self) -> int:
+        """Rows that are not gone."""
+        return len(self.ids) - self._gone_rows
+
+    def holds(self, id: str) -> bool:
+        """Return whether the item is here and not gone."""
+        row = self.row_of.get(id)
+        return row is not None and not self.gone[row]
+
+    def drop(self, id: str) -> bool:
+        """Mark an item as gone; False when it is not here. One writer at a time."""
+        row = self.row_of.get(id)
+        if row is None or self.gone[row]:
+            return False
+        self.gone[row] = True
+        self._gone_rows += 1
+        return True
+
+    def search(
+        self, query: Query, k: int, *, ef: int, filter: Filter | None, exclude: Collection[str], exact: bool
+    ) -> list[tuple[float, str, int]]:
+        """Return the nearest rows as (distance, id, row), sorted; at least `k` when so many pass.
+
+        Deleted and excluded rows are left out, ties at the end are complete. Rows deleted during the call may appear.
+        """
+        if not self.ids:
+            return []
+        passing = self._passing(filter) if filter is not None else None
+        if not exact and self._graphs:
+            count = len(self.ids) if passing is None else len(passing.rows)
+            found = self._by_graph(query, k, ef=ef, passing=passing, exclude=exclude) if count > _FEW_ROWS else None
+            if found is not None:
+                return found
+        return self._by_scoring(query, k, passing, exclude)
+
+    def graph_finds(self, query: Query, row: int, within: int, ef: int) -> bool:
+        """Return whether the graphs give `row`, or one just as near, among their first `within` for `query`."""
+        vector = query.vector.tolist()
+        nearest = [found for graph in self._graphs for found in graph.nearest(vector, within, max(ef, within))]
+        if row in nearest:
+            return True
+        distances = query.precise(self.vectors[[row, *nearest]])
+        return bool((distances[1:] <= distances[0]).sum() >= within)
+
+    def _load_graphs(self) -> list[Graph]:
+        paths = sorted(self.folder.glob(GRAPHS))
+        if not paths:
+            return []
+        # Small indexes have no graph and need not wait for the engine.
+        from lakehouse.vectors._edge import Graph
+
+        return [Graph(path, dimension=self.summary.dimension, distance=self.summary.distance) for path in paths]
+
+    def _by_graph(
+        self, query: Query, k: int, *, ef: int, passing: _Passing | None, exclude: Collection[str]
+    ) -> list[tuple[float, str, int]] | None:
+        """Search the graphs; None when too few of what they give counts."""
+        share = 1.0 if passing is None else len(passing.rows) / len(self.ids)
+        count = math.ceil((k + _SPARE + len(exclude)) / share)
+        if passing is not None:
+            # The share is an average over all rows; near this query it may be lower.
+            count = math.ceil(1.3 * count)
+        if count > _MOST_FROM_GRAPH:
+            return None
+        vector = query.vector.tolist()
+        nearest = [row for graph in self._graphs for row in graph.nearest(vector, count, max(ef, count))]
+        kept = [row for row in nearest if not self.gone[row] and (passing is None or passing.mask[row])]
+        found = [hit for hit in self._ranked(query, np.array(kept, dtype=np.int64)) if hit[1] not in exclude]
+        # Without a farther row after the k-th, a tie with it may go on beyond what was fetched.
+        return found if len(found) > k and found[-1][0] > found[k - 1][0] else None
+
+    def _by_scoring(
+        self, query: Query, k: int, passing: _Passing | None, exclude: Collection[str]
+    ) -> list[tuple[float, str, int]]:
+        out = self.gone
+        if exclude:
+            out = out.copy()
+            out[[row for id in exclude if (row := self.row_of.get(id)) is not None]] = True
+        if passing is not None and 3 * len(passing.rows) < len(self.ids):
+            rows = passing.rows[~out[passing.rows]]
+            parts = [rows[start : start + _GATHER] for start in range(0, len(rows), _GATHER)]
+            rough = [query.rough(self.vectors[part], self._lengths[part]) for part in parts]
+            scores = np.concatenate(rough) if rough else np.empty(0, dtype=np.float32)
+            return self._ranked(query, rows[self._smallest(query, scores, k)])
+        scores = query.rough(self.vectors, self._lengths)
+        scores[out if passing is None else out | ~passing.mask] = np.inf
+        return self._ranked(query, self._smallest(query, scores, k))
+
+    def _smallest(self, query: Query, scores: np.ndarray, k: int) -> np.ndarray:
+        return _scoring.smallest(scores, k, query.tolerance(self._longest))
+
+    def _ranked(self, query: Query, rows: np.ndarray) -> list[tuple[float, str, int]]:
+        distances = query.precise(self.vectors[rows]).tolist()
+        return sorted((distance, self.ids[row], row) for distance, row in zip(distances, rows.tolist(), strict=True))
+
+    def _passing(self, filter: Filter) -> _Passing:
+        name = msgspec.msgpack.encode(filter)
+        known = self._masks.get(name)
+        if known is None:
+            mask = columns.mask(self._columns, filter, len(self.ids))
+            known = _Passing(mask, np.flatnonzero(mask))
+            if len(self._masks) >= _MASKS_KEPT:
+                self._masks = {}
+            self._masks[name] = known
+        return known
+
+
+def _decoded(texts: Texts) -> Iterator[str]:
+    for row in range(len(texts)):
+        yield str(texts[row], "utf-8")
+
+
+def _mapped_bytes(path: Path) -> Any:
+    if path.stat().st_size == 0:
+        return b""
+    return np.memmap(path, dtype=np.uint8, mode="r")

@@ -1,0 +1,115 @@
+"""Distances, and picking the nearest rows by them.
+
+Two passes. `rough` scores every row in float32 by one matrix product; `precise` scores the few that remain in float64,
+row by row, so that a distance depends on the two vectors only and not on what else was scored. Distances are rounded to
+six decimals before they are compared: the same results in the same order whatever part of the index a row is in, and
+before and after a rebuild.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from lakehouse.vectors.base import Distance
+
+DECIMALS = 6
+# A float32 product of a few thousand terms is off by less than this share of the vectors' lengths.
+_SLACK = 4e-6
+
+
+class Query:
+    """A vector to search with.
+
+    Args:
+        vector: `(d,)` float32; for cosine with a direction, see `lengths_fit`.
+        distance: How it is compared.
+    """
+
+    def __init__(self, vector: np.ndarray, distance: Distance) -> None:
+        self.vector = vector
+        self.distance = distance
+        self._wide = vector.astype(np.float64)
+        self._square = float(self._wide @ self._wide)
+        self._length: float = self._square**0.5
+
+    def rough(self, matrix: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return what orders the rows, `(n,)` float32, smaller is nearer; not yet a distance.
+
+        Args:
+            matrix: `(n, d)` float32.
+            lengths: `(n,)` float32, the norm of each row.
+        """
+        products: np.ndarray = matrix @ self.vector
+        if self.distance == "cosine":
+            products /= lengths
+        elif self.distance == "euclid":
+            rough: np.ndarray = lengths * lengths - 2 * products
+            return rough
+        products *= -1
+        return products
+
+    def tolerance(self, longest: float) -> float:
+        """Return by how much `rough` may be off when no row is longer than `longest`."""
+        if self.distance == "cosine":
+            return _SLACK * self._length
+        if self.distance == "dot":
+            return _SLACK * self._length * longest
+        return _SLACK * (self._length + longest) * (self._length + longest)
+
+    def precise(self, rows: np.ndarray) -> np.ndarray:
+        """Return the distances to `rows` (`(m, d)` float32) as `(m,)` float64, rounded to six decimals."""
+        wide = rows.astype(np.float64)
+        if self.distance == "euclid":
+            wide -= self._wide
+            distances = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+        else:
+            distances = np.einsum("ij,j->i", wide, self._wide)
+            if self.distance == "cosine":
+                distances /= np.sqrt(np.einsum("ij,ij->i", wide, wide)) * self._length
+                distances = np.clip(1.0 - distances, 0.0, 2.0)
+            else:
+                distances = -distances
+        # Adding zero turns -0.0 into 0.0.
+        rounded: np.ndarray = np.round(distances, DECIMALS) + 0.0
+        return rounded
+
+
+def smallest(rough: np.ndarray, count: int, tolerance: float) -> np.ndarray:
+    """Return the positions of the `count` smallest finite values and of all others that may tie with the last.
+
+    Args:
+        rough: `(n,)` float32; infinite where a row is out.
+        count: At least 1.
+        tolerance: Two values closer than this may be in either order.
+    """
+    if len(rough) > count:
+        limit = np.partition(rough, count - 1)[count - 1] + 2 * tolerance
+        return np.flatnonzero((rough <= limit) & (rough < np.inf))
+    return np.flatnonzero(rough < np.inf)
+
+
+def lengths_of(matrix: np.ndarray) -> np.ndarray:
+    """Return the norm of each row, `(n,)` float32."""
+    wide = matrix.astype(np.float64)
+    lengths: np.ndarray = np.sqrt(np.einsum("ij,ij->i", wide, wide)).astype(np.float32)
+    return lengths
+
+
+def lengths_fit(lengths: np.ndarray, distance: Distance) -> np.ndarray:
+    """Return which vectors can be compared: finite, not so long that products overflow, for cosine not zero."""
+    fit: np.ndarray = lengths < 1e15
+    if distance == "cosine":
+        fit &= lengths > 1e-15
+    return fit
+
+
+def fits(vector: np.ndarray, distance: Distance) -> bool:
+    """Return whether one vector can be compared, see `lengths_fit`; quick, for queries."""
+    square = float(vector @ vector)
+    # Between these bounds float32 neither overflowed nor lost the length.
+    if 1e-20 < square < 1e20:
+        return True
+    return bool(lengths_fit(lengths_of(vector.reshape(1, -1)), distance)[0])
