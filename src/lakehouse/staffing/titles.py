@@ -7,11 +7,13 @@ import unicodedata
 
 # Words that end in "s" and are not plurals of a person's job.
 _ALREADY_SINGULAR = frozenset(
-    "always athletics bus canvas chassis christmas crafts electronics gas grounds logistics news "
-    "operations physics plus sales series species sports swiss texas works".split()
+    "always canvas chassis christmas crafts gas grounds has his its news operations plus sales series species sports "
+    "swiss texas was works yes athletics avionics ceramics diagnostics electronics graphics gymnastics hydraulics logistics "
+    "optics orthotics pediatrics physics plastics pneumatics prosthetics robotics statistics".split()
 )
 _IRREGULAR = {"buses": "bus", "gases": "gas", "people": "person"}
 _KEEPS_E = frozenset("movies cookies hoodies rookies roadies foodies brownies smoothies".split())
+_NUMERALS = re.compile(r"[ivx]+s")  # "Cook IIs"
 _ES = ("sses", "shes", "ches", "xes", "zzes", "oes")
 _DASHES = re.compile(r"[\u2010-\u2015\u2212-]")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -30,9 +32,11 @@ def singular_word(word: str) -> str:
         return _like(_IRREGULAR[low], word)
     if len(low) > 4 and low.endswith("men") and low != "women":
         return word[:-2] + ("A" if word[-2:].isupper() else "a") + word[-1]
-    if len(low) < 4 or not low.endswith("s") or low in _ALREADY_SINGULAR:
+    if _NUMERALS.fullmatch(low) or (len(word) == 2 and word[0].isupper() and word[1] == "s"):
+        return word[:-1]
+    if len(low) < 3 or not low.endswith("s") or low in _ALREADY_SINGULAR:
         return word
-    if low.endswith(("ss", "us", "is", "ics")):
+    if low.endswith(("ss", "us", "is")):
         return word
     if low.endswith("ies") and len(low) > 4 and low not in _KEEPS_E:
         return word[:-3] + ("Y" if word.isupper() else "y")
@@ -68,13 +72,13 @@ def _is_plural(part: str) -> bool:
 
 
 def role_key(title: str) -> str:
-    """Return what two spellings of the same role share: no case, no plural, hyphen or space alike.
+    """Return what two spellings of the same role share: no case, no plural, no final stop, hyphen or space alike.
 
     Every word loses its plural ending, so "Line Cooks", "line cook" and "LINE-COOK" have one key. The
     key is for comparing, never for showing.
     """
     text = unicodedata.normalize("NFKC", title).casefold().replace("\u2019", "'")
-    text = " ".join(_DASHES.sub(" ", text).split())
+    text = " ".join(_DASHES.sub(" ", text).split()).strip(" .,;:")
     return _WORD.sub(lambda word: singular_word(word[0]), text)
 
 
