@@ -94,25 +94,25 @@ def fields_of(demand: Demand) -> Fields:
 def need_line(fields: Fields) -> str:
     """Say the fields as one line that the parser reads the same fields from.
 
-    A count that is no whole number from 1 to 100,000 is left out.
+    A count that is no whole number from 1 to 100,000 is left out; so is one that was not said, which means
+    one person.
 
-    >>> need_line(Fields(count="3", role="Forklift Operator", city="Detroit", state="MI", certs="OSHA-30"))
-    'Need 3 Forklift Operator in Detroit MI, OSHA-30'
+    >>> need_line(Fields(count="3", role="Forklift Operator", city="Detroit", state="MI", skills="reach truck"))
+    'Need 3 Forklift Operator in Detroit MI; skills: reach truck'
     """
     said = {name: " ".join(str(value).split()) for name, value in msgspec.structs.asdict(fields).items()}
     place = " ".join(filter(None, (said["city"], said["state"])))
-    parts = [
-        " ".join(filter(None, ("Need", _count(said["count"]), said["role"]))),
-        f"in {place}" if place else "",
-    ]
+    ask = " ".join(filter(None, ("Need", _count(said["count"]) or "1", said["role"], f"in {place}" if place else "")))
     extras = [
         f"{said['shift']} shift" if said["shift"] else "",
-        *_items(said["certs"]),
-        *_items(said["skills"]),
+        # Some names are certifications only beside the word ("Telehandler", "Red Card").
+        *(f"{name} certified" for name in _items(said["certs"])),
         f"starting {said['start']}" if said["start"] else "",
         f"for {said['client']}" if said["client"] else "",
     ]
-    return ", ".join([" ".join(filter(None, parts)), *filter(None, extras)])
+    line = ", ".join(filter(None, (ask, *extras)))
+    skills = ", ".join(_items(said["skills"]))
+    return f"{line}; skills: {skills}" if skills else line
 
 
 def whole_number(text: str) -> int | None:
@@ -136,6 +136,9 @@ def read(text: str, typed: Fields | None, *, parse: Callable[[str], Demand]) -> 
         chips = [_chip(name, written, demand) for name in NAMES]
         return Reading(pieces=pieces, chips=chips, line=text, demand=demand, edited=False)
     understood = fields_of(parse(need_line(typed)))
+    if not _count(typed.count.strip()):
+        # The line says "1" for a count that nobody has said.
+        understood = msgspec.structs.replace(understood, count="")
     # What was not understood stays as typed, so that it can be corrected.
     lost = {name for name in NAMES if _number(name, understood) < _number(name, typed)}
     shown = Fields(**{name: getattr(typed if name in lost else understood, name) for name in NAMES})

@@ -65,11 +65,7 @@ def routes(lake: Lakehouse, *, clock: Callable[[], datetime] = lambda: datetime.
     """
     assets = Assets(security.HEADERS)
     console = Console(lake, assets, clock)
-    return [
-        Route("/", console.open, methods=["GET"]),
-        Route("/", console.press, methods=["POST"]),
-        assets.route(),
-    ]
+    return [Route("/", console.answer, methods=["GET", "POST"]), assets.route()]
 
 
 class Console:
@@ -98,6 +94,10 @@ class Console:
             templates.get_template(name)
         self._whole = templates.get_template("page.html")
         self._part = templates.get_template("answer.html")
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request."""
+        return await (self.press(request) if request.method == "POST" else self.open(request))
 
     async def open(self, request: Request) -> Response:
         """Answer with the empty page, or with one of its examples taken."""
