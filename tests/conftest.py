@@ -97,6 +97,15 @@ def built(tmp_path_factory):
     return build
 
 
+@pytest.fixture(scope="session")
+def shared_lake(tmp_path_factory, built, people):
+    """One open lake for all tests that only read."""
+    folder = tmp_path_factory.mktemp("shared") / "lake"
+    shutil.copytree(built(people), folder)
+    with connect(folder) as lake:
+        yield lake
+
+
 @pytest.fixture
 def make_lake(tmp_path, built):
     """Open a lake of one's own with rows in the corpus `workers`; all are closed at the end."""

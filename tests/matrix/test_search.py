@@ -12,8 +12,8 @@ def ids(answer) -> list[str]:
     return [match.id for match in answer.results]
 
 
-def test_search_full_demand_puts_who_meets_all_of_it_first(lake):
-    answer = lake.matrix.search(FORKLIFT, ["workers"], k=5)
+def test_search_full_demand_puts_who_meets_all_of_it_first(shared_lake):
+    answer = shared_lake.matrix.search(FORKLIFT, ["workers"], k=5)
     top = answer.results[0]
     assert (top.metadata["role"], top.metadata["city"], top.metadata["certs"]) == (
         "Forklift Operator",
@@ -27,63 +27,65 @@ def test_search_full_demand_puts_who_meets_all_of_it_first(lake):
     assert answer.per_corpus["workers"].returned == 5
 
 
-def test_search_near_town_comes_before_far_one(lake):
-    answer = lake.matrix.search("Need 9 Line Cooks in Cleveland OH", ["workers"], k=12)
+def test_search_near_town_comes_before_far_one(shared_lake):
+    answer = shared_lake.matrix.search("Need 9 Line Cooks in Cleveland OH", ["workers"], k=12)
     cities = [match.metadata["city"] for match in answer.results if match.metadata["role"] == "Line Cook"]
     assert cities == ["Cleveland"] * 4 + ["Parma"] * 4 + ["Detroit"] * 4
 
 
-def test_search_role_nobody_has_says_no_good_match(lake):
-    answer = lake.matrix.search("Need 2 Marine Radar Technicians in Bozeman MT", ["workers"])
+def test_search_role_nobody_has_says_no_good_match(shared_lake):
+    answer = shared_lake.matrix.search("Need 2 Marine Radar Technicians in Bozeman MT", ["workers"])
     assert answer.no_good_match
     assert answer.results
     assert {match.rating for match in answer.results} == {1}
 
 
-def test_search_excluded_people_never_come_back(lake):
-    first = lake.matrix.search(FORKLIFT, ["workers"], k=3)
-    again = lake.matrix.search(FORKLIFT, ["workers"], k=3, exclude_ids=ids(first))
+def test_search_excluded_people_never_come_back(shared_lake):
+    first = shared_lake.matrix.search(FORKLIFT, ["workers"], k=3)
+    again = shared_lake.matrix.search(FORKLIFT, ["workers"], k=3, exclude_ids=ids(first))
     assert not set(ids(first)) & set(ids(again))
     assert again.excluded == 3
 
 
-def test_search_filter_is_met_by_every_result(lake):
-    answer = lake.matrix.search(
+def test_search_filter_is_met_by_every_result(shared_lake):
+    answer = shared_lake.matrix.search(
         "cook", ["workers"], k=30, filter={"must": [{"key": "state", "match": "MI"}, {"key": "years", "gte": 3}]}
     )
     assert answer.results
     assert all(match.metadata["state"] == "MI" and match.metadata["years"] >= 3 for match in answer.results)
 
 
-def test_search_k_is_the_most_results(lake):
-    assert len(lake.matrix.search("cook", ["workers"], k=1).results) == 1
-    assert len(lake.matrix.search("cook", ["workers"], k=10_000).results) == 36
+def test_search_k_is_the_most_results(shared_lake):
+    assert len(shared_lake.matrix.search("cook", ["workers"], k=1).results) == 1
+    assert len(shared_lake.matrix.search("cook", ["workers"], k=10_000).results) == 36
 
 
-def test_search_max_distance_leaves_far_results_out(lake):
-    every = lake.matrix.search("grill and prep", ["workers"], k=36)
+def test_search_max_distance_leaves_far_results_out(shared_lake):
+    every = shared_lake.matrix.search("grill and prep", ["workers"], k=36)
     limit = every.results[4].distance
-    near = lake.matrix.search("grill and prep", ["workers"], k=36, max_distance=limit)
+    near = shared_lake.matrix.search("grill and prep", ["workers"], k=36, max_distance=limit)
     assert near.results
     assert all(match.distance <= limit for match in near.results)
 
 
-def test_search_rate_off_leaves_ratings_null(lake):
-    answer = lake.matrix.search(FORKLIFT, ["workers"], rate=False)
+def test_search_rate_off_leaves_ratings_null(shared_lake):
+    answer = shared_lake.matrix.search(FORKLIFT, ["workers"], rate=False)
     assert {match.rating for match in answer.results} == {None}
     assert not answer.no_good_match
 
 
-def test_search_same_request_twice_gives_same_bytes(lake):
+def test_search_same_request_twice_gives_same_bytes(shared_lake):
     one, two = (
-        msgspec.json.encode(msgspec.structs.replace(lake.matrix.search(FORKLIFT, ["workers"], k=36), trace_id=""))
+        msgspec.json.encode(
+            msgspec.structs.replace(shared_lake.matrix.search(FORKLIFT, ["workers"], k=36), trace_id="")
+        )
         for _ in range(2)
     )
     assert one == two
 
 
-def test_search_query_role_overrides_the_parsed_one(lake):
-    answer = lake.matrix.search("Need 2 people in Detroit MI", ["workers"], k=4, query_role="CNC operators")
+def test_search_query_role_overrides_the_parsed_one(shared_lake):
+    answer = shared_lake.matrix.search("Need 2 people in Detroit MI", ["workers"], k=4, query_role="CNC operators")
     assert {match.metadata["role"] for match in answer.results} == {"CNC Operator"}
 
 
@@ -132,6 +134,6 @@ def test_search_merges_several_corpora(lake):
         ({"query": "cook", "corpora": ["workers"]}, InvalidInput, "did you mean 'query_text'"),
     ],
 )
-def test_search_bad_request_is_refused_by_name(lake, request_, error, says):
+def test_search_bad_request_is_refused_by_name(shared_lake, request_, error, says):
     with pytest.raises(error, match=says):
-        lake.matrix.search(**request_)
+        shared_lake.matrix.search(**request_)

@@ -144,7 +144,7 @@ class Matrix:
         rater = _Rater(ask, self._today(), self._config.near_km, self._asks) if rate else None
         if use_playbook:
             memory = _Memory(self, ask, wanted, query_role or ask.demand.role or "", rater)
-            recalls = self._playbooks.recall(playbook, ask.vector, corpora=corpora, within=self._config.boost_within)
+            recalls = self._playbooks.recall(playbook, ask.meaning, corpora=corpora, within=self._config.boost_within)
             candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
         if max_distance is not None:
             candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]

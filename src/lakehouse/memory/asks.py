@@ -22,13 +22,15 @@ MAX_QUERY_BYTES = 32 * 1024
 class Ask(msgspec.Struct, frozen=True):
     """A query text, understood.
 
-    `vector` is (d,) float32 of unit length, of the searchable part only: never of a name, a client or
-    contact data.
+    Vectors are (d,) float32 of unit length, of the searchable part only: never of a name, a client or contact
+    data. `vector` is of the text as written, for people; `meaning` has the occupation in the place of the
+    role's words, for memory: the same need in other words has the same meaning.
     """
 
     text: str
     demand: Demand
     vector: np.ndarray
+    meaning: np.ndarray
 
 
 class Asks:
@@ -69,13 +71,24 @@ class Asks:
         new = [text for text in dict.fromkeys(texts) if text not in known]
         if new:
             demands = [self._demand(text) for text in new]
-            vectors = self._embed([searchable_text(text, demand) for text, demand in zip(new, demands, strict=True)])
-            known |= {text: Ask(*ask) for text, *ask in zip(new, new, demands, vectors, strict=True)}
+            written = [searchable_text(text, demand) for text, demand in zip(new, demands, strict=True)]
+            meant = [self._meant(*ask) for ask in zip(new, demands, written, strict=True)]
+            vectors = self._embed([*written, *meant])
+            asks = zip(new, demands, vectors[: len(new)], vectors[len(new) :], strict=True)
+            known |= {ask[0]: Ask(*ask) for ask in asks}
             with self._lock:
                 self._asks.update((text, known[text]) for text in new)
                 while len(self._asks) > self._remember:
                     self._asks.popitem(last=False)
         return [known[text] for text in texts]
+
+    def _meant(self, text: str, demand: Demand, written: str) -> str:
+        if demand.role_code is None or "role" not in demand.spans:
+            return written
+        start, end = demand.spans["role"]
+        title = self.parser.roles.title(demand.role_code)
+        role = text[start:end]
+        return written.replace(role, title, 1) if role in written else f"{title}, {written}"
 
     def _demand(self, text: str) -> Demand:
         if not text.strip():

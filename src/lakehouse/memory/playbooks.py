@@ -294,7 +294,7 @@ class Playbooks:
         self._indexes.add(name)
 
     def _item(self, entry: Playbook) -> Item:
-        vector: Any = self._asks.of(entry.query_text).vector
+        vector: Any = self._asks.of(entry.query_text).meaning
         return Item(id=entry.id, vector=vector.tolist(), metadata=msgspec.structs.asdict(entry))
 
     def _catch_up(self) -> None:
