@@ -72,8 +72,12 @@ def test_metadata_own_coordinates_win():
 
 
 def test_metadata_leaves_empty_values_out():
-    row = {"role": "", "skills": " ; ", "years": None, "pay": float("nan")}
+    row = {"role": "", "skills": " ; ", "years": None, "pay": float("nan"), "certs": None}
     assert worker.metadata(row, ["role", "skills", "years", "pay"]) == {}
+
+
+def test_metadata_column_of_certifications_knows_who_has_none():
+    assert worker.metadata({"certs": ""}, ["certs"]) == {"certs": []}
 
 
 def test_without_names_takes_the_rows_own_data_out():

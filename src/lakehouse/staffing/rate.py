@@ -106,15 +106,15 @@ def _role(demand: Demand, worker: Mapping[str, Any], related: Callable[[str, str
 
 def _certifications(wanted: Sequence[str], worker: Mapping[str, Any], day: date | None) -> _Finding:
     held = worker.get("certs")
-    if held is None and "cert_expiry" not in worker and "skills" not in worker:
+    if held is None:
         return _Finding(None, 4, f"not known: {', '.join(wanted)}")
     dates: Sequence[Any] = worker.get("cert_expiry") or []
     # Dates stand in the order of the certifications; a list of another length cannot be told apart.
-    expiry = dict(zip(held or [], dates, strict=True)) if len(dates) == len(held or []) else {}
+    expiry = dict(zip(held, dates, strict=True)) if len(dates) == len(held) else {}
     missing, expired, valid = [], [], []
     for name in wanted:
         until = _date(expiry.get(name))
-        if name not in (held or []):
+        if name not in held:
             missing.append(f"no {name}")
         elif until is not None and day is not None and until < day:
             expired.append(f"{name} expired {until}")

@@ -71,14 +71,15 @@ def metadata(
         certifications: Writes certifications by their canonical names.
 
     Returns:
-        The kept columns, less null and empty values. `skills`, `certs`, `cert_expiry` and `shifts` are lists
+        The kept columns, less null and empty values other than an empty list of `certs`. `skills`, `certs`, `cert_expiry` and `shifts` are lists
         (text is split at semicolons); dates are ISO strings. `lat` and `lon` become
         `location: {"lat", "lon"}`. Derived and always there when they can be: `role_code`, `location`.
     """
     found: dict[str, Any] = {}
     for column in columns:
         value = _list(row[column]) if column in LIST_COLUMNS else _plain(row[column])
-        if value not in (None, "", []) and column not in {"lat", "lon"}:
+        # A roster with a column of certifications knows who has none; any other empty cell is just not known.
+        if column == "certs" or (value not in (None, "", []) and column not in {"lat", "lon"}):
             found[column] = value
     if certifications is not None and "certs" in found:
         found["certs"] = [certifications.canonical(name) or name for name in found["certs"]]
