@@ -144,7 +144,10 @@ class Rooms:
         from lakehouse.matrix.search import Matrix
         from lakehouse.memory.asks import Asks
         from lakehouse.memory.playbooks import Playbooks
+        from lakehouse.staffing.certifications import Certifications
         from lakehouse.staffing.parse import Parser
+        from lakehouse.staffing.places import Places
+        from lakehouse.staffing.roles import Roles
         from lakehouse.state.database import Database
         from lakehouse.state.folder import open_folder
         from lakehouse.vectors.service import Vectors
@@ -169,7 +172,8 @@ class Rooms:
                     embed_dimension=self.embed.dimension,
                 )
             )
-            self.demand = Parser.shipped()
+            roles = Roles.shipped()
+            self.demand = Parser(Places.shipped(), roles, Certifications.shipped())
             self.corpora = Corpora(
                 self.state,
                 path,
@@ -177,8 +181,9 @@ class Rooms:
                 embed=self.embed,
                 vectors=self.vectors,
                 parser=self.demand,
+                roles=roles,
             )
-            asks = Asks(self.demand, self.embed.array)
+            asks = Asks(self.demand, roles, self.embed.array)
             self.playbooks = self._closing(
                 Playbooks(
                     self.state,

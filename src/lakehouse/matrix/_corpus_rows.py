@@ -15,6 +15,7 @@ from lakehouse.staffing import worker
 
 if TYPE_CHECKING:
     from lakehouse.staffing.parse import Parser
+    from lakehouse.staffing.roles import Roles
 
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("metadata", pa.string())])
 HASHES = pa.schema([("id", pa.string()), ("hash", pa.binary(16))])
@@ -45,13 +46,14 @@ class Rows:
         reader: Record batches of the dataset.
         shape: Columns.
         personal: Columns read beside those of the shape, only to keep what they hold out of the text.
-        parser: Gives roles, places and certifications their canonical form.
+        parser, roles: Give roles, places and certifications their canonical form.
     """
 
-    def __init__(self, reader: pa.RecordBatchReader, shape: Shape, parser: Parser) -> None:
+    def __init__(self, reader: pa.RecordBatchReader, shape: Shape, *, parser: Parser, roles: Roles) -> None:
         self._reader = reader
         self._shape = shape
         self._parser = parser
+        self._roles = roles
 
     def items(self) -> Iterator[tuple[str, str, str]]:
         """Yield id, text and metadata (JSON) of each row, in dataset order.
@@ -100,7 +102,7 @@ class Rows:
         return worker.metadata(
             row,
             self._shape.metadata_columns,
-            roles=parser.roles,
+            roles=self._roles,
             places=parser.places,
             certifications=parser.certifications,
         )

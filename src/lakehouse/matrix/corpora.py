@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lakehouse.lake.catalog import Catalog, Manifest
     from lakehouse.matrix._corpus_rows import Shape
     from lakehouse.staffing.parse import Parser
+    from lakehouse.staffing.roles import Roles
     from lakehouse.state.database import Database
     from lakehouse.vectors.service import Vectors
 
@@ -49,7 +50,7 @@ class Corpora:
         folder: The lake folder, for scratch files and what is known of the last build.
         catalog: Datasets to read.
         embed, vectors: Where texts become items.
-        parser: Canonical roles, places and certifications.
+        parser, roles: Canonical roles, places and certifications.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Corpora:
         embed: Embeddings,
         vectors: Vectors,
         parser: Parser,
+        roles: Roles,
     ) -> None:
         from lakehouse.matrix import _corpus_state
 
@@ -71,6 +73,7 @@ class Corpora:
         self._embed = embed
         self._vectors = vectors
         self._parser = parser
+        self._roles = roles
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
         state.prepare(_corpus_state.ROOM, _corpus_state.metadata)
@@ -182,7 +185,7 @@ class Corpora:
 
         personal = [column.name for column in manifest.schema if worker.is_personal(column.name)]
         reader = self._catalog.scan(manifest.name, columns=list(dict.fromkeys([*shape.columns, *personal])))
-        rows = _corpus_rows.Rows(reader, shape, self._parser).items()
+        rows = _corpus_rows.Rows(reader, shape, parser=self._parser, roles=self._roles).items()
         source = scratch / "rows.arrow"
         hashes = _corpus_rows.write(_counted(rows, manifest.rows), source)
         before = self._built(name)

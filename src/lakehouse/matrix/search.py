@@ -170,7 +170,7 @@ class Matrix:
             return Requirements(role="", role_code="", certs=(), shift="", place=None, near_km=0)
         role, code = demand.role or "", demand.role_code or ""
         if query_role is not None:
-            match = self._asks.parser.roles.resolve(query_role)
+            match = self._asks.roles.resolve(query_role)
             role, code = query_role, match.code if match else ""
         return requirements(demand, role=role, role_code=code, near_km=self._config.near_km)
 
@@ -244,7 +244,7 @@ class _Rater:
         self._demand = ask.demand
         self._today = today
         self._near_km = near_km
-        self._related = asks.parser.roles.related
+        self._related = asks.roles.related
 
     def of(self, candidate: _Candidate) -> Rating:
         """Return the candidate's rating."""

@@ -11,10 +11,12 @@ import msgspec
 
 from lakehouse.errors import InvalidInput, TooLarge
 from lakehouse.staffing.demand import Demand
-from lakehouse.staffing.parse import Parser, searchable_text
+from lakehouse.staffing.parse import MAX_TEXT_BYTES, Parser, searchable_text
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from lakehouse.staffing.roles import Roles
 
 MAX_QUERY_BYTES = 32 * 1024
 
@@ -38,12 +40,16 @@ class Asks:
 
     Args:
         parser: Demand parser.
+        roles: Occupations.
         embed: `(n,)` texts to `(n, d)` float32, unit length.
         remember: How many texts are kept, least recently used out first.
     """
 
-    def __init__(self, parser: Parser, embed: Callable[[Sequence[str]], np.ndarray], remember: int = 10_000) -> None:
-        self.parser = parser
+    def __init__(
+        self, parser: Parser, roles: Roles, embed: Callable[[Sequence[str]], np.ndarray], remember: int = 10_000
+    ) -> None:
+        self._parser = parser
+        self.roles = roles
         self._embed = embed
         self._remember = remember
         self._asks: OrderedDict[str, Ask] = OrderedDict()
@@ -86,7 +92,7 @@ class Asks:
         if demand.role_code is None or "role" not in demand.spans:
             return written
         start, end = demand.spans["role"]
-        title = self.parser.roles.title(demand.role_code)
+        title = self.roles.title(demand.role_code)
         role = text[start:end]
         return written.replace(role, title, 1) if role in written else f"{title}, {written}"
 
@@ -102,4 +108,5 @@ class Asks:
                 field="query_text",
                 limit_bytes=MAX_QUERY_BYTES,
             )
-        return self.parser.parse(text)
+        # What is longer than any demand is a description of somebody, to be found by nearness.
+        return self._parser.parse(text) if size <= MAX_TEXT_BYTES else Demand()

@@ -227,7 +227,7 @@ class Playbooks:
                 raise
             raise type(error)(where + error.message, **{**error.detail, "entry": at}) from None
         role = (new.role or ask.demand.role or "").strip()
-        match = self._asks.parser.roles.resolve(role) if role else None
+        match = self._asks.roles.resolve(role) if role else None
         place = ask.demand.location
         now = self._clock().isoformat(timespec="milliseconds")
         return Playbook(
