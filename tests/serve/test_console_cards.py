@@ -89,8 +89,16 @@ def test_card_distance_that_cannot_be_known_is_not_given(point, place):
     assert shown({**MARIA, "location": point}, place=place).away == ""
 
 
-def test_card_in_the_town_itself_says_so():
-    assert shown({**MARIA, "location": {"lat": 41.4995, "lon": -81.6954}}).away == "in town"
+@pytest.mark.parametrize(
+    ("city", "state", "away"),
+    [("CLEVELAND", "OH", "in town"), ("Cleveland", "TN", "11 km away"), ("", "", "11 km away")],
+)
+def test_card_in_the_town_itself_says_so(city, state, away):
+    assert shown({**MARIA, "city": city, "state": state}).away == away
+
+
+def test_card_next_door_is_not_nowhere():
+    assert shown({**MARIA, "location": {"lat": 41.4995, "lon": -81.6954}}).away == "1 km away"
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,25 @@ def test_need_line_reads_like_a_demand():
             count=" 3 ", role="Welder", city="Parma", state="OH", shift="day", start="Monday", client="Beacon Freight"
         )
     )
-    assert line == "Need 3 Welder in Parma OH, day shift, starting Monday, for Beacon Freight"
+    assert line == "Need 3 Welders in Parma OH, day shift, starting Monday, for Beacon Freight"
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ("Line Cook", "2 Line Cooks"),
+        ("Waitress", "2 Waitresses"),
+        ("Repairman", "2 Repairmen"),
+        ("SHORT ORDER COOK", "2 SHORT ORDER COOKS"),
+        ("Dye House Lady", "2 Dye House Ladies"),
+        ("Valet Boy", "2 Valet Boys"),
+        ("Cooks and Servers", "2 Cooks and Servers"),
+        ("", "2"),
+    ],
+)
+def test_need_line_puts_the_role_in_the_plural_only_when_it_reads_back(role, said):
+    assert need_line(Fields(count="2", role=role)) == f"Need {said}"
+    assert need_line(Fields(count="1", role=role)) == f"Need 1 {role}".strip()
 
 
 def test_need_line_of_nothing_asks_for_one():

@@ -17,9 +17,9 @@ from lakehouse.staffing.places import distance_km
 
 RATINGS = {
     5: "fits all",
-    4: "fits, one thing off",
+    4: "fits nearly all",
     3: "fits in part",
-    2: "right kind of work only",
+    2: "falls short",
     1: "wrong role",
 }
 NOT_RATED = "not rated"
@@ -170,15 +170,22 @@ def _facts(person: Mapping[str, Any], today: date) -> list[tuple[str, str]]:
 
 def _away(person: Mapping[str, Any], place: Location | None) -> str:
     point = person.get("location")
+    if place is not None and _lives_in(person, place):
+        return "in town"
     if place is None or not isinstance(point, Mapping):
         return ""
     lat, lon = point.get("lat"), point.get("lon")
     if not isinstance(lat, (int, float)) or not isinstance(lon, (int, float)):
         return ""
     km = distance_km(place, Location(None, None, lat, lon))
-    if km is None:
-        return ""
-    return "in town" if km < 1 else f"{km:,.0f} km away"
+    return "" if km is None else f"{max(km, 1):,.0f} km away"
+
+
+def _lives_in(person: Mapping[str, Any], place: Location) -> bool:
+    """Tell whether the town is the same by name; its coordinates differ from one list of places to another."""
+    if not place.city or place.city.casefold() != _text(person.get("city")).casefold():
+        return False
+    return not place.state or place.state == _text(person.get("state"))
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from lakehouse.serve.console.marks import Segment, segments
 from lakehouse.staffing.demand import Demand
+from lakehouse.staffing.titles import singular
 
 State = Literal["read", "edited", "unsaid", "missing", "unclear"]
 
@@ -98,11 +99,12 @@ def need_line(fields: Fields) -> str:
     one person.
 
     >>> need_line(Fields(count="3", role="Forklift Operator", city="Detroit", state="MI", skills="reach truck"))
-    'Need 3 Forklift Operator in Detroit MI; skills: reach truck'
+    'Need 3 Forklift Operators in Detroit MI; skills: reach truck'
     """
     said = {name: " ".join(str(value).split()) for name, value in msgspec.structs.asdict(fields).items()}
     place = " ".join(filter(None, (said["city"], said["state"])))
-    ask = " ".join(filter(None, ("Need", _count(said["count"]) or "1", said["role"], f"in {place}" if place else "")))
+    count = _count(said["count"]) or "1"
+    ask = " ".join(filter(None, ("Need", count, _for(count, said["role"]), f"in {place}" if place else "")))
     extras = [
         f"{said['shift']} shift" if said["shift"] else "",
         # Some names are certifications only beside the word ("Telehandler", "Red Card").
@@ -179,3 +181,18 @@ def _same(a: str, b: str) -> bool:
 def _count(text: str) -> str:
     number = whole_number(text)
     return str(number) if number is not None and 1 <= number <= MOST_PEOPLE else ""
+
+
+def _for(count: str, role: str) -> str:
+    """Return the role in the number that goes with a count, where it is certain to be read back as it was."""
+    if count == "1":
+        return role
+    low = role.lower()
+    if low.endswith("man"):
+        plural = role[:-2] + "en"
+    elif low.endswith("y") and low[-2:-1] not in "aeiou":
+        plural = role[:-1] + "ies"
+    else:
+        plural = role + ("es" if low.endswith(("s", "x", "z", "ch", "sh")) else "s")
+    plural = plural.upper() if role.isupper() else plural
+    return plural if singular(plural) == role else role
