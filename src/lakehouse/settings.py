@@ -145,10 +145,10 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     ef_search: int = 128
-    ef_construct: int = 100
+    ef_construct: int = 200
     m: int = 16
     fresh_limit: int = 5_000
-    exact_below: int = 2_000
+    exact_below: int = 6_000
 
 
 class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -84,7 +84,7 @@ def build(request: Request, progress: Callable[[int, int], None]) -> int:
     """
     folder = Path(request.target)
     folder.mkdir(parents=True)
-    rows = _from_arrow(request) if request.rows else _live(request)
+    rows = Rows(arrow_rows(request.rows), _arrow_portions(request)) if request.rows else _live(request)
     steps = _Steps(rows.total, progress, graph=rows.total >= request.graph_from)
     vectors = _write_rows(folder, rows, request, steps)
     if steps.graph:
@@ -124,19 +124,17 @@ def _write_rows(folder: Path, rows: Rows, request: Request, steps: _Steps) -> np
     # A file of no rows cannot be mapped; one spare row is never looked at.
     shape = (max(rows.total, 1), request.dimension)
     vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", dtype=np.float32, shape=shape)
-    ids, metadata = TextWriter(folder, "ids"), TextWriter(folder, "metadata")
     by_key = columns.Columns()
     row = 0
-    for portion in rows.portions:
-        vectors[row : row + len(portion.ids)] = portion.vectors
-        ids.write(id.encode() for id in portion.ids)
-        metadata.write(portion.metadata)
-        for offset, encoded in enumerate(portion.metadata):
-            by_key.add(row + offset, _metadata(encoded, portion.ids[offset]))
-        row += len(portion.ids)
-        steps.written(row)
-    for file in (ids, metadata):
-        file.close()
+    with TextWriter(folder, "ids") as ids, TextWriter(folder, "metadata") as metadata:
+        for portion in rows.portions:
+            vectors[row : row + len(portion.ids)] = portion.vectors
+            ids.write(id.encode() for id in portion.ids)
+            metadata.write(portion.metadata)
+            for offset, encoded in enumerate(portion.metadata):
+                by_key.add(row + offset, _metadata(encoded, portion.ids[offset]))
+            row += len(portion.ids)
+            steps.written(row)
     by_key.save(folder / "columns.npz")
     vectors.flush()
     live = vectors[: rows.total].view(np.ndarray)
@@ -191,15 +189,20 @@ def _findability(folder: Path, vectors: np.ndarray, request: Request) -> float:
     return round(found / len(sample), 4)
 
 
-def _from_arrow(request: Request) -> Rows:
+def arrow_rows(path: str) -> int:
+    """Return how many rows an Arrow IPC file has.
+
+    Raises:
+        InvalidInput: It lacks a column.
+        OSError: It cannot be read.
+    """
     import pyarrow as pa
 
-    with pa.memory_map(request.rows) as file, pa.ipc.open_file(file) as reader:
+    with pa.memory_map(path) as file, pa.ipc.open_file(file) as reader:
         missing = [name for name in ("id", "vector", "metadata") if name not in reader.schema.names]
         if missing:
             raise InvalidInput(f"the rows to index have no column {missing[0]!r}", field=missing[0])
-        count = sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
-    return Rows(count, _arrow_portions(request))
+        return sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
 
 
 def _arrow_portions(request: Request) -> Iterator[Portion]:
@@ -237,7 +240,7 @@ def _live(request: Request) -> Rows:
     fresh: dict[str, tuple[journal.Put, int]] = {}
     touched: set[str] = set()
     for path in request.journals:
-        for entry in journal.entries(Path(path)):
+        for entry in journal.entries(Path(path), sealed=True):
             touched.update(entry.ids)
             if isinstance(entry, journal.Drop):
                 for id in entry.ids:

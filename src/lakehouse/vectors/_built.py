@@ -7,10 +7,11 @@ The files are mapped, not read.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 import numpy as np
@@ -37,6 +38,8 @@ _GATHER = 512
 _MASKS_KEPT = 64
 _IDS_AT_ONCE = 8_192
 
+_log = logging.getLogger(__name__)
+
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """What a build wrote."""
@@ -50,7 +53,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextWriter:
-    """Texts laid end to end in a file, their ends in another."""
+    """Texts laid end to end in a file, their ends in another; a context manager."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._data = (folder / f"{name}.bin").open("wb")
@@ -65,8 +68,10 @@ class TextWriter:
             self._size += len(text)
             self._ends.append(self._size)
 
-    def close(self) -> None:
-        """Finish both files."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._data.close()
         np.save(self._ends_path, np.array(self._ends, dtype=np.int64))
 
@@ -116,11 +121,16 @@ class Built:
         self._gone_rows = 0
         self._longest = float(self._lengths.max(initial=0.0))
         self._columns = columns.load_columns(folder / "columns.npz")
-        self._graphs = self._load_graphs()
+        self._graphs = self._load_graphs() if self.summary.indexed else []
         self._masks: dict[bytes, _Passing] = {}
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def lacks_graph(self) -> bool:
+        """Whether a graph was built and cannot be used."""
+        return self.summary.indexed > 0 and not self._graphs
 
     @property
     def live(self) -> int:
@@ -131,6 +141,10 @@ class Built:
         """Return whether the item is here and not gone."""
         row = self.row_of.get(id)
         return row is not None and not self.gone[row]
+
+    def live_ids(self) -> list[str]:
+        """Return the ids of the rows that are not gone, in row order."""
+        return [self.ids[row] for row in np.flatnonzero(~self.gone).tolist()]
 
     def drop(self, id: str) -> bool:
         """Mark an item as gone; False when it is not here. One writer at a time."""
@@ -152,8 +166,9 @@ class Built:
             return []
         passing = self._passing(filter) if filter is not None else None
         if not exact and self._graphs:
-            count = len(self.ids) if passing is None else len(passing.rows)
-            found = self._by_graph(query, k, ef=ef, passing=passing, exclude=exclude) if count > _FEW_ROWS else None
+            found = None
+            if passing is None or len(passing.rows) > _FEW_ROWS:
+                found = self._by_graph(query, k, ef=ef, passing=passing, exclude=exclude)
             if found is not None:
                 return found
         return self._by_scoring(query, k, passing, exclude)
@@ -161,38 +176,54 @@ class Built:
     def graph_finds(self, query: Query, row: int, within: int, ef: int) -> bool:
         """Return whether the graphs give `row`, or one just as near, among their first `within` for `query`."""
         vector = query.vector.tolist()
-        nearest = [found for graph in self._graphs for found in graph.nearest(vector, within, max(ef, within))]
+        nearest = [found for graph in self._graphs for found in graph.nearest(vector, within, ef + within)]
         if row in nearest:
             return True
         distances = query.precise(self.vectors[[row, *nearest]])
         return bool((distances[1:] <= distances[0]).sum() >= within)
 
     def _load_graphs(self) -> list[Graph]:
-        paths = sorted(self.folder.glob(GRAPHS))
-        if not paths:
-            return []
         # Small indexes have no graph and need not wait for the engine.
-        from lakehouse.vectors._edge import Graph
+        from lakehouse.vectors._edge import Damaged, Graph
 
-        return [Graph(path, dimension=self.summary.dimension, distance=self.summary.distance) for path in paths]
+        paths = sorted(self.folder.glob(GRAPHS))
+        try:
+            return [Graph(path, dimension=self.summary.dimension, distance=self.summary.distance) for path in paths]
+        except Damaged as error:
+            # A graph only makes it faster; the rows are all there.
+            _log.warning("%s is scored exactly until it is built anew: %s", self.folder, error)
+            return []
 
     def _by_graph(
         self, query: Query, k: int, *, ef: int, passing: _Passing | None, exclude: Collection[str]
     ) -> list[tuple[float, str, int]] | None:
-        """Search the graphs; None when too few of what they give counts."""
-        share = 1.0 if passing is None else len(passing.rows) / len(self.ids)
-        count = math.ceil((k + _SPARE + len(exclude)) / share)
+        """Search the graphs; None when too little of what they give counts."""
+        count = k + _SPARE
         if passing is not None:
-            # The share is an average over all rows; near this query it may be lower.
-            count = math.ceil(1.3 * count)
+            # The share of rows that pass is an average; near this query it may be lower.
+            count = math.ceil(1.3 * (k + _SPARE // 4) * len(self.ids) / len(passing.rows))
         if count > _MOST_FROM_GRAPH:
             return None
+        # Who is excluded was found before and is likely near. Beyond the limit most of them may still be far.
+        count = min(count + len(exclude), _MOST_FROM_GRAPH)
         vector = query.vector.tolist()
-        nearest = [row for graph in self._graphs for row in graph.nearest(vector, count, max(ef, count))]
-        kept = [row for row in nearest if not self.gone[row] and (passing is None or passing.mask[row])]
-        found = [hit for hit in self._ranked(query, np.array(kept, dtype=np.int64)) if hit[1] not in exclude]
+        rows: list[int] = []
+        for graph in self._graphs:
+            rows += graph.nearest(vector, count, ef + count)
+        if self._gone_rows:
+            gone = self.gone
+            rows = [row for row in rows if not gone[row]]
+        if passing is not None:
+            mask = passing.mask
+            rows = [row for row in rows if mask[row]]
+        if exclude:
+            ids = self.ids
+            rows = [row for row in rows if ids[row] not in exclude]
+        if len(rows) <= k:
+            return None
+        found = self._ranked(query, rows)
         # Without a farther row after the k-th, a tie with it may go on beyond what was fetched.
-        return found if len(found) > k and found[-1][0] > found[k - 1][0] else None
+        return found if found[-1][0] > found[k - 1][0] else None
 
     def _by_scoring(
         self, query: Query, k: int, passing: _Passing | None, exclude: Collection[str]
@@ -200,23 +231,23 @@ class Built:
         out = self.gone
         if exclude:
             out = out.copy()
-            out[[row for id in exclude if (row := self.row_of.get(id)) is not None]] = True
+            out[[row for row in map(self.row_of.get, exclude) if row is not None]] = True
         if passing is not None and 3 * len(passing.rows) < len(self.ids):
             rows = passing.rows[~out[passing.rows]]
             parts = [rows[start : start + _GATHER] for start in range(0, len(rows), _GATHER)]
             rough = [query.rough(self.vectors[part], self._lengths[part]) for part in parts]
             scores = np.concatenate(rough) if rough else np.empty(0, dtype=np.float32)
-            return self._ranked(query, rows[self._smallest(query, scores, k)])
+            return self._ranked(query, rows[self._smallest(query, scores, k)].tolist())
         scores = query.rough(self.vectors, self._lengths)
         scores[out if passing is None else out | ~passing.mask] = np.inf
-        return self._ranked(query, self._smallest(query, scores, k))
+        return self._ranked(query, self._smallest(query, scores, k).tolist())
 
     def _smallest(self, query: Query, scores: np.ndarray, k: int) -> np.ndarray:
         return _scoring.smallest(scores, k, query.tolerance(self._longest))
 
-    def _ranked(self, query: Query, rows: np.ndarray) -> list[tuple[float, str, int]]:
+    def _ranked(self, query: Query, rows: list[int]) -> list[tuple[float, str, int]]:
         distances = query.precise(self.vectors[rows]).tolist()
-        return sorted((distance, self.ids[row], row) for distance, row in zip(distances, rows.tolist(), strict=True))
+        return sorted(zip(distances, map(self.ids.__getitem__, rows), rows, strict=True))
 
     def _passing(self, filter: Filter) -> _Passing:
         name = msgspec.msgpack.encode(filter)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 GRAPH_ROWS = 65_536
 # Rows handed over in one call.
 _CHUNK = 500
-_OVERSAMPLING = 2.0
+_READ_BYTES = 1 << 20
 _DISTANCES = {
     "cosine": edge.Distance.Cosine,
     "dot": edge.Distance.Dot,
@@ -37,11 +37,20 @@ _DISTANCES = {
 }
 
 
+class Damaged(Exception):
+    """The files of a graph cannot be loaded."""
+
+
 class Graph:
     """One built graph, for reading. Its rows are numbered from `first`."""
 
     def __init__(self, folder: Path, *, dimension: int, distance: Distance) -> None:
-        self._shard = edge.EdgeShard.load(str(folder), _config(dimension, distance))
+        _read_ahead(folder)
+        try:
+            self._shard = edge.EdgeShard.load(str(folder), _config(dimension, distance))
+        except Exception as error:
+            # The engine's own exception class is private to its extension module.
+            raise Damaged(f"{folder}: {error}") from error
         # What decides a search besides its vector and size, made once.
         self._params: dict[int, Any] = {}
 
@@ -49,7 +58,7 @@ class Graph:
         """Return about the `count` nearest rows, nearest first. Holds the interpreter for the search."""
         params = self._params.get(ef)
         if params is None:
-            quantization = edge.QuantizationSearchParams(rescore=True, oversampling=_OVERSAMPLING)
+            quantization = edge.QuantizationSearchParams(rescore=False)
             params = self._params[ef] = edge.SearchParams(hnsw_ef=ef, quantization=quantization)
         request = edge.SearchRequest(edge.Query.Nearest(query), count, params=params)
         rows: list[Any] = [hit.id for hit in self._shard.search(request)]
@@ -75,6 +84,19 @@ def build(
     shard.optimize()
     shard.flush()
     shard.close()
+
+
+def _read_ahead(folder: Path) -> None:
+    """Bring the vectors and links into the page cache, with the interpreter free.
+
+    The engine drops its codes from the page cache once it has copied them and then reads them back page by page: a
+    load of 44,000 rows held the interpreter for 220 ms, after this 40 ms.
+    """
+    for path in folder.glob("segments/*/vector_*/*"):
+        if path.is_file():
+            with path.open("rb", buffering=0) as file:
+                while file.read(_READ_BYTES):
+                    pass
 
 
 def _config(dimension: int, distance: Distance, *, m: int = 16, ef_construct: int = 100) -> Any:

@@ -1,9 +1,12 @@
 """Distances, and picking the nearest rows by them.
 
-Two passes. `rough` scores every row in float32 by one matrix product; `precise` scores the few that remain in float64,
-row by row, so that a distance depends on the two vectors only and not on what else was scored. Distances are rounded to
+Two passes. `rough` scores every row in float32; `precise` scores the few that remain in float64. Both go row by row
+(`vecdot`), so that a distance depends on the two vectors only and not on what else was scored. Distances are rounded to
 six decimals before they are compared: the same results in the same order whatever part of the index a row is in, and
 before and after a rebuild.
+
+A matrix product would be up to 1.6 times faster alone, but the linear algebra library spreads it over all cores, and
+when those are busy a 100 us product takes 30 ms.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ class Query:
             matrix: `(n, d)` float32.
             lengths: `(n,)` float32, the norm of each row.
         """
-        products: np.ndarray = matrix @ self.vector
+        products: np.ndarray = np.vecdot(matrix, self.vector)
         if self.distance == "cosine":
             products /= lengths
         elif self.distance == "euclid":
@@ -62,13 +65,14 @@ class Query:
     def precise(self, rows: np.ndarray) -> np.ndarray:
         """Return the distances to `rows` (`(m, d)` float32) as `(m,)` float64, rounded to six decimals."""
         wide = rows.astype(np.float64)
+        distances: np.ndarray
         if self.distance == "euclid":
             wide -= self._wide
-            distances = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+            distances = np.sqrt(np.vecdot(wide, wide))
         else:
-            distances = np.einsum("ij,j->i", wide, self._wide)
+            distances = np.vecdot(wide, self._wide)
             if self.distance == "cosine":
-                distances /= np.sqrt(np.einsum("ij,ij->i", wide, wide)) * self._length
+                distances /= np.sqrt(np.vecdot(wide, wide)) * self._length
                 distances = np.clip(1.0 - distances, 0.0, 2.0)
             else:
                 distances = -distances
@@ -94,7 +98,7 @@ def smallest(rough: np.ndarray, count: int, tolerance: float) -> np.ndarray:
 def lengths_of(matrix: np.ndarray) -> np.ndarray:
     """Return the norm of each row, `(n,)` float32."""
     wide = matrix.astype(np.float64)
-    lengths: np.ndarray = np.sqrt(np.einsum("ij,ij->i", wide, wide)).astype(np.float32)
+    lengths: np.ndarray = np.sqrt(np.vecdot(wide, wide)).astype(np.float32)
     return lengths
 
 
@@ -106,10 +110,8 @@ def lengths_fit(lengths: np.ndarray, distance: Distance) -> np.ndarray:
     return fit
 
 
-def fits(vector: np.ndarray, distance: Distance) -> bool:
-    """Return whether one vector can be compared, see `lengths_fit`; quick, for queries."""
+def fits(vector: np.ndarray) -> bool:
+    """Return whether a vector is surely fit for any distance, by one product; `lengths_fit` decides the rest."""
     square = float(vector @ vector)
     # Between these bounds float32 neither overflowed nor lost the length.
-    if 1e-20 < square < 1e20:
-        return True
-    return bool(lengths_fit(lengths_of(vector.reshape(1, -1)), distance)[0])
+    return 1e-20 < square < 1e20

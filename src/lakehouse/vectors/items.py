@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -14,11 +14,107 @@ from lakehouse.errors import InvalidInput
 if TYPE_CHECKING:
     import numpy as np
 
-    from lakehouse.vectors.base import Distance
+    from lakehouse.vectors.base import Distance, Item
+    from lakehouse.vectors.index import Manifest
 
 MAX_ID_BYTES = 512
 
 _NAME = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.-]{1,128}\Z")
+
+
+class Prepared(NamedTuple):
+    """Checked items, ready to store: `(n, d)` float32 vectors, metadata as JSON."""
+
+    ids: list[str]
+    vectors: np.ndarray
+    metadata: list[bytes]
+
+
+class TextEmbedder:
+    """The embedding model at hand, offered to the indexes it fits.
+
+    Args:
+        embed: Turns n texts into `(n, d)` float32 vectors.
+        model: Its name.
+        dimension: Its d.
+    """
+
+    def __init__(self, embed: Callable[[Sequence[str]], np.ndarray], model: str, dimension: int) -> None:
+        self._embed = embed
+        self._model = model
+        self._dimension = dimension
+
+    def vectors(self, texts: Sequence[str], manifest: Manifest, where: str) -> np.ndarray:
+        """Embed texts for an index.
+
+        Raises:
+            InvalidInput: The index holds another model's vectors, or a text is blank.
+            TooLarge: A text is too long.
+        """
+        if manifest.model not in (None, self._model) or manifest.dimension != self._dimension:
+            raise InvalidInput(
+                f"{where}: index {manifest.name!r} holds vectors of {manifest.model or 'an unnamed model'} with "
+                f"{manifest.dimension} numbers, texts become {self._dimension} numbers of {self._model}; give vectors",
+                field=where,
+            )
+        return self._embed(texts)
+
+
+def prepare(items: Sequence[Item], manifest: Manifest, texts: TextEmbedder) -> Prepared:
+    """Check items and embed their texts.
+
+    Raises:
+        InvalidInput, TooLarge: See `Vectors.add`.
+    """
+    import numpy as np
+
+    _check_ids(items)
+    metadata = [encode_metadata(item.metadata, f"items[{at}]") for at, item in enumerate(items)]
+    by_text = [at for at, item in enumerate(items) if _has_text(item, at)]
+    vectors = np.empty((len(items), manifest.dimension), dtype=np.float32)
+    for at, item in enumerate(items):
+        if item.vector is not None:
+            vectors[at] = row(item.vector, manifest, f"items[{at}].vector")
+    if by_text:
+        vectors[by_text] = texts.vectors(
+            [items[at].text or "" for at in by_text], manifest, f"items[{by_text[0]}].text"
+        )
+    check_vectors(vectors, manifest.distance, lambda at: f"items[{at}].vector")
+    return Prepared([item.id for item in items], vectors, metadata)
+
+
+def row(numbers: Sequence[float], manifest: Manifest, where: str) -> np.ndarray:
+    """Return a vector given as numbers, `(d,)` float32.
+
+    Raises:
+        InvalidInput: It is not of the index' dimension.
+    """
+    import numpy as np
+
+    if len(numbers) != manifest.dimension:
+        raise InvalidInput(
+            f"{where} has {len(numbers)} numbers, index {manifest.name!r} has dimension {manifest.dimension}",
+            field=where,
+        )
+    with np.errstate(over="ignore"):
+        return np.array(numbers, dtype=np.float32)
+
+
+def check_query(vector: np.ndarray, manifest: Manifest) -> None:
+    """Refuse a vector that cannot be searched with; quick for one that can.
+
+    Raises:
+        InvalidInput: It is not of the index' dimension, not finite, or without direction.
+    """
+    from lakehouse.vectors import _scoring
+
+    if vector.shape != (manifest.dimension,):
+        raise InvalidInput(
+            f"vector has {vector.size} numbers, index {manifest.name!r} has dimension {manifest.dimension}",
+            field="vector",
+        )
+    if not _scoring.fits(vector):
+        check_vectors(vector.reshape(1, -1), manifest.distance, lambda _: "vector")
 
 
 def check_name(name: str, field: str = "name") -> None:
@@ -93,6 +189,24 @@ def encode_metadata(metadata: dict[str, Any], where: str) -> bytes:
     if b"null" in encoded and not _finite(metadata):
         raise InvalidInput(f"{where}.metadata has a number that is not finite", field=f"{where}.metadata")
     return encoded
+
+
+def _check_ids(items: Sequence[Item]) -> None:
+    seen: dict[str, int] = {}
+    for at, item in enumerate(items):
+        check_id(item.id, f"items[{at}]")
+        if item.id in seen:
+            raise InvalidInput(
+                f"items[{at}] has the id {item.id!r} of items[{seen[item.id]}]; give an id once per call",
+                field=f"items[{at}].id",
+            )
+        seen[item.id] = at
+
+
+def _has_text(item: Item, at: int) -> bool:
+    if (item.vector is None) == (item.text is None):
+        raise InvalidInput(f"items[{at}] needs either vector or text, one of them", field=f"items[{at}]")
+    return item.text is not None
 
 
 def _finite(value: Any) -> bool:

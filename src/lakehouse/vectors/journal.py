@@ -8,6 +8,7 @@ not at all. A write is acknowledged after fsync; writers that wait at the same t
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import threading
@@ -17,10 +18,11 @@ from pathlib import Path
 
 import msgspec
 
-from lakehouse.errors import Unavailable
+from lakehouse.errors import IntegrityError, Unavailable
 from lakehouse.state.folder import disk_error, fsync_dir
 
 _FRAME = struct.Struct("<II")
+_log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -118,9 +120,11 @@ class Journal:
         return self.number
 
     def close(self) -> None:
-        """Close the file; what was committed is safe."""
+        """Close the file; what was appended is safe. Idempotent."""
         with self._commit_lock:
             if self._handle >= 0:
+                os.fsync(self._handle)
+                self._synced = self._written
                 os.close(self._handle)
                 self._handle = -1
                 self._broken = "it was closed"
@@ -134,7 +138,11 @@ class Journal:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             good = sum(_FRAME.size + size for size, _ in _frames(path))
-            if good < os.fstat(handle).st_size:
+            torn = os.fstat(handle).st_size - good
+            if torn:
+                _log.warning(
+                    "%s ended in %d bytes of a write that was never acknowledged; they are cut off", path, torn
+                )
                 os.ftruncate(handle, good)
             os.fsync(handle)
             fsync_dir(self._folder)
@@ -153,10 +161,24 @@ def numbers(folder: Path) -> list[int]:
     return sorted(int(path.stem.partition("-")[2]) for path in folder.glob("journal-*.log"))
 
 
-def entries(path: Path) -> Iterator[Entry]:
-    """Read the whole frames of a file up to the first torn one; a missing file has none."""
-    for _, body in _frames(path):
+def entries(path: Path, *, sealed: bool) -> Iterator[Entry]:
+    """Read the frames of a file.
+
+    Args:
+        path: A journal file.
+        sealed: Whether it must be whole; an open one may end in a torn frame, which was never acknowledged.
+
+    Raises:
+        IntegrityError: A sealed file is damaged.
+    """
+    good = 0
+    for size, body in _frames(path):
+        good += _FRAME.size + size
         yield _decode(body)
+    if sealed and good != path.stat().st_size:
+        raise IntegrityError(
+            f"{path} is damaged after {good} bytes; delete the index and build it anew", path=str(path)
+        )
 
 
 def _frames(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import shutil
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from lakehouse import settings
-from lakehouse.child import Children
 from lakehouse.errors import AlreadyExists, Conflict, InvalidInput, NotFound
-from lakehouse.state.folder import disk_error
 from lakehouse.vectors import filters
 from lakehouse.vectors import items as checks
 from lakehouse.vectors.base import (
@@ -30,11 +25,11 @@ from lakehouse.vectors.base import (
     SearchResults,
     StoredItem,
 )
+from lakehouse.vectors.items import TextEmbedder
+from lakehouse.vectors.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from lakehouse.vectors.index import Index
 
 # Inside the class `list` is an operation.
 Items = list[Item]
@@ -45,9 +40,6 @@ Hits = list[Hit]
 FOLDER = "vectors"
 MAX_K = 10_000
 MAX_DIMENSION = 4_096
-
-_MERGED_AT_ONCE = 500
-_NEVER_A_NAME = "~"
 
 
 class Vectors:
@@ -86,16 +78,8 @@ class Vectors:
         embed_model: str,
         embed_dimension: int,
     ) -> None:
-        self._config = config
-        self._root = folder / FOLDER
-        self._embed = embed
-        self._embed_model = embed_model
-        self._embed_dimension = embed_dimension
-        self._children = Children()
-        self._lock = threading.Lock()
-        self._opening: dict[str, threading.Lock] = {}
-        self._open: dict[str, Index] = {}
-        self._names = self._found()
+        self._indexes = Registry(config, folder / FOLDER)
+        self._texts = TextEmbedder(embed, embed_model, embed_dimension)
 
     def create(
         self,
@@ -117,30 +101,17 @@ class Vectors:
             InvalidInput: The name or dimension is not allowed.
             AlreadyExists: The name is taken.
         """
-        from lakehouse.vectors.index import Index, Manifest
+        from lakehouse.vectors.index import Manifest
 
         checks.check_name(name)
         if not 1 <= dimension <= MAX_DIMENSION:
             raise InvalidInput(f"dimension is {dimension}; it must be 1 to {MAX_DIMENSION}", field="dimension")
         manifest = Manifest(name=name, dimension=dimension, distance=distance, model=model)
-        with self._lock:
-            if name in self._names:
-                raise AlreadyExists(f"index {name!r} exists already", index=name)
-            Index.create(self._root / name, manifest)
-            self._names.add(name)
-        return self._index(name).stats()
+        return self._indexes.create(manifest).stats()
 
     def list(self) -> IndexList:
-        """Return all indexes, by name."""
-        with self._lock:
-            names = sorted(self._names)
-        found = []
-        for name in names:
-            try:
-                found.append(self._index(name).stats())
-            except NotFound:
-                continue
-        return IndexList(found)
+        """Return all indexes, by name; one whose files are damaged is left out and refused by name."""
+        return IndexList([index.stats() for index in self._indexes.whole()])
 
     def stats(self, name: str) -> IndexStats:
         """Return an index' shape and counts.
@@ -148,7 +119,7 @@ class Vectors:
         Raises:
             NotFound: There is no such index; near names are listed.
         """
-        return self._index(name).stats()
+        return self._indexes.get(name).stats()
 
     def ids(self, name: str) -> IdList:
         """Return all ids of an index, sorted.
@@ -156,7 +127,7 @@ class Vectors:
         Raises:
             NotFound: There is no such index.
         """
-        return IdList(self._index(name).ids())
+        return IdList(self._indexes.get(name).ids())
 
     def add(self, name: str, items: Items) -> Added:
         """Store items under their ids, replacing what is there; all of them or none.
@@ -173,22 +144,10 @@ class Vectors:
             TooLarge: A text is too long.
             PermissionDenied, Unavailable: The disk refused, or the embedding model is out of reach.
         """
-        import numpy as np
-
-        index = self._index(name)
-        _check_ids(items)
-        metadata = [checks.encode_metadata(item.metadata, f"items[{at}]") for at, item in enumerate(items)]
-        texts = [at for at, item in enumerate(items) if _has_text(item, at)]
-        vectors = np.empty((len(items), index.manifest.dimension), dtype=np.float32)
-        for at, item in enumerate(items):
-            if item.vector is not None:
-                vectors[at] = _row(item.vector, index, f"items[{at}].vector")
-        if texts:
-            self._check_model(index, f"items[{texts[0]}].text")
-            vectors[texts] = self._embed([items[at].text or "" for at in texts])
-        checks.check_vectors(vectors, index.manifest.distance, lambda row: f"items[{row}].vector")
-        updated = index.put([item.id for item in items], vectors, metadata)
-        return Added(added=len(items) - updated, updated=updated)
+        index = self._indexes.get(name)
+        prepared = checks.prepare(items, index.manifest, self._texts)
+        updated = index.put(prepared.ids, prepared.vectors, prepared.metadata)
+        return Added(added=len(prepared.ids) - updated, updated=updated)
 
     def search(
         self,
@@ -220,14 +179,13 @@ class Vectors:
                 `k` out of range, or a text although the index holds another model's vectors.
             TooLarge: The text is too long.
         """
-        index = self._index(name)
+        index = self._indexes.get(name)
         if (vector is None) == (text is None):
             raise InvalidInput("give either vector or text, one of them", field="vector")
         if vector is not None:
-            query = _row(vector, index, "vector")
+            query = checks.row(vector, index.manifest, "vector")
         else:
-            self._check_model(index, "text")
-            query = self._embed([text or ""])[0]
+            query = self._texts.vectors([text or ""], index.manifest, "text")[0]
         return SearchResults(self.nearest(name, query, k, filter=filter, exclude=frozenset(exclude_ids), exact=exact))
 
     def nearest(
@@ -255,10 +213,10 @@ class Vectors:
             InvalidInput: The vector is not of the index' dimension, not finite or without direction, the filter has
                 no single meaning, or `k` is out of range.
         """
-        index = self._open.get(name) or self._index(name)
+        index = self._indexes.get(name)
         if not 1 <= k <= MAX_K:
             raise InvalidInput(f"k is {k}; it must be 1 to {MAX_K}", field="k")
-        _check_query(vector, index)
+        checks.check_query(vector, index.manifest)
         if filter is not None:
             filters.check(filter)
             if not (filter.must or filter.must_not or filter.should):
@@ -279,16 +237,9 @@ class Vectors:
             NotFound: One of them does not exist.
             InvalidInput: They are the same, or differ in dimension or model.
         """
-        source, target = self._index(src), self._index(dest)
-        _check_merge(source, target)
-        merged, skipped, cleared = 0, 0, 0
-        ids = source.ids()
-        for start in range(0, len(ids), _MERGED_AT_ONCE):
-            copied, present, dropped = _merge_portion(
-                source, target, ids[start : start + _MERGED_AT_ONCE], clear_source
-            )
-            merged, skipped, cleared = merged + copied, skipped + present, cleared + dropped
-        return Merged(merged=merged, skipped=skipped, cleared=cleared)
+        from lakehouse.vectors import merging
+
+        return merging.merge(self._indexes.get(src), self._indexes.get(dest), clear_source=clear_source)
 
     def get(self, name: str, id: str) -> StoredItem:
         """Return one item with its vector and metadata.
@@ -296,7 +247,10 @@ class Vectors:
         Raises:
             NotFound: There is no such index or item.
         """
-        return self._index(name).get(id)
+        item = self._indexes.get(name).find(id)
+        if item is None:
+            raise NotFound(f"index {name!r} has no item {id!r}", index=name, id=id)
+        return item
 
     def delete_item(self, name: str, id: str) -> None:
         """Remove one item.
@@ -304,7 +258,7 @@ class Vectors:
         Raises:
             NotFound: There is no such index or item.
         """
-        if not self._index(name).drop([id]):
+        if not self._indexes.get(name).drop([id]):
             raise NotFound(f"index {name!r} has no item {id!r}", index=name, id=id)
 
     def delete_items(self, name: str, ids: Sequence[str]) -> int:
@@ -316,7 +270,7 @@ class Vectors:
         Raises:
             NotFound: There is no such index.
         """
-        return self._index(name).drop(ids)
+        return self._indexes.get(name).drop(ids)
 
     def delete(self, name: str) -> None:
         """Remove an index with all its items.
@@ -324,20 +278,7 @@ class Vectors:
         Raises:
             NotFound: There is no such index.
         """
-        index = self._index(name)
-        with self._lock:
-            if name not in self._names:
-                raise self._missing(name)
-            grave = self._root / f"{_NEVER_A_NAME}gone-{name}"
-            try:
-                shutil.rmtree(grave, ignore_errors=True)
-                index.folder.rename(grave)
-            except OSError as error:
-                raise disk_error(error, index.folder) from error
-            self._names.discard(name)
-            self._open.pop(name, None)
-        index.close()
-        shutil.rmtree(grave, ignore_errors=True)
+        self._indexes.delete(name)
 
     def scan(self, name: str) -> Iterator[StoredItem]:
         """Yield all items of an index in the order of their ids.
@@ -347,7 +288,7 @@ class Vectors:
         Raises:
             NotFound: There is no such index.
         """
-        return self._index(name).scan()
+        return self._indexes.get(name).scan()
 
     def replace(
         self,
@@ -393,7 +334,7 @@ class Vectors:
                     f"under {distance}; delete it first",
                     index=name,
                 ) from None
-        index = self._index(name)
+        index = self._indexes.get(name)
         try:
             return index.replace(rows, model=model, progress=progress)
         except BaseException:
@@ -402,130 +343,5 @@ class Vectors:
             raise
 
     def close(self) -> None:
-        """End running builds and close every index; idempotent."""
-        self._children.close()
-        with self._lock:
-            indexes = [*self._open.values()]
-            self._open = {}
-        for index in indexes:
-            index.close()
-
-    def _found(self) -> set[str]:
-        names = set()
-        for path in self._root.iterdir() if self._root.is_dir() else ():
-            if path.name.startswith(_NEVER_A_NAME):
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.is_dir():
-                names.add(path.name)
-        return names
-
-    def _index(self, name: str) -> Index:
-        index = self._open.get(name)
-        if index is not None:
-            return index
-        with self._lock:
-            if name not in self._names:
-                raise self._missing(name)
-            opening = self._opening.setdefault(name, threading.Lock())
-        with opening:
-            index = self._open.get(name)
-            if index is None:
-                from lakehouse.vectors.index import Index
-
-                index = Index(self._root / name, self._config, self._children)
-                with self._lock:
-                    if name not in self._names:
-                        index.close()
-                        raise self._missing(name)
-                    self._open[name] = index
-        return index
-
-    def _missing(self, name: str) -> NotFound:
-        near = difflib.get_close_matches(name, self._names, 3, 0.5) or sorted(self._names)[:10]
-        hint = f"; there is {', '.join(near)}" if near else "; there is none yet"
-        return NotFound(f"no index {name[:140]!r}{hint}", index=name)
-
-    def _check_model(self, index: Index, where: str) -> None:
-        manifest = index.manifest
-        if manifest.model not in (None, self._embed_model) or manifest.dimension != self._embed_dimension:
-            raise InvalidInput(
-                f"{where}: index {manifest.name!r} holds vectors of {manifest.model or 'another model'} with "
-                f"{manifest.dimension} numbers, texts are embedded by {self._embed_model} with "
-                f"{self._embed_dimension}; give vectors",
-                field=where,
-            )
-
-
-def _check_ids(items: Sequence[Item]) -> None:
-    seen: dict[str, int] = {}
-    for at, item in enumerate(items):
-        checks.check_id(item.id, f"items[{at}]")
-        if item.id in seen:
-            raise InvalidInput(
-                f"items[{at}] has the id {item.id!r} of items[{seen[item.id]}]; give an id once per call",
-                field=f"items[{at}].id",
-            )
-        seen[item.id] = at
-
-
-def _has_text(item: Item, at: int) -> bool:
-    if (item.vector is None) == (item.text is None):
-        raise InvalidInput(f"items[{at}] needs either vector or text, one of them", field=f"items[{at}]")
-    return item.text is not None
-
-
-def _row(numbers: Sequence[float], index: Index, where: str) -> np.ndarray:
-    import numpy as np
-
-    manifest = index.manifest
-    if len(numbers) != manifest.dimension:
-        raise InvalidInput(
-            f"{where} has {len(numbers)} numbers, index {manifest.name!r} has dimension {manifest.dimension}",
-            field=where,
-        )
-    with np.errstate(over="ignore"):
-        return np.array(numbers, dtype=np.float32)
-
-
-def _check_query(vector: np.ndarray, index: Index) -> None:
-    from lakehouse.vectors import _scoring
-
-    manifest = index.manifest
-    if vector.shape != (manifest.dimension,):
-        raise InvalidInput(
-            f"vector has {vector.size} numbers, index {manifest.name!r} has dimension {manifest.dimension}",
-            field="vector",
-        )
-    if not _scoring.fits(vector, manifest.distance):
-        checks.check_vectors(vector.reshape(1, -1), manifest.distance, lambda _: "vector")
-
-
-def _check_merge(source: Index, target: Index) -> None:
-    here, there = source.manifest, target.manifest
-    if source is target:
-        raise InvalidInput(f"index {here.name!r} cannot be merged into itself", field="dest")
-    if here.dimension != there.dimension:
-        raise InvalidInput(
-            f"index {here.name!r} has dimension {here.dimension}, {there.name!r} {there.dimension}; they cannot merge",
-            field="dest",
-        )
-    if here.model and there.model and here.model != there.model:
-        raise InvalidInput(
-            f"index {here.name!r} holds vectors of {here.model}, {there.name!r} of {there.model}; they cannot merge",
-            field="dest",
-        )
-
-
-def _merge_portion(source: Index, target: Index, ids: Sequence[str], clear: bool) -> tuple[int, int, int]:
-    """Copy some items; return how many were copied, were there already, and left the source."""
-    import numpy as np
-
-    found = [item for id in ids if (item := source.find(id)) is not None]
-    if not found:
-        return 0, 0, 0
-    vectors = np.array([item.vector for item in found], dtype=np.float32)
-    checks.check_vectors(vectors, target.manifest.distance, lambda row: f"the vector of {found[row].id!r}")
-    metadata = [checks.encode_metadata(item.metadata, item.id) for item in found]
-    present = target.put([item.id for item in found], vectors, metadata, keep=True)
-    cleared = source.drop_unchanged(found) if clear else 0
-    return len(found) - present, present, cleared
+        """Give up running builds and close every index; idempotent."""
+        self._indexes.close()
