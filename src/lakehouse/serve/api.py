@@ -77,7 +77,11 @@ class _SearchFirst:
 
 
 class OperationTable:
-    """Finds the resource of a path. Matches it as it was sent, so that a quoted `/` stays inside its name."""
+    """Finds the resource of a path and a verb.
+
+    Paths are matched as they were sent, so that a quoted `/` stays inside its name. Where several patterns
+    match (`playbooks/{id}` and `playbooks/handover`), the one that answers to the verb is meant.
+    """
 
     def __init__(self, runtime: Runtime, served: Sequence[Operation], prefixes: Sequence[str]) -> None:
         by_path: dict[str, list[Operation]] = {}
@@ -92,12 +96,14 @@ class OperationTable:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         path = scope["raw_path"].decode("ascii")
-        for pattern, resource in self._resources:
-            if match := pattern.fullmatch(path):
-                scope["path_params"] = {name: _unquoted(name, text) for name, text in match.groupdict().items()}
-                await resource(scope, receive, send)
-                return
-        raise NotFound(f"nothing is served at {scope['path']}; GET /openapi.json lists every path", path=scope["path"])
+        found = [(match, resource) for pattern, resource in self._resources if (match := pattern.fullmatch(path))]
+        if not found:
+            raise NotFound(
+                f"nothing is served at {scope['path']}; GET /openapi.json lists every path", path=scope["path"]
+            )
+        match, resource = next((pair for pair in found if pair[1].answers_to(scope["method"])), found[0])
+        scope["path_params"] = {name: _unquoted(name, text) for name, text in match.groupdict().items()}
+        await resource(scope, receive, send)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

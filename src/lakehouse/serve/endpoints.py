@@ -109,13 +109,15 @@ class Resource:
         reply = await call(operation, values, scope, receive)
         await reply.send(send)
 
+    def answers_to(self, verb: str) -> bool:
+        """Tell whether one of the operations has this verb; what answers to GET answers to HEAD."""
+        return verb in self._by_verb or (verb == "HEAD" and "GET" in self._by_verb)
+
     def _chosen(self, scope: Scope) -> Operation:
         verb = scope["method"]
-        if verb == "HEAD" and verb not in self._by_verb:
-            verb = "GET"
-        if verb not in self._by_verb:
+        if not self.answers_to(verb):
             require_verb(scope, *self._by_verb)
-        alike = self._by_verb[verb]
+        alike = self._by_verb.get(verb) or self._by_verb["GET"]
         wanted = requests.header(scope, b"accept")
         return next((operation for operation in alike if operation.accept in wanted), alike[-1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import logging
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse import tracing
-from lakehouse.errors import InternalError, LakehouseError, PermissionDenied, Unauthenticated
+from lakehouse.errors import InternalError, LakehouseError, PermissionDenied, Unauthenticated, Unavailable
 from lakehouse.serve import answers
 from lakehouse.serve.requests import Disconnected, header
 
@@ -84,7 +85,7 @@ class Guard:
                 await self._app(scope, receive, send_traced)
             except Disconnected:
                 status = status or 499
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 if status:
                     _log.exception("a request failed after its answer had begun")
                     raise
@@ -114,7 +115,10 @@ def _hostname(host: str) -> str:
         return ""
 
 
-def _as_ours(error: Exception) -> LakehouseError:
+def _as_ours(error: BaseException) -> LakehouseError:
+    if isinstance(error, asyncio.CancelledError):
+        # Requests are cancelled for one reason only: the grace of a stopping server is over.
+        return Unavailable("the stack stopped before this was done; try again when it is back")
     if isinstance(error, LakehouseError):
         if error.status >= 500:
             _log.warning("%s: %s", type(error).__name__, error.message)

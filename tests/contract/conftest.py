@@ -1,0 +1,91 @@
+"""The same lake behind three faces: in this process, over HTTP in this process, and in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+import lakehouse
+from lakehouse import settings
+from lakehouse.serve import ports
+from lakehouse.serve.run import Stack
+
+LAKEHOUSE = [sys.executable, "-c", "import sys; from lakehouse.cli import main; sys.exit(main())"]
+
+Connect = Callable[[str], lakehouse.Lakehouse]
+
+
+@contextmanager
+def in_process(folder: Path) -> Iterator[lakehouse.Lakehouse]:
+    config = settings.load(environ={}, overrides={"data": str(folder)})
+    with lakehouse.connect(config=config) as lake:
+        yield lake
+
+
+@contextmanager
+def over_http(folder: Path) -> Iterator[lakehouse.Lakehouse]:
+    with in_process(folder) as lake:
+        stack = Stack(lake, lake.rooms.settings, ports.bind("127.0.0.1", 0))
+        ready = threading.Event()
+        running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
+        running.start()
+        try:
+            assert ready.wait(30), "the stack did not become ready"
+            with lakehouse.connect(stack.url) as remote:
+                yield remote
+        finally:
+            stack.stop()
+            running.join()
+            assert stack.drain()
+
+
+@contextmanager
+def in_a_process_of_its_own(folder: Path) -> Iterator[lakehouse.Lakehouse]:
+    command = [*LAKEHOUSE, "up", "--port", "0", "--data", str(folder)]
+    with subprocess.Popen(command, cwd=folder.parent, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            with lakehouse.connect(url_of(process)) as remote:
+                yield remote
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+        assert process.returncode == 0
+
+
+def url_of(process: subprocess.Popen) -> str:
+    """Read the log of a starting stack up to the line that names its URL, then keep reading in a thread."""
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if found := re.search(r"ready on (http://\S+)", line):
+            # Left unread, the pipe would fill and stop the stack.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            return found[1]
+    raise AssertionError("".join(seen))
+
+
+_OPENERS = {"process": in_process, "http": over_http, "separate": in_a_process_of_its_own}
+
+
+@pytest.fixture(scope="session")
+def face(built, people, tmp_path_factory) -> Iterator[Connect]:
+    """Give the lake behind a face by its name; each is opened once, over its own copy of the same folder."""
+    opened: dict[str, lakehouse.Lakehouse] = {}
+    with ExitStack() as stack:
+
+        def get(name: str) -> lakehouse.Lakehouse:
+            if name not in opened:
+                folder = tmp_path_factory.mktemp(name) / "lake"
+                shutil.copytree(built(people), folder)
+                opened[name] = stack.enter_context(_OPENERS[name](folder))
+            return opened[name]
+
+        yield get

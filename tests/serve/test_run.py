@@ -1,0 +1,183 @@
+"""A stack in a process of its own: how it starts, how it refuses to, how it ends."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+
+import lakehouse
+from lakehouse import settings
+from lakehouse.errors import Conflict, InvalidInput
+from lakehouse.serve import ports, run
+
+LAKEHOUSE = [sys.executable, "-c", "import sys; from lakehouse.cli import main; sys.exit(main())"]
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start stacks; all are ended after the test."""
+    started = []
+
+    def go(*words, ready=True, **environ):
+        process = subprocess.Popen(
+            [*LAKEHOUSE, *words], cwd=tmp_path, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True
+        )
+        process.lines = []
+        started.append(process)
+        if ready:
+            process.url = _wait_until_ready(process)
+        return process
+
+    yield go
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def _wait_until_ready(process):
+    for line in process.stderr:
+        process.lines.append(line)
+        if found := re.search(r"ready on (http://\S+)", line):
+            return found[1]
+    raise AssertionError("".join(process.lines))
+
+
+def ended(process, timeout=20):
+    """Wait for the end of a process; give its status and the rest of its log."""
+    _, rest = process.communicate(timeout=timeout)
+    return process.returncode, "".join(process.lines) + rest
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stack_stops_cleanly_on_a_signal_and_keeps_what_it_acknowledged(start, tmp_path, number):
+    stack = start("up", "--port", "0", "--data", "lake")
+    assert httpx.put(f"{stack.url}/v1/storage/kept", content=b"kept").is_success
+    stack.send_signal(number)
+    assert ended(stack)[0] == 0
+    with lakehouse.connect(str(tmp_path / "lake")) as lake:
+        assert lake.storage.get("kept") == b"kept"
+
+
+def test_stack_finishes_requests_under_way_before_it_stops(start, tmp_path):
+    stack = start("up", "--port", "0", "--data", "lake")
+    begun, go_on = threading.Event(), threading.Event()
+    answers = []
+
+    def upload():
+        yield b"first "
+        begun.set()
+        go_on.wait()
+        yield b"second"
+
+    def ask():
+        answers.append(httpx.put(f"{stack.url}/v1/storage/long", content=upload(), timeout=30))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    begun.wait()
+    time.sleep(0.2)
+    stack.terminate()
+    time.sleep(0.5)
+    assert stack.poll() is None
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{stack.url}/health")
+    go_on.set()
+    asking.join()
+    assert answers[0].status_code == 200
+    assert ended(stack)[0] == 0
+    with lakehouse.connect(str(tmp_path / "lake")) as lake:
+        assert lake.storage.get("long") == b"first second"
+
+
+def test_stack_abandons_calls_after_the_grace(start):
+    stack = start("up", "--port", "0", "--data", "lake", LAKEHOUSE_SERVER__SHUTDOWN_GRACE_MS="300")
+    slow = {"sql": "SELECT count(*) FROM range(90000000000) t(x) WHERE x % 7 = 3", "timeout_ms": 25_000}
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(httpx.post(f"{stack.url}/v1/sql", json=slow, timeout=30)))
+    asking.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    stack.terminate()
+    status, log = ended(stack)
+    assert status == 0
+    assert time.monotonic() - began < 10
+    assert "abandoning calls" in log
+    asking.join()
+    assert answers[0].status_code == 503
+    assert answers[0].json()["error"]["code"] == "unavailable"
+
+
+def test_stack_is_ready_within_five_seconds_on_an_existing_lake(start, tmp_path, built, people):
+    folder = built(people)
+    began = time.monotonic()
+    stack = start("up", "--port", "0", "--data", str(folder))
+    assert time.monotonic() - began < 5
+    assert httpx.get(f"{stack.url}/health").json()["service"] == "gateway"
+    stack.terminate()
+    assert ended(stack)[0] == 0
+
+
+def test_stack_on_a_held_port_names_its_holder_and_touches_nothing(start, tmp_path):
+    with ports.bind("127.0.0.1", 0) as held:
+        port = held.getsockname()[1]
+        stack = start("up", "--port", str(port), "--data", "lake", ready=False)
+        status, log = ended(stack)
+    assert status == 1
+    assert f"port {port} on 127.0.0.1 is held by process {os.getpid()}" in log
+    assert not (tmp_path / "lake").exists()
+
+
+def test_stack_on_a_lake_in_use_is_refused(start, tmp_path):
+    start("up", "--port", "0", "--data", "lake")
+    status, log = ended(start("up", "--port", "0", "--data", "lake", ready=False))
+    assert status == 4
+    assert "lake" in log
+    with pytest.raises(Conflict):
+        lakehouse.connect(str(tmp_path / "lake"))
+
+
+def test_stack_off_loopback_without_a_token_is_refused(start):
+    status, log = ended(start("up", "--host", "0.0.0.0", "--port", "0", ready=False))
+    assert status == 2
+    assert "LAKEHOUSE_TOKEN" in log
+
+
+def test_token_of_off_loopback_needs_one():
+    config = settings.load(environ={}, overrides={"server": {"host": "0.0.0.0", "token_env": "MY_TOKEN"}})
+    assert run.token_of(config, {"MY_TOKEN": " s3cret\n"}) == "s3cret"
+    with pytest.raises(InvalidInput, match="MY_TOKEN"):
+        run.token_of(config, {"MY_TOKEN": "  "})
+
+
+def test_stack_log_is_json_lines_without_query_texts(start):
+    stack = start("up", "--port", "0", "--data", "lake")
+    with pytest.raises(lakehouse.errors.NotFound), lakehouse.connect(stack.url) as remote:
+        remote.matrix.search("secret demand of Beacon", ["nobody"])
+    httpx.get(f"{stack.url}/v1/storage?prefix=secret", headers={"X-Lakehouse-Trace-Id": "t-1"})
+    stack.terminate()
+    status, log = ended(stack)
+    assert status == 0
+    lines = [json.loads(line) for line in log.splitlines() if "ready on" not in line]
+    facts = [{key: line[key] for key in ("method", "path", "status")} for line in lines if "ms" in line]
+    assert facts == [
+        {"method": "POST", "path": "/v1/matrix/search", "status": 404},
+        {"method": "GET", "path": "/v1/storage", "status": 200},
+    ]
+    assert lines[-1]["trace_id"] == "t-1"
+    assert "secret" not in log
+
+
+def test_service_alone_has_its_own_name(start):
+    stack = start("serve", "vectord", "--port", "0", "--data", "lake")
+    assert httpx.get(f"{stack.url}/health").json()["service"] == "vectord"
+    assert httpx.get(f"{stack.url}/vectors/index").json() == {"indexes": []}
+    stack.terminate()
+    assert ended(stack)[0] == 0
