@@ -303,18 +303,30 @@ def test_empty_box_is_refused_in_the_page_and_gets_the_keyboard(page):
     assert page.get_by_label("Demand or email").get_attribute("aria-invalid") is None
 
 
-def test_server_that_does_not_answer_is_said_and_nothing_is_lost(browser, console_url):
+def _cut_off(context, page) -> None:
+    context.set_offline(True)
+
+
+def _answered_by_somebody_else(context, page) -> None:
+    page.route("**/*", lambda route: route.fulfill(status=502, content_type="application/json", body='{"error":{}}'))
+
+
+@pytest.mark.parametrize("fault", [_cut_off, _answered_by_somebody_else])
+def test_server_that_does_not_answer_is_said_and_nothing_is_lost(browser, console_url, fault):
     # Not through `open_page`: the browser rightly notes the request that failed.
     context = browser.new_context()
     page = context.new_page()
     page.goto(console_url)
-    page.get_by_label("Demand or email").fill(ASK)
-    context.set_offline(True)
+    ask(page, ASK)
+    fault(context, page)
     page.keyboard.press("Control+Enter")
     expect(page.locator("#lost")).to_be_visible()
-    context.set_offline(False)
-    page.keyboard.press("Control+Enter")
     expect(page.locator(".card")).to_have_count(10)
+    expect(page.get_by_label("Demand or email")).to_have_value(ASK)
+    context.set_offline(False)
+    page.unroute_all()
+    ask(page, NOBODY)
+    expect(page.locator("#no-good-match")).to_be_visible()
     expect(page.locator("#lost")).to_be_hidden()
     context.close()
 
@@ -400,8 +412,9 @@ def test_nothing_runs_over_the_edge(open_page, width):
 
 
 def test_first_meeting_says_what_to_type(open_page, empty_console_url):
-    page = open_page(empty_console_url)
+    page = open_page(empty_console_url, viewport={"width": 320, "height": 800})
     expect(page.locator("#nobody-yet")).to_contain_text("lakehouse corpus build workers")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
     ask(page, ASK)
     expect(page.locator("#nobody-yet")).to_be_visible()
     expect(page.locator("#field-role")).to_have_value("Forklift Operator")

@@ -13,7 +13,12 @@
   });
 
   document.body.addEventListener("htmx:error", () => { lost.hidden = false; });
-  document.body.addEventListener("htmx:before:swap", () => { lost.hidden = true; });
+  document.body.addEventListener("htmx:before:swap", (event) => {
+    const ours = event.detail.ctx.response.headers.get("content-type")?.startsWith("text/html");
+    lost.hidden = ours;
+    // What is no page of the console (a proxy's word, an error of the stack) must not stand in its place.
+    if (!ours) event.preventDefault();
+  });
 
   // A field that was typed in keeps its text through a swap; the one that came back is the one that counts.
   document.body.addEventListener("htmx:after:swap", (event) => {
