@@ -76,11 +76,11 @@ class Fresh:
     def search(
         self, query: Query, k: int, *, filter: Filter | None, exclude: Collection[str]
     ) -> list[tuple[float, str, int]]:
-        """Return the nearest slots as (distance, id, ~slot), sorted; at least `k` when so many pass.
+        """Return the nearest slots as (distance, id, ~slot), sorted; at least `k` when so many items pass.
 
         The slot's complement is negative, so that it is never taken for a row of the built part. Deleted and excluded
-        items are left out; ties at the end are complete. An item written during the call may appear in its old form,
-        its new one or both, the new one with the higher slot.
+        items are left out; ties at the end are complete. An item written during the call appears in its old form or
+        its new one.
         """
         out = self._gone.copy()
         count = self._count
@@ -94,11 +94,23 @@ class Fresh:
             slots = [slot for id in exclude if (slot := self.slot_of.get(id)) is not None and slot < count]
             out[slots] = True
         scores[out] = np.inf
-        near = _scoring.smallest(scores, k, query.tolerance(self._longest))
-        distances = query.precise(self._vectors[near]).tolist()
-        return sorted(
-            (distance, self.ids[slot], ~slot) for distance, slot in zip(distances, near.tolist(), strict=True)
-        )
+        return self._nearest(query, scores, k)
+
+    def _nearest(self, query: Query, scores: np.ndarray, k: int) -> list[tuple[float, str, int]]:
+        wanted = k
+        while True:
+            near = _scoring.smallest(scores, wanted, query.tolerance(self._longest))
+            slots = near.tolist()
+            distances = query.precise(self._vectors[near]).tolist()
+            newest = {self.ids[slot]: at for at, slot in enumerate(slots)}
+            if len(newest) == len(slots):
+                return sorted(
+                    (distance, self.ids[slot], ~slot) for distance, slot in zip(distances, slots, strict=True)
+                )
+            # Items that were written while the marks were taken are here twice, in rising order of their slots.
+            if len(newest) >= k or len(slots) < wanted:
+                return sorted((distances[at], id, ~slots[at]) for id, at in newest.items())
+            wanted += len(slots) - len(newest)
 
     def _reserve(self, count: int) -> None:
         if count <= len(self._gone):

@@ -87,7 +87,7 @@ class Parts:
         )
         newer = self.fresh.search(query, k, filter=filter, exclude=exclude)
         if newer:
-            near = _merged(near, newer) if near else _unrepeated(newer)
+            near = _merged(near, newer) if near else newer
         hits = []
         for distance, id, place in near:
             # An item put back while this search ran may have slipped past the exclusion of its old slot.
@@ -101,14 +101,6 @@ class Parts:
 
 
 def _merged(older: list[Place], newer: list[Place]) -> list[Place]:
-    return sorted(_unrepeated([*older, *newer]))
-
-
-def _unrepeated(places: list[Place]) -> list[Place]:
-    """Return the places, of an id that comes twice only the newest, which is the lowest number."""
-    newest: dict[str, Place] = {}
-    for place in places:
-        other = newest.get(place[1])
-        if other is None or place[2] < other[2]:
-            newest[place[1]] = place
-    return list(newest.values()) if len(newest) == len(places) else sorted(newest.values())
+    """Return both in order; an item that moved while they were looked at counts as it is now."""
+    moved = {place[1] for place in newer}
+    return sorted([*newer, *(place for place in older if place[1] not in moved)])

@@ -83,8 +83,9 @@ class Registry:
             if manifest.name in self._names:
                 raise AlreadyExists(f"index {manifest.name!r} exists already", index=manifest.name)
             Index.create(self._root / manifest.name, manifest)
+            index = self._open[manifest.name] = Index(self._root / manifest.name, self._config)
             self._names.add(manifest.name)
-        return self.get(manifest.name)
+        return index
 
     def delete(self, name: str) -> None:
         """Remove an index and its files; builds of it are given up.
