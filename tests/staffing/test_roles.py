@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.staffing import _role_files as files
+from lakehouse.staffing._gazetteer import read_cities
 from lakehouse.staffing._role_text import Spelling, stem, telling, words
 from lakehouse.staffing.roles import Roles
+from lakehouse.staffing.shipped import shipped
 
 # What these titles are is plain to anyone in staffing; several codes where the title leaves it open.
 EVERYDAY = """
@@ -65,6 +67,7 @@ day shift
 OSHA-30
 thanks
 people
+some people
 someone
 $18 per hour
 12345
@@ -89,6 +92,12 @@ def test_resolve_everyday_title_is_its_occupation(roles, line):
 @pytest.mark.parametrize("text", [*NO_ROLE, "", " ", "\n", "II", "2026"])
 def test_resolve_text_without_a_role_is_none(roles, text):
     assert roles.resolve(text) is None
+
+
+def test_resolve_large_cities_name_no_role(roles):
+    cities = [city.name for city in read_cities(shipped("us_cities.csv.gz"))][:1_000]
+    named = [city for city in cities if roles.resolve(f"in {city}")]
+    assert len(named) < 15, named
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from lakehouse.staffing._role_files import EmployerTitle, Occupation, Title
+from lakehouse.staffing._role_text import plain
 
 MEANINGS = ("said", "described", "by_employer")
 _NEAREST = 3
@@ -48,7 +49,7 @@ class RoleMeaning:
 
     def features(self, title: str) -> np.ndarray:
         """Return the measures of a title, `(len(MEANINGS), codes)`."""
-        vector = self._embed([" ".join(title.split())])[0]
+        vector = self._embed([plain(title)])[0]
         out = np.zeros((len(MEANINGS), len(self._described)))
         said = np.sort((self._said @ vector)[self._said_at], axis=1)
         out[0] = said[:, -_NEAREST:].mean(axis=1)

@@ -25,10 +25,15 @@ _SHORTEST_STEM = 4
 _SHORTEST_MISSPELT = 5
 
 
+def plain(text: str) -> str:
+    """Return a text with HTML entities resolved, also where they were escaped twice, and single spaces."""
+    return " ".join(html.unescape(html.unescape(text)).split())
+
+
 def words(text: str) -> list[str]:
     """Return the words of a title or phrase: lower case, no accents, singular, "&" as "and"."""
     if "&" in text:
-        text = html.unescape(html.unescape(text)).replace("&", " and ")
+        text = plain(text).replace("&", " and ")
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text.replace("\u2019", "'"))
         text = "".join(letter for letter in text if not unicodedata.combining(letter))

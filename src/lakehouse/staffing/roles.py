@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from lakehouse.staffing._role_index import RoleIndex
     from lakehouse.staffing._role_meaning import RoleMeaning
 
-# Support below which a title names no role: with a job word in it, and without one.
-_ENOUGH, _ENOUGH_WITHOUT_JOB = 0.5, 0.85
+# The support a title needs to name a role: with a job word in it, with a long one that is misspelt, with none.
+_ENOUGH, _ENOUGH_MISSPELT, _ENOUGH_WITHOUT_JOB = 0.4, 0.7, 0.9
+_MISSPELT_LETTERS = 8
 _HEAD_TITLES = 3
 _LONGEST_TITLE = 12
 _REMEMBERED = 20_000
 # Alone, these say that somebody is wanted but not for what.
 _ANYBODY = frozenset(
-    "person people man men woman women guy staff body team crew employee client talent somebody".split()
+    "person people man men woman women guy staff body team crew employee client talent somebody some".split()
 )
 _JOINS = re.compile(r"/|&|\+|and|or", re.IGNORECASE)
 _PIECES = re.compile(r"[/&+]")
@@ -73,7 +74,7 @@ class Roles:
         self._titles = titles
         self._employer_titles = employer_titles
         self._staffing = staffing
-        self._embed = embed
+        self.embed = embed
         self._heads = _heads([title.key for title in titles], staffing)
         self._known = {title.key for title in titles} | set(staffing) | self._employers_own()
         self._building = threading.Lock()
@@ -110,7 +111,7 @@ class Roles:
         """
         if k < 1:
             raise InvalidInput(f"k must be at least 1, not {k}", field="k")
-        if self._embed is None:
+        if self.embed is None:
             values, support = self._by_words(title)
             return self._matches(values, k) if support else []
         return self._matches(self._by_meaning(title), k) if title.strip() else []
@@ -205,14 +206,14 @@ class Roles:
         Raises:
             InvalidInput: These roles were made without `embed`.
         """
-        if self._embed is None:
+        if self.embed is None:
             raise InvalidInput("roles made without an embedding function know no meanings", field="embed")
         with self._building:
             if self._meaning is None:
                 from lakehouse.staffing._role_meaning import RoleMeaning
 
                 occupations = list(self._occupations.values())
-                self._meaning = RoleMeaning(occupations, self._titles, self._employer_titles, self._embed)
+                self._meaning = RoleMeaning(occupations, self._titles, self._employer_titles, self.embed)
             return self._meaning
 
     def _resolve(self, title: str) -> RoleMatch | None:
@@ -242,7 +243,10 @@ class Roles:
     def _names_role(self, title: str, said: Sequence[str], support: float) -> bool:
         if support >= _ENOUGH_WITHOUT_JOB and (len(said) > 1 or self.known(title)):
             return True
-        return support >= _ENOUGH and any(word in self._heads for word in self.index.corrected(said))
+        if any(word in self._heads for word in said):
+            return support >= _ENOUGH
+        long = [word for word in said if len(word) >= _MISSPELT_LETTERS]
+        return support >= _ENOUGH_MISSPELT and not self._heads.isdisjoint(self.index.corrected(long))
 
     def _matches(self, values: np.ndarray, k: int) -> list[RoleMatch]:
         import numpy as np
