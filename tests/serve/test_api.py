@@ -240,6 +240,15 @@ def test_search_alone_answers_without_prefix(shared_lake):
         assert len(answer.json()["results"]) == 2
 
 
+def test_stack_warms_up_by_itself(make_lake, people):
+    lake = make_lake(people)
+    with serving(lake):
+        limit = time.monotonic() + 30
+        while not lake.rooms.matrix.ready("warehouse worker"):
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+
+
 def test_overload_is_refused_as_unavailable_while_searches_go_on(shared_lake):
     slow = "SELECT count(*) FROM range(30000000000) t(x) WHERE x % 7 = 3"
     search = {"query_text": "line cook in Parma OH", "corpora": ["workers"], "k": 3}

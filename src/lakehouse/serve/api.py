@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import re
 from collections.abc import Sequence
 from urllib.parse import unquote
@@ -11,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lakehouse import operations
 from lakehouse.app import Lakehouse
-from lakehouse.errors import InvalidInput, NotFound
+from lakehouse.errors import InvalidInput, LakehouseError, NotFound
 from lakehouse.operations import Operation
 from lakehouse.serve import answers, openapi, services
 from lakehouse.serve.endpoints import Fixed, OlderEmbed, Resource, Runtime, Search, health
@@ -19,6 +21,9 @@ from lakehouse.serve.guard import Guard, is_loopback
 from lakehouse.settings import Settings
 
 _PREFIX = "/v1"
+_WARMING = "warehouse worker"
+
+_log = logging.getLogger("lakehouse.serve")
 
 
 class Api:
@@ -58,11 +63,20 @@ class Api:
         table = OperationTable(self.runtime, served, prefixes)
         router = Router(routes=routes, redirect_slashes=False, default=table)
         searches = _search_endpoints(self.runtime, served, prefixes)
+        self._searched = bool(searches)
         self._app = Guard(_SearchFirst(router, searches), token=token, local=is_loopback(config.server.host))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         await self._app(scope, receive, send)
+
+    async def warm(self) -> None:
+        """Load model and vocabularies in the background, so that the first search need not wait for them."""
+        if self._searched:
+            try:
+                await self.runtime.embedding.run(functools.partial(self.runtime.lake.rooms.matrix.prepare, _WARMING))
+            except LakehouseError as error:
+                _log.warning("searches will fail: %s", error.message)
 
 
 class _SearchFirst:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import math
@@ -10,8 +11,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.routing import BaseRoute
@@ -25,6 +28,7 @@ from lakehouse.serve.guard import is_loopback
 from lakehouse.settings import Settings
 
 _KEEP_ALIVE_S = 75
+_LEAST_DRAIN_MS = 500
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _log = logging.getLogger("lakehouse.serve")
@@ -106,6 +110,7 @@ class Stack:
     ) -> None:
         self._api = Api(lake, config, token=token, only=only, pages=pages)
         self._listener = listener
+        self._grace_ms = config.server.shutdown_grace_ms
         self._server = _Server(
             uvicorn.Config(
                 self._api,
@@ -117,8 +122,9 @@ class Stack:
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=math.ceil(config.server.shutdown_grace_ms / 1000),
-            )
+                timeout_graceful_shutdown=math.ceil(self._grace_ms / 1000),
+            ),
+            warm=self._api.warm,
         )
         host, port = listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -133,19 +139,32 @@ class Stack:
         self._server.should_exit = True
 
     def drain(self) -> bool:
-        """Wait a moment for calls under way after `run`, and tell whether all have finished."""
-        return self._api.runtime.close(within_ms=500)
+        """Wait after `run` for calls under way, for what is left of the grace, and tell whether all have finished."""
+        spent_ms = (time.monotonic() - self._server.stopping_since) * 1000
+        return self._api.runtime.close(within_ms=max(_LEAST_DRAIN_MS, self._grace_ms - spent_ms))
 
 
 class _Server(uvicorn.Server):
     """Says when it is ready, and takes a stop signal as a normal end."""
 
-    ready: Callable[[], None] = staticmethod(lambda: None)
+    def __init__(self, config: uvicorn.Config, *, warm: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        super().__init__(config)
+        self.ready: Callable[[], None] = lambda: None
+        self.stopping_since = 0.0
+        self._warm = warm
+        self._warming: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self.ready()
+            self._warming = asyncio.create_task(self._warm())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.stopping_since = time.monotonic()
+        await super().shutdown(sockets)
+        if self._warming:
+            await asyncio.wait([self._warming], timeout=self.config.timeout_graceful_shutdown)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
