@@ -17,6 +17,7 @@ import lakehouse
 from lakehouse import settings
 lake = lakehouse.connect(config=settings.load(environ={}, overrides={"data": sys.argv[1]}))
 start = int(sys.argv[2])
+lake.embed.texts(["warm up the model, so that the kill meets a recording"])
 print("open", flush=True)
 for number in range(start, start + 100_000):
     text = f"Need {number} Forklift Operators in Cleveland OH"
@@ -26,7 +27,7 @@ for number in range(start, start + 100_000):
 
 
 def killed_after(folder: Path, start: int, delay_s: float) -> list[str]:
-    """Run the writer, kill it `delay_s` after it opened the lake; return the ids it acknowledged."""
+    """Run the writer, kill it `delay_s` after it began to record; return the ids it acknowledged."""
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder), str(start)], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"open\n"
     time.sleep(delay_s)
