@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
 
 
 @pytest.fixture
-def start() -> Callable[..., subprocess.Popen[str]]:
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a command as a process of its own; killed at the end when it still runs."""
     started: list[subprocess.Popen[str]] = []
 
@@ -61,3 +63,40 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, built: Callable[..., Path], people: list[dict[str, Any]]) -> Path:
+    """A lake folder of one's own, closed, with the dataset `people` and the corpus `workers`."""
+    return Path(shutil.copytree(built(people), tmp_path / "lake"))
+
+
+@pytest.fixture
+def lake_process() -> Iterator[Callable[[Path], int]]:
+    """Open a lake in another process, which ends with the test; its process id."""
+    opened: list[subprocess.Popen[bytes]] = []
+
+    def hold(folder: Path) -> int:
+        code = (
+            "import sys; from lakehouse.state.folder import open_folder\n"
+            f"with open_folder({str(folder)!r}):\n    print('open', flush=True); sys.stdin.read()"
+        )
+        process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        opened.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        return process.pid
+
+    yield hold
+    for process in opened:
+        process.communicate(timeout=30)
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Give a command its standard input."""
+
+    def give(data: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
+
+    return give

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
@@ -10,24 +9,12 @@ from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.vectors.base import Filter, Item
 
 
-@pytest.fixture
-def stdin(monkeypatch: pytest.MonkeyPatch) -> io.BytesIO:
-    raw = io.BytesIO()
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(raw, encoding="ascii"))
-    return raw
-
-
-def _give(stdin: io.BytesIO, data: bytes) -> None:
-    stdin.write(data)
-    stdin.seek(0)
-
-
 def test_text_of_words_joins_them() -> None:
     assert reading.text(["3", "Welders", "in", "Tulsa"], "the demand") == "3 Welders in Tulsa"
 
 
-def test_text_of_dash_reads_standard_input_as_utf8(stdin: io.BytesIO) -> None:
-    _give(stdin, "Café résumé ⭐\n".encode())
+def test_text_of_dash_reads_standard_input_as_utf8(stdin) -> None:
+    stdin("Café résumé ⭐\n".encode())
     assert reading.text(["-"], "the demand") == "Café résumé ⭐"
 
 
@@ -57,8 +44,8 @@ def test_path_of_missing_file_and_of_folder_says_which(tmp_path: Path) -> None:
         reading.path(str(tmp_path))
 
 
-def test_json_lines_skips_blank_lines_and_keeps_order(stdin: io.BytesIO) -> None:
-    _give(stdin, b'{"id":"a","text":"x"}\n\n  \n{"id":"b","vector":[1.0]}')
+def test_json_lines_skips_blank_lines_and_keeps_order(stdin) -> None:
+    stdin(b'{"id":"a","text":"x"}\n\n  \n{"id":"b","vector":[1.0]}')
     assert [item.id for item in reading.json_lines("-", Item)] == ["a", "b"]
 
 

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from lakehouse.cli import reading, showing
 from lakehouse.cli.progress import bars
 from lakehouse.cli.session import open_lake
 from lakehouse.cli.tree import Commands
-from lakehouse.errors import InvalidInput
 
 _TYPES = {
     "csv": "text/csv",
     "jsonl": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
-}
-_ENDINGS = {
-    ".csv": "csv",
-    ".gz": "csv",
-    ".tsv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
 }
 _SHOWN_REJECTED = 20
 
@@ -43,7 +32,9 @@ def add(commands: Commands) -> None:
     ingest.add_argument("--name", required=True, help="name of the dataset, made when it does not exist")
     ingest.add_argument("--key", metavar="COLUMN", help="rows with a known value here replace the earlier ones")
     ingest.add_argument("--quarantine", action="store_true", help="leave bad rows out and report them")
-    ingest.add_argument("--type", choices=_TYPES, metavar="TYPE", help="csv, jsonl or parquet (default: by the name)")
+    ingest.add_argument(
+        "--type", choices=_TYPES, metavar="TYPE", help="csv, jsonl or parquet (default: by name and content)"
+    )
     ingest.add_argument("--json", action="store_true", help="print one JSON document")
 
     datasets = commands.command("datasets", _datasets, "list the datasets, or show one with its columns")
@@ -70,7 +61,7 @@ def _ingest(arguments: argparse.Namespace) -> int:
         report = lake.ingest.file(
             source,
             arguments.name,
-            content_type=_content_type(arguments),
+            content_type=_TYPES.get(arguments.type, ""),
             key=arguments.key,
             quarantine=arguments.quarantine,
         )
@@ -87,15 +78,6 @@ def _ingest(arguments: argparse.Namespace) -> int:
         if len(report.rejected) > _SHOWN_REJECTED:
             print("  ... (--json lists them)", file=sys.stderr)
     return 0
-
-
-def _content_type(arguments: argparse.Namespace) -> str:
-    name = arguments.type or _ENDINGS.get(Path(arguments.file).suffix.lower(), "")
-    if not name and arguments.file != reading.STDIN:
-        raise InvalidInput(
-            f"the name {arguments.file} does not tell what the file is; say --type csv, jsonl or parquet"
-        )
-    return _TYPES[name or "csv"]
 
 
 def _datasets(arguments: argparse.Namespace) -> int:

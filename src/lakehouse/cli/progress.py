@@ -49,5 +49,6 @@ class _Stages:
     def __call__(self, stage: str, done: int, total: int) -> None:
         if stage not in self._bars:
             title = f"{self._what}: {stage}" if self._what else stage
-            self._bars[stage] = self._drawn.add_task(f"{title:<28}", total=total)
-        self._drawn.update(self._bars[stage], completed=done, total=total)
+            self._bars[stage] = self._drawn.add_task(f"{title:<28}", total=None)
+        # A total of 0 is one that is not known yet.
+        self._drawn.update(self._bars[stage], completed=done, total=total or None)
