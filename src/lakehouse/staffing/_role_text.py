@@ -18,9 +18,8 @@ _AROUND = frozenset(
     "i ii iii iv v job position needed wanted hiring seasonal temporary temp permanent full part time term season "
     "short long experienced entry level assigned inc llc ltd corp co h2b h sca visa hour hourly other all".split()
 )
-_ENDINGS = (
-    "ization ations ation ators ator ating ing ment ers er ors or ies ist ion ive al ed ery".split()
-)  # tried in this order
+# Tried in this order.
+_ENDINGS = tuple("ization ations ation ators ator ating ing ment ers er ors or ies ist ion ive al ed ery".split())
 _SHORTEST_STEM = 4
 _SHORTEST_MISSPELT = 5
 
@@ -47,10 +46,11 @@ def telling(found: Iterable[str]) -> list[str]:
 
 def stem(word: str) -> str:
     """Return what "landscaper", "landscaping" and "landscape" share."""
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
-            word = word[: -len(ending)] + ("y" if ending == "ies" else "")
-            break
+    if word.endswith(_ENDINGS):
+        for ending in _ENDINGS:
+            if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
+                word = word[: -len(ending)] + ("y" if ending == "ies" else "")
+                break
     if len(word) > _SHORTEST_STEM and word[-1] == "e":
         word = word[:-1]
     if len(word) > _SHORTEST_STEM and word[-1] == word[-2] and word[-1] not in "sl":
