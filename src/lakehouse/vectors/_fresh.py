@@ -103,12 +103,8 @@ class Fresh:
             slots = near.tolist()
             distances = query.precise(self._vectors[near]).tolist()
             newest = {self.ids[slot]: at for at, slot in enumerate(slots)}
-            if len(newest) == len(slots):
-                return sorted(
-                    (distance, self.ids[slot], ~slot) for distance, slot in zip(distances, slots, strict=True)
-                )
             # Items that were written while the marks were taken are here twice, in rising order of their slots.
-            if len(newest) >= k or len(slots) < wanted:
+            if len(newest) == len(slots) or len(newest) >= k or len(slots) < wanted:
                 return sorted((distances[at], id, ~slots[at]) for id, at in newest.items())
             wanted += len(slots) - len(newest)
 

@@ -1,0 +1,159 @@
+"""The contract of Ollama's `/api/embed`, against a small server that speaks it (a real one is not to be had here)."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lakehouse import settings
+from lakehouse.embed.service import Embeddings
+from lakehouse.errors import NotFound, Unavailable, Upstream
+
+Answer = Callable[[dict[str, Any]], tuple[int, Any]]
+
+
+class FakeOllama:
+    """Answers `POST /api/embed` as Ollama documents it; `answer` is exchanged by tests of bad answers."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.answer: Answer = self.embed
+        fake = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                fake.requests.append(body)
+                status, answer = fake.answer(body) if self.path == "/api/embed" else (404, {"error": "no such path"})
+                data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def embed(self, body: dict[str, Any]) -> tuple[int, Any]:
+        if body["model"] == "nomic-embed-text:missing":
+            return 404, {"error": f'model "{body["model"]}" not found, try pulling it first'}
+        rows = [np.random.default_rng(sum(text.encode())).normal(size=768).tolist() for text in body["input"]]
+        return 200, {"model": body["model"], "embeddings": rows, "total_duration": 14143917}
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeOllama]:
+    server = FakeOllama()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def open_ollama(fake: FakeOllama, tmp_path: Path) -> Iterator[Callable[[str], Embeddings]]:
+    opened: list[Embeddings] = []
+
+    def open_(model: str) -> Embeddings:
+        opened.append(Embeddings(settings.Embed(model=model, ollama_url=fake.url), tmp_path))
+        return opened[-1]
+
+    yield open_
+    for embeddings in opened:
+        embeddings.close()
+
+
+@pytest.mark.parametrize("model", ["nomic-embed-text", "nomic-embed-text-v2-moe", "nomic-embed-text:v1.5"])
+def test_ollama_family_by_prefix_gives_768_unit_norm(
+    open_ollama: Callable[[str], Embeddings], fake: FakeOllama, model: str
+) -> None:
+    embeddings = open_ollama(model)
+    assert (embeddings.model, embeddings.dimension) == (model, 768)
+    answer = embeddings.texts(["forklift operator", "x", "forklift operator"])
+    assert (answer.model, answer.dimension) == (model, 768)
+    assert np.allclose(np.linalg.norm(answer.vectors, axis=1), 1.0, atol=1e-6)
+    assert answer.vectors[0] == answer.vectors[2] != answer.vectors[1]
+    # What is known is not asked for again.
+    assert fake.requests == [{"model": model, "input": ["forklift operator", "x"]}]
+    assert embeddings.cached("x")
+    assert embeddings.array(["x"]).tolist() == [answer.vectors[1]]
+    assert len(fake.requests) == 1
+
+
+def test_ollama_many_texts_come_in_portions_and_in_order(
+    open_ollama: Callable[[str], Embeddings], fake: FakeOllama
+) -> None:
+    texts = [f"text {number}" for number in range(150)]
+    vectors = open_ollama("nomic-embed-text").array(texts)
+    assert [text for request in fake.requests for text in request["input"]] == texts
+    assert len(fake.requests) == 3
+    for text, vector in zip(texts, vectors, strict=True):
+        expected = np.random.default_rng(sum(text.encode())).normal(size=768)
+        assert float(vector @ expected) / np.linalg.norm(expected) > 0.99999
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "error", "named"),
+    [
+        (404, {"error": "model not found"}, NotFound, "ollama pull nomic-embed-text"),
+        (500, {"error": "out of memory"}, Upstream, "out of memory"),
+        (503, ["busy"], Upstream, "503: no reason given"),
+        (200, {"embeddings": [[1.0] * 767]}, Upstream, r"shape \(1, 767\)"),
+        (200, {"embeddings": []}, Upstream, "1 vectors of 768"),
+        (200, {"embeddings": [["a"] * 768]}, Upstream, "1 vectors of 768"),
+        (200, {"embeddings": [[0.0] * 768]}, Upstream, "no direction"),
+        (200, {}, Upstream, "1 vectors of 768"),
+        (200, b"<html>", Upstream, "other than JSON"),
+    ],
+)
+def test_ollama_bad_answer_is_named(
+    open_ollama: Callable[[str], Embeddings],
+    fake: FakeOllama,
+    status: int,
+    answer: Any,
+    error: type[Exception],
+    named: str,
+) -> None:
+    fake.answer = lambda body: (status, answer)
+    embeddings = open_ollama("nomic-embed-text")
+    with pytest.raises(error, match=named):
+        embeddings.texts(["x"])
+    assert not embeddings.cached("x")
+
+
+def test_ollama_out_of_reach_is_unavailable(tmp_path: Path, fake: FakeOllama) -> None:
+    fake.close()
+    embeddings = Embeddings(settings.Embed(model="nomic-embed-text", ollama_url=fake.url), tmp_path)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        embeddings.texts(["x"])
+    embeddings.close()
+    fake._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    fake._thread = threading.Thread(target=fake._server.serve_forever)
+    fake._thread.start()
+
+
+def test_ollama_embeds_files_too(open_ollama: Callable[[str], Embeddings], fake: FakeOllama, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    table = pa.table({"id": ["a", "b"], "text": ["x", "y"], "metadata": ["{}", "{}"]})
+    with pa.ipc.new_file(str(tmp_path / "in"), table.schema) as writer:
+        writer.write_table(table)
+    done = open_ollama("nomic-embed-text").embed_file(tmp_path / "in", tmp_path / "out")
+    assert (done.embedded, done.reused) == (2, 0)
+    with pa.ipc.open_file(str(tmp_path / "out")) as reader:
+        assert reader.schema.field("vector").type.list_size == 768
