@@ -17,8 +17,6 @@ import lakehouse
 from lakehouse import settings
 lake = lakehouse.connect(config=settings.load(environ={}, overrides={"data": sys.argv[1]}))
 start = int(sys.argv[2])
-lake.embed.texts(["warm up the model, so that the kill meets a recording"])
-print("open", flush=True)
 for number in range(start, start + 100_000):
     text = f"Need {number} Forklift Operators in Cleveland OH"
     made = lake.playbooks.record(text, f"w-{1 + number % 36}", "workers", 0.5)
@@ -27,12 +25,12 @@ for number in range(start, start + 100_000):
 
 
 def killed_after(folder: Path, start: int, delay_s: float) -> list[str]:
-    """Run the writer, kill it `delay_s` after it began to record; return the ids it acknowledged."""
+    """Run the writer, kill it `delay_s` after its first acknowledgement; return the ids it acknowledged."""
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder), str(start)], stdout=subprocess.PIPE)
-    assert process.stdout.readline() == b"open\n"
+    first = process.stdout.readline()
     time.sleep(delay_s)
     process.send_signal(signal.SIGKILL)
-    lines = process.stdout.read().split(b"\n")
+    lines = (first + process.stdout.read()).split(b"\n")
     process.stdout.close()
     process.wait()
     # The last line may be torn: only what ended with a newline was acknowledged.
