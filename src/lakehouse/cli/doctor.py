@@ -15,10 +15,12 @@ import msgspec
 
 from lakehouse.cli import session, showing
 from lakehouse.cli.tree import Commands
-from lakehouse.errors import Conflict, LakehouseError, NotInstalled, Unavailable
+from lakehouse.errors import Conflict, IntegrityError, LakehouseError, NotInstalled, Unavailable
 
 if TYPE_CHECKING:
-    from lakehouse.settings import Settings
+    import numpy as np
+
+    from lakehouse.settings import Embed, Settings
 
 _OLDEST_PYTHON = (3, 11)
 _ENOUGH_BYTES = 2 * 1024**3
@@ -131,17 +133,31 @@ def _lacking(name: str, wanted: str | None) -> list[str]:
 def _model(config: Settings) -> str:
     from tempfile import TemporaryDirectory
 
-    from lakehouse.embed.service import open_embedder
+    import numpy as np
 
     # Looking must not fetch anything: the weights count only when they are here.
     here = msgspec.structs.replace(config.embed, hub_url="")
+    served, name = _embedded(here, Path(config.data))
     with TemporaryDirectory() as scratch:
-        embedder = open_embedder(config.embed.model, here, Path(scratch))
         try:
-            length = embedder.embed([_DEMAND]).shape[1]
-        finally:
-            embedder.close()
-    return f"{embedder.model}, {length} numbers a text, {embedder.fingerprint}"
+            # An empty cache: the model is built anew, from weights whose hash is checked.
+            fresh, _ = _embedded(msgspec.structs.replace(here, cache_path=scratch), Path(scratch))
+        except NotInstalled:
+            return f"{name}, from the cache of an earlier download"
+    if not np.allclose(served, fresh, atol=1e-4):
+        raise IntegrityError("the model in the cache does not embed as its weights do; delete the folder of the cache")
+    return f"{name}, {len(served)} numbers a text, weights checked"
+
+
+def _embedded(config: Embed, folder: Path) -> tuple[np.ndarray, str]:
+    """Return the vector of a known text, and what made it."""
+    from lakehouse.embed.service import open_embedder
+
+    embedder = open_embedder(config.model, config, folder)
+    try:
+        return embedder.embed([_DEMAND])[0], embedder.fingerprint
+    finally:
+        embedder.close()
 
 
 def _vocabularies() -> str:
