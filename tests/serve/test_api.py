@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import shutil
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -37,10 +39,8 @@ def serving(lake, *, token="", only=None, **server):
 
 
 @pytest.fixture(scope="module")
-def shared_lake(built, people, tmp_path_factory):
+def api_lake(built, people, tmp_path_factory):
     """One lake for all tests of this file; each uses names of its own."""
-    import shutil
-
     folder = tmp_path_factory.mktemp("api") / "lake"
     shutil.copytree(built(people), folder)
     with lakehouse.connect(config=settings.load(environ={}, overrides={"data": str(folder)})) as lake:
@@ -48,8 +48,8 @@ def shared_lake(built, people, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def client(shared_lake):
-    with serving(shared_lake, max_body_bytes=200_000, max_ingest_bytes=300_000) as client:
+def client(api_lake):
+    with serving(api_lake, max_body_bytes=200_000, max_ingest_bytes=300_000) as client:
         yield client
 
 
@@ -149,14 +149,21 @@ def test_body_over_the_limit_is_refused_declared_or_not(client):
     refused(client.get("/v1/catalog/datasets/api3"), 404, "not_found")
 
 
-def test_upload_leaves_no_file_behind(client, shared_lake):
-    from pathlib import Path
-
+def test_upload_leaves_no_file_behind(client, api_lake):
     client.post("/v1/ingest?name=api4", **CSV)
     client.post("/v1/ingest?name=api4", content=b"", headers={"Content-Type": "text/csv"})
     client.post("/v1/ingest?name=api4", content=iter([b"x" * 200_000] * 2))
     client.put("/v1/storage/api/x", content=b"x" * 100_000)
-    assert list((Path(shared_lake.rooms.settings.data) / "incoming").iterdir()) == []
+    assert list((Path(api_lake.rooms.settings.data) / "incoming").iterdir()) == []
+
+
+def test_upload_left_by_a_crash_is_removed_at_the_start(make_lake, people):
+    lake = make_lake(people)
+    left = Path(lake.rooms.settings.data) / "incoming" / "upload-left"
+    left.parent.mkdir()
+    left.write_bytes(b"half a file")
+    with serving(lake):
+        assert not left.exists()
 
 
 def test_created_index_answers_201_and_delete_204_without_body(client):
@@ -212,8 +219,8 @@ def test_path_that_is_not_utf8_is_refused(client):
     assert refused(client.get("/v1/storage/%ff"), 400, "invalid_input")["detail"] == {"field": "key"}
 
 
-def test_token_is_asked_for(shared_lake):
-    with serving(shared_lake, token="s3cret") as client:
+def test_token_is_asked_for(api_lake):
+    with serving(api_lake, token="s3cret") as client:
         refused(client.get("/v1/catalog/datasets"), 401, "permission_denied")
         assert client.get("/health").status_code == 200
         with lakehouse.connect(str(client.base_url), token="s3cret") as remote:
@@ -225,8 +232,8 @@ def test_token_is_asked_for(shared_lake):
             remote.catalog.datasets()
 
 
-def test_service_alone_serves_its_own_paths_with_and_without_prefix(shared_lake):
-    with serving(shared_lake, only=frozenset({"vectord"})) as client:
+def test_service_alone_serves_its_own_paths_with_and_without_prefix(api_lake):
+    with serving(api_lake, only=frozenset({"vectord"})) as client:
         assert client.get("/health").json()["service"] == "vectord"
         assert client.get("/vectors/index/workers").json() == client.get("/v1/vectors/index/workers").json()
         refused(client.get("/v1/catalog/datasets"), 404, "not_found")
@@ -234,8 +241,8 @@ def test_service_alone_serves_its_own_paths_with_and_without_prefix(shared_lake)
         assert set(client.get("/openapi.json").json()["paths"]) >= {"/vectors/index", "/health"}
 
 
-def test_search_alone_answers_without_prefix(shared_lake):
-    with serving(shared_lake, only=frozenset({"matrixd"})) as client:
+def test_search_alone_answers_without_prefix(api_lake):
+    with serving(api_lake, only=frozenset({"matrixd"})) as client:
         answer = client.post("/matrix/search", json={"query_text": "cook", "corpora": ["workers"], "k": 2})
         assert len(answer.json()["results"]) == 2
 
@@ -249,7 +256,7 @@ def test_stack_warms_up_by_itself(make_lake, people):
             time.sleep(0.01)
 
 
-def test_overload_is_refused_as_unavailable_while_searches_go_on(shared_lake):
+def test_overload_is_refused_as_unavailable_while_searches_go_on(api_lake):
     slow = "SELECT count(*) FROM range(30000000000) t(x) WHERE x % 7 = 3"
     search = {"query_text": "line cook in Parma OH", "corpora": ["workers"], "k": 3}
 
@@ -265,7 +272,7 @@ def test_overload_is_refused_as_unavailable_while_searches_go_on(shared_lake):
             took = time.perf_counter() - began
             return found, took, await asyncio.gather(*slow_ones)
 
-    with serving(shared_lake, threads=2, max_waiting=1) as client:
+    with serving(api_lake, threads=2, max_waiting=1) as client:
         found, took, answers = asyncio.run(ask(str(client.base_url)))
         assert found.status_code == 200
         assert took < 1

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.errors import InvalidInput, TooLarge
+from lakehouse.errors import InvalidInput, PermissionDenied, TooLarge, Unavailable
 from lakehouse.serve.pool import Pool
 from lakehouse.serve.requests import Body, Disconnected, decoded
 
@@ -58,6 +58,25 @@ def test_body_spool_writes_the_bytes_and_leaves_nothing_after_an_error(tmp_path)
         with pytest.raises(TooLarge):
             asyncio.run(body([b"x" * 60, b"y" * 60]).spool(folder, pool))
         assert list(folder.iterdir()) == []
+    finally:
+        pool.close(within_ms=5_000)
+
+
+def test_body_spool_on_a_full_disk_says_so_and_leaves_nothing(small_disk):
+    pool = Pool(1, waiting=9, name="spool")
+    try:
+        with pytest.raises(Unavailable, match="no room left"):
+            asyncio.run(body([b"x" * 1_000_000] * 4, limit=9_000_000).spool(small_disk, pool))
+        assert list(small_disk.iterdir()) == []
+    finally:
+        pool.close(within_ms=5_000)
+
+
+def test_body_spool_in_a_read_only_place_says_so(read_only_folder):
+    pool = Pool(1, waiting=9, name="spool")
+    try:
+        with pytest.raises(PermissionDenied, match="cannot write"):
+            asyncio.run(body([b"x"]).spool(read_only_folder / "incoming", pool))
     finally:
         pool.close(within_ms=5_000)
 

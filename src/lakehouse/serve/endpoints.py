@@ -39,6 +39,8 @@ class Runtime:
         self.lake = lake
         self.server = config.server
         self.uploads = Path(config.data) / _UPLOADS
+        # The folder is locked by this process, so what lies there is from one that was killed.
+        requests.remove_uploads(self.uploads)
         waiting = self.server.max_waiting
         self.calls = Pool(self.server.threads, waiting=waiting, name="call")
         # Apart from the calls, so that a search never waits behind slow ones.

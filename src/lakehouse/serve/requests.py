@@ -20,6 +20,7 @@ from lakehouse.serve.pool import Pool
 from lakehouse.state.folder import disk_error
 
 _SPOOL_BYTES = 1024 * 1024
+_UPLOAD = "upload-"
 
 _decode = msgspec.json.Decoder().decode
 
@@ -194,10 +195,16 @@ class Body:
         return path
 
 
+def remove_uploads(folder: Path) -> None:
+    """Remove the files that spooled bodies left in `folder`."""
+    for path in folder.glob(f"{_UPLOAD}*"):
+        path.unlink(missing_ok=True)
+
+
 def _new_file(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix="upload-", dir=folder)
+        handle, name = tempfile.mkstemp(prefix=_UPLOAD, dir=folder)
     except OSError as error:
         raise disk_error(error, folder) from error
     os.close(handle)
