@@ -14,7 +14,7 @@ help: ## list the targets
 install: $(VENV)/.runtime ## make .venv with the lakehouse command in it
 	@echo "installed: $(BIN)/lakehouse"
 
-demo: $(VENV)/.runtime ## build two corpora in ./lake and show the product at work on real demands
+demo: $(VENV)/.runtime ## show the product at work on real demands (data in ./lake-demo)
 	@$(BIN)/lakehouse demo
 
 up: $(VENV)/.runtime ## serve everything on http://127.0.0.1:3110 until Ctrl-C
