@@ -11,8 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -38,13 +36,11 @@ def free_ports(count: int) -> list[int]:
         return [listener.getsockname()[1] for listener in listeners]
 
 
-def answers(url: str) -> bool:
+def serves(url: str) -> bool:
+    """Tell whether the bucket is there; it is made some time after the port is open."""
     try:
-        urllib.request.urlopen(url, timeout=1).close()
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code != 503
-    except OSError:
+        Store(Storage(backend="s3", bucket=BUCKET, endpoint=url), Path()).list()
+    except (Unavailable, PermissionDenied):
         return False
     return True
 
@@ -69,18 +65,21 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     folder = tmp_path_factory.mktemp("weed")
     command, url = weed_command(folder)
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **KEYS}, cwd=folder)
-    try:
-        deadline = time.monotonic() + 60
-        while not answers(f"{url}/{BUCKET}"):
-            assert server.poll() is None, (folder / "log").read_text()[-2000:]
-            assert time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
-            time.sleep(0.1)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(30)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in KEYS.items():
+            patch.setenv(name, value)
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        try:
+            deadline = time.monotonic() + 60
+            while not serves(url):
+                assert server.poll() is None, (folder / "log").read_text()[-2000:]
+                assert time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
+                time.sleep(0.1)
+            yield url
+        finally:
+            server.terminate()
+            server.wait(30)
 
 
 @pytest.fixture(params=["local", "memory", "s3"])

@@ -78,11 +78,11 @@ def new_location(tables: Tables, name: str) -> str:
     return f"{tables.root}/{name}-{secrets.token_hex(6)}"
 
 
-def commit(tables: Tables, change: Change, keep_snapshots: int) -> tuple[Table, list[str]]:
+def commit(tables: Tables, change: Change, keep_snapshots: int) -> list[str]:
     """Commit a change.
 
     Returns:
-        The table after it, and the locations of the files that no kept snapshot needs any more.
+        Locations of the files that no kept snapshot needs any more.
 
     Raises:
         Conflict: The dataset changed since `change.table` was read; nothing was written.
@@ -92,12 +92,11 @@ def commit(tables: Tables, change: Change, keep_snapshots: int) -> tuple[Table, 
             _stage_schema(transaction, change)
             _stage_rows(tables, transaction, change)
             expired = _stage_expiry(transaction, keep_snapshots)
-        table = transaction._table
     except _CHANGED as error:
         raise Conflict(
             f"dataset {change.name!r} was changed by another writer: {error}", dataset=change.name
         ) from error
-    return table, _freed(table, expired)
+    return _freed(transaction._table, expired)
 
 
 def _transaction(tables: Tables, change: Change) -> Transaction:
@@ -225,9 +224,9 @@ def sweep(tables: Tables, name: str, location: str, candidates: Iterable[Path] |
 
     Args:
         tables: The catalog, which decides what belongs.
-        name: The dataset that had this folder; when it is gone, or lives elsewhere, the folder goes whole.
+        name: The dataset that had this folder; when it is gone, or lives elsewhere, nothing here is needed.
         location: The folder's recorded location.
-        candidates: Only these files, all by default.
+        candidates: Only these files, all by default (then the folder of a dataset that is gone goes whole).
     """
     try:
         table = tables.catalog.load_table((NAMESPACE, name))
@@ -235,7 +234,10 @@ def sweep(tables: Tables, name: str, location: str, candidates: Iterable[Path] |
         table = None
     folder = Path(_fileio.path_of(location, tables.catalog.properties))
     if table is None or table.location() != location:
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in candidates or ():
+            path.unlink(missing_ok=True)
+        if candidates is None:
+            shutil.rmtree(folder, ignore_errors=True)
         return
     needed = {table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)}
     for snapshot in table.snapshots():

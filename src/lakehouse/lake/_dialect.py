@@ -50,8 +50,8 @@ def detect(path: Path, end: str, delimiters: str = DELIMITERS) -> Dialect:
     if not whole:
         lines.pop()
     skip = sum(1 for _ in itertools.takewhile(lambda line: not line.strip() or line.startswith("#"), lines))
-    if not any(line.strip() for line in lines[skip:]):
-        skip = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    if skip == len(lines):
+        raise InvalidInput("the file has no header and no rows, only blank lines and comments", field="source")
     hashed = skip - 1
     delimiter, names = _divided(lines[skip:], end, delimiters)
     if skip and lines[hashed].startswith("#"):

@@ -216,6 +216,11 @@ def schema_of(fields: list[Field], schema_id: int) -> Schema:
     return Schema(*nested, schema_id=schema_id)
 
 
+def known_ids(table: Table | None) -> tuple[list[Field], int]:
+    """Return a table's columns and the last id it gave out; none and 0 when there is no table."""
+    return (fields_of(table.schema()), table.metadata.last_column_id) if table else ([], 0)
+
+
 def fields_of(schema: Schema) -> list[Field]:
     """Return the columns of an Iceberg schema; types this product does not write are read as text."""
     return [_field(nested) for nested in schema.fields]

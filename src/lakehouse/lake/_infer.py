@@ -7,8 +7,9 @@ An empty cell is null in a column of any type; a quoted empty cell is an empty s
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 
 from lakehouse.lake._relation import text
@@ -21,6 +22,9 @@ _DATE = r"\d{4}-\d\d-\d\d"
 _TIME = r"[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
 _ZONE = r"(Z|[+-]\d\d(:?\d\d)?)"
 _SHAPES = {"date": _DATE, "timestamp": _DATE + _TIME, "timestamptz": _DATE + _TIME + _ZONE}
+_INTEGER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
+_NUMBER = re.compile(_FLOAT, re.ASCII)
+_SMALL = 1 << 63
 _COMPILED = {name: re.compile(shape, re.ASCII) for name, shape in _SHAPES.items()}
 
 
@@ -47,6 +51,27 @@ def cast(kind: str, value: str) -> str:
     return f"TRY_CAST(nullif({value}, '') AS {duckdb_type(kind)})"
 
 
+def possible(values: Iterable[str | None]) -> list[str]:
+    """Return the candidate types that all of some texts are written as; agrees with `condition`."""
+    kinds = list(CANDIDATES)
+    for value in values:
+        if value:
+            kinds = [kind for kind in kinds if _is_written_as(kind, value)]
+        if not kinds:
+            break
+    return kinds
+
+
+def _is_written_as(kind: str, value: str) -> bool:
+    if kind == "bool":
+        return value.lower() in ("true", "false")
+    if kind == "int64":
+        return bool(_INTEGER.fullmatch(value)) and -_SMALL <= int(value) < _SMALL
+    if kind == "float64":
+        return bool(_NUMBER.fullmatch(value)) and math.isfinite(float(value))
+    return moment(value) == kind
+
+
 def narrowest(possible: Collection[str]) -> str:
     """Return the first of the candidate types that is still possible, `string` when none is."""
     return next((kind for kind in CANDIDATES if kind in possible), "string")
@@ -66,4 +91,4 @@ def moment(value: str) -> str:
 
 def looks_like_data(names: Sequence[str]) -> bool:
     """Tell whether a supposed header is a row: every cell is a number, a date or a time."""
-    return all(re.fullmatch(_FLOAT, name) or moment(name) != "string" for name in names)
+    return all(_NUMBER.fullmatch(name) or moment(name) != "string" for name in names)

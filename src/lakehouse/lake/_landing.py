@@ -85,7 +85,10 @@ class Landing:
         finally:
             connection.close()
         counts = note(rows=rows, bad_rows=len(bad))
-        version = self._catalog.commit(name, fields, merged.add, keep=merged.keep, notes={**notes, **counts})
+        # Rows merged by key must not be put over others that came meanwhile; a whole file may.
+        version = self._catalog.commit(
+            name, fields, merged.add, keep=merged.keep, notes={**notes, **counts}, onto=base if key else "any"
+        )
         if quarantine and not bad:
             self._forget(name)
         return Landed(rows, bad, version.snapshot_id)

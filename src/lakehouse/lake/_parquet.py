@@ -101,14 +101,17 @@ class ParquetReader:
         return [(ordinal + 1, "") for ordinal in ordinals]
 
     def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        with pq.ParquetFile(self._path) as file:
-            for batch in file.iter_batches(self._batch_rows):
-                try:
+        try:
+            with pq.ParquetFile(self._path) as file:
+                for batch in file.iter_batches(self._batch_rows):
                     arrays = [_cast(batch.column(position), field) for position, field in enumerate(schema)]
-                except InvalidInput as error:
-                    self.failure = error
-                    raise
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        except InvalidInput as error:
+            self.failure = error
+            raise
+        except (pa.ArrowException, OSError) as error:
+            self.failure = InvalidInput(f"the Parquet file is damaged: {error}", field="source")
+            raise
 
 
 def _column_type(field: pa.Field) -> str:

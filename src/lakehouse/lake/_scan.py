@@ -24,9 +24,13 @@ def reader(version: Version, columns: Sequence[str] | None, release: Callable[[]
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
+            # Run up to here at once: a generator that never started would not clean up when it is dropped.
+            yield pa.RecordBatch.from_pylist([], schema=source.schema)
             yield from source
         finally:
             connection.close()
             release()
 
-    return pa.RecordBatchReader.from_batches(source.schema, batches())
+    started = batches()
+    next(started)
+    return pa.RecordBatchReader.from_batches(source.schema, started)

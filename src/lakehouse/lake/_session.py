@@ -7,7 +7,7 @@ changes, the next statement gets a new instance; the old one lives until its las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -24,13 +24,16 @@ class Session:
 
     Attributes:
         snapshots: Name and snapshot of each dataset it shows.
+        files: Paths of all their data files.
+        broken: Those whose files cannot be read; the others work.
         uses: Statements running in it.
     """
 
-    def __init__(self, versions: Mapping[str, Version], query: settings.Query, release: Callable[[], None]) -> None:
+    def __init__(self, versions: Mapping[str, Version], query: settings.Query) -> None:
         self.snapshots = {name: version.snapshot_id for name, version in versions.items()}
+        self.files = [path for version in versions.values() for path in version.files]
+        self.broken: set[str] = set()
         self.uses = 0
-        self._release = release
         self._connection = duckdb.connect(
             ":memory:",
             config={
@@ -44,8 +47,11 @@ class Session:
         )
         for version in versions.values():
             body = relation(version.fields, version.files)
-            self._connection.execute(f"CREATE VIEW {quoted(version.name)} AS {body}")
-        paths = ", ".join(text(path) for version in versions.values() for path in version.files)
+            try:
+                self._connection.execute(f"CREATE VIEW {quoted(version.name)} AS {body}")
+            except duckdb.IOException:
+                self.broken.add(version.name)
+        paths = ", ".join(text(path) for path in self.files)
         for setting in (
             "TimeZone = 'UTC'",
             # Nothing spills to disk: the memory limit is a limit.
@@ -61,6 +67,5 @@ class Session:
         return self._connection.cursor()
 
     def close(self) -> None:
-        """Close the instance and let its files go."""
+        """Close the instance."""
         self._connection.close()
-        self._release()

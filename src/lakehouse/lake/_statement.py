@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import duckdb
 
-
-from lakehouse.errors import InvalidInput, LakehouseError, PermissionDenied
+from lakehouse.errors import InvalidInput, LakehouseError, PermissionDenied, Unavailable
 
 MAX_SQL_CHARS = 200_000
 
@@ -43,17 +42,26 @@ _OWN_CATALOGS = frozenset({"", "memory"})
 _PATH_SIGNS = frozenset("/\\.*?:[")
 
 
-def check(cursor: duckdb.DuckDBPyConnection, sql: str, datasets: Collection[str]) -> None:
+def check(cursor: duckdb.DuckDBPyConnection, sql: str, datasets: Collection[str], broken: Collection[str] = ()) -> None:
     """Refuse a statement that is anything but one query over datasets.
+
+    Args:
+        cursor: Where it would run.
+        sql: The statement.
+        datasets: Names it may read.
+        broken: Those whose files cannot be read.
 
     Raises:
         InvalidInput: Empty, too long, not SQL, several statements, or a table that does not exist.
         PermissionDenied: It would do something other than read datasets.
+        Unavailable: It reads a broken dataset.
     """
     if len(sql) > MAX_SQL_CHARS:
         raise InvalidInput(f"sql has {len(sql):,} characters, at most {MAX_SQL_CHARS:,} are allowed", field="sql")
     try:
         statements = cursor.extract_statements(sql)
+    except duckdb.PermissionException:
+        raise PermissionDenied("only queries are allowed; files cannot be read", field="sql") from None
     except duckdb.Error as error:
         raise refused(str(error)) from None
     if not statements:
@@ -66,15 +74,14 @@ def check(cursor: duckdb.DuckDBPyConnection, sql: str, datasets: Collection[str]
         )
     if len(statements) > 1:
         raise InvalidInput("sql has several statements; send one at a time", field="sql")
-    found = cursor.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    tree = json.loads(found[0]) if found else {"error": True}
-    if tree["error"]:
-        raise PermissionDenied("only queries are allowed, no PRAGMA or other command", field="sql")
-    nodes = list(_nodes(tree["statements"]))
+    nodes = _nodes(_tree(cursor, sql))
     known = {name.casefold() for name in datasets}
     known |= {entry["key"].casefold() for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
     known |= {str(node["cte_name"]).casefold() for node in nodes if node.get("cte_name")}
     for node in nodes:
+        if node.get("type") == "BASE_TABLE" and node["table_name"].casefold() in broken:
+            name = node["table_name"]
+            raise Unavailable(f"the files of dataset {name!r} cannot be read; check the disk", dataset=name)
         fault = _fault(node, known, datasets)
         if fault:
             raise fault
@@ -85,15 +92,28 @@ def refused(reason: str) -> InvalidInput:
     return InvalidInput(reason.strip()[:2_000], field="sql")
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+def _tree(cursor: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    found = cursor.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    try:
+        tree = json.loads(found[0]) if found else {"error": True}
+    except RecursionError:
+        raise InvalidInput("sql is nested too deeply; flatten it", field="sql") from None
+    if tree["error"]:
+        raise PermissionDenied("only queries are allowed, no PRAGMA or other command", field="sql")
+    return tree["statements"]
+
+
+def _nodes(tree: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
     pending = [tree]
     while pending:
         node = pending.pop()
         if isinstance(node, dict):
-            yield node
+            found.append(node)
             pending.extend(node.values())
         elif isinstance(node, list):
             pending.extend(node)
+    return found
 
 
 def _fault(node: dict[str, Any], known: Collection[str], datasets: Collection[str]) -> LakehouseError | None:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.lake._pins import Pins
-from lakehouse.lake.columns import Column, Field, assign_ids
-from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
+from lakehouse.lake.columns import Column, Field
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakehouse import settings
-    from lakehouse.lake._iceberg import Tables, Version
+    from lakehouse.lake._iceberg import Version
+    from lakehouse.lake._warehouse import Warehouse
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -57,13 +54,6 @@ class DatasetList(msgspec.Struct, frozen=True):
     datasets: list[Manifest]
 
 
-class _Intent(msgspec.Struct, frozen=True):
-    """A table folder that a write is changing, kept on disk while it does."""
-
-    name: str
-    location: str
-
-
 class Catalog:
     """Every dataset of the lake. Thread-safe; writes to one dataset run one after another.
 
@@ -85,12 +75,10 @@ class Catalog:
     def __init__(self, catalog: settings.Catalog, folder: Path) -> None:
         self._settings = catalog
         self._folder = folder
-        self._intents = folder / "catalog-intents"
         self._opening = threading.Lock()
-        self._opened: Tables | None = None
+        self._opened: Warehouse | None = None
         self._writing: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._pins = Pins()
-        self._revision = 0
 
     def datasets(self) -> DatasetList:
         """List every dataset, by name.
@@ -115,17 +103,10 @@ class Catalog:
             NotFound: There is none of that name.
             Unavailable, PermissionDenied: The catalog cannot be written.
         """
-        from lakehouse.lake import _commit
-        from lakehouse.lake._iceberg import NAMESPACE
-
-        with self.writing(name), self._mapped():
+        warehouse = self._warehouse
+        with self.writing(name), warehouse.mapped():
             self.version(name)
-            tables = self._tables
-            location = tables.load(name).location()
-            intent = self._intend(name, location)
-            tables.catalog.drop_table((NAMESPACE, name))
-            self._revision += 1
-            self._pins.retire(self._once(lambda: _commit.sweep(tables, name, location), intent))
+            warehouse.drop(name)
 
     def scan(
         self, name: str, *, columns: Sequence[str] | None = None, snapshot_id: int | None = None
@@ -174,22 +155,23 @@ class Catalog:
             raise NotFound(f"no dataset {name!r}; there are: {known}", dataset=name)
         if snapshot_id is None or versions[name].snapshot_id == snapshot_id:
             return versions[name]
-        with self._mapped():
-            table = self._tables.load(name)
+        tables = self._warehouse.tables
+        with self._warehouse.mapped():
+            table = tables.load(name)
             snapshot = table.snapshot_by_id(snapshot_id)
             if snapshot is None:
                 raise NotFound(f"dataset {name!r} has no snapshot {snapshot_id} any more", dataset=name)
-            return self._tables.version(table, snapshot)
+            return tables.version(table, snapshot)
 
     def versions(self) -> dict[str, Version]:
         """Return the newest version of every dataset, by name; a fraction of a millisecond when none changed."""
-        with self._mapped():
-            return self._tables.current()
+        with self._warehouse.mapped():
+            return self._warehouse.tables.current()
 
     @property
     def revision(self) -> int:
         """A number that changes with every commit of this process."""
-        return self._revision
+        return self._warehouse.revision
 
     def pinned(self) -> Callable[[], None]:
         """Keep the files of every version that is current now, until the returned function is called."""
@@ -205,16 +187,18 @@ class Catalog:
 
     def fields(self, name: str, columns: list[Column]) -> list[Field]:
         """Return the Iceberg ids that a dataset's columns have, or would get; see `commit`."""
-        with self._mapped():
-            if name not in self._tables.locations():
-                return assign_ids(columns, [], 0)
-            metadata = self._tables.load(name).metadata
-            from lakehouse.lake._iceberg import fields_of
-
-            return assign_ids(columns, fields_of(metadata.schema()), metadata.last_column_id)
+        with self._warehouse.mapped():
+            return self._warehouse.fields(name, columns)
 
     def commit(
-        self, name: str, fields: list[Field], add: list[Path], *, keep: Sequence[str], notes: Mapping[str, str]
+        self,
+        name: str,
+        fields: list[Field],
+        add: list[Path],
+        *,
+        keep: Sequence[str],
+        notes: Mapping[str, str],
+        onto: Version | Literal["any"] | None = "any",
     ) -> Version:
         """Make files the new snapshot of a dataset, all or nothing; on return it survives a power cut.
 
@@ -226,107 +210,41 @@ class Catalog:
             add: Parquet files in the lake's scratch folder, written with those ids; they are moved.
             keep: Recorded locations of the present files that stay.
             notes: What the manifest is to remember (`lakehouse.*` properties).
+            onto: The version that `add` and `keep` were made from, null when there was none.
 
         Raises:
-            Conflict: Another process changed the dataset meanwhile; nothing was written.
+            Conflict: Another process changed the dataset since; nothing was written.
             Unavailable, PermissionDenied: Disk full or not writable; nothing was written.
         """
-        from lakehouse.lake import _commit
-
-        with self.writing(name), self._mapped():
-            tables = self._tables
-            table = tables.load(name) if name in tables.locations() else None
-            location = table.location() if table else _commit.new_location(tables, name)
-            change = _commit.Change(
-                name=name,
-                table=table,
-                location=location,
-                fields=fields,
-                add=add,
-                keep=frozenset(keep),
-                notes=notes,
-                now=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            )
-            before = _commit.files_below(tables, location)
-            intent = self._intend(name, location)
-            try:
-                _, freed = _commit.commit(tables, change, self._settings.keep_snapshots)
-            except BaseException:
-                _commit.sweep(tables, name, location, _commit.files_below(tables, location) - before)
-                intent.unlink(missing_ok=True)
-                raise
-            self._revision += 1
-            self._pins.retire(self._once(lambda: self._remove(freed), intent))
+        warehouse = self._warehouse
+        with self.writing(name), warehouse.mapped():
+            warehouse.commit(name, fields, add, keep=keep, notes=notes, onto=onto)
             return self.version(name)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Give a folder of the lake's own file system for unfinished files; it is removed with the block."""
-        _ = self._tables
-        folder = self._folder / "scratch" / secrets.token_hex(8)
-        try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise disk_error(error, folder) from error
-        try:
+        """Give a folder on the lake's own disk for unfinished files; it is removed with the block."""
+        with self._warehouse.scratch() as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         """Close the catalog; idempotent."""
         with self._opening:
             opened, self._opened = self._opened, None
         if opened is not None:
-            opened.catalog.engine.dispose()
+            opened.close()
 
     @property
-    def _tables(self) -> Tables:
+    def _warehouse(self) -> Warehouse:
+        from lakehouse.lake._warehouse import Warehouse
+
         with self._opening:
             if self._opened is None:
-                with self._mapped():
-                    self._opened = self._open()
+                self._opened = Warehouse(self._settings, self._folder, self._pins)
             return self._opened
 
-    def _open(self) -> Tables:
-        from lakehouse.lake import _commit
-        from lakehouse.lake._iceberg import Tables
-
-        place = Path(self._settings.warehouse or self._folder / "warehouse").absolute()
-        if "://" in self._settings.warehouse:
-            raise InvalidInput("catalog.warehouse must be a folder", field="warehouse")
-        for made in (place, self._intents):
-            made.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self._folder / "scratch", ignore_errors=True)
-        uri = self._settings.uri or f"sqlite:///{self._folder.absolute() / 'catalog.db'}"
-        tables = Tables(uri, root=_recorded_root(place), place=place)
-        fsync_dir(self._folder)
-        for intent in sorted(self._intents.glob("*.json")):
-            found = msgspec.json.decode(intent.read_bytes(), type=_Intent)
-            _commit.sweep(tables, found.name, found.location)
-            intent.unlink()
-        return tables
-
-    def _intend(self, name: str, location: str) -> Path:
-        intent = self._intents / f"{secrets.token_hex(8)}.json"
-        atomic_write(intent, msgspec.json.encode(_Intent(name, location)))
-        return intent
-
-    def _once(self, remove: Callable[[], object], intent: Path) -> Callable[[], None]:
-        def run() -> None:
-            remove()
-            intent.unlink(missing_ok=True)
-
-        return run
-
-    def _remove(self, locations: list[str]) -> None:
-        from lakehouse.lake._fileio import path_of
-
-        for location in locations:
-            Path(path_of(location, self._tables.catalog.properties)).unlink(missing_ok=True)
-
     def _manifest(self, version: Version) -> Manifest:
-        place = self._tables.place
+        place = self._warehouse.place
         return Manifest(
             name=version.name,
             schema=[field.column for field in version.fields],
@@ -337,19 +255,6 @@ class Catalog:
             created_at=version.created_at,
             updated_at=version.updated_at,
         )
-
-    @contextmanager
-    def _mapped(self) -> Iterator[None]:
-        from sqlalchemy.exc import DBAPIError
-
-        from lakehouse.state.database import database_error
-
-        try:
-            yield
-        except OSError as error:
-            raise disk_error(error, error.filename or self._folder) from error
-        except DBAPIError as error:
-            raise database_error(error, str(self._folder / "catalog.db")) or error from error
 
 
 def check_name(name: str) -> None:
@@ -363,11 +268,3 @@ def check_name(name: str) -> None:
             f"dataset name {name[:80]!r} is not allowed; use 1 to 63 of a-z, 0-9 and _, starting with a letter",
             field="name",
         )
-
-
-def _recorded_root(place: Path) -> str:
-    """Return the location that this warehouse's metadata records, noting it when the warehouse is new."""
-    noted = place / ".root"
-    if not noted.exists():
-        atomic_write(noted, f"file://{place}".encode())
-    return noted.read_text(encoding="utf-8")

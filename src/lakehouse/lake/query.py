@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -47,7 +48,7 @@ class SqlResult(msgspec.Struct, frozen=True, kw_only=True):
 
     Integers of any size are numbers. A decimal is a number when a float holds it exactly, else a string. NaN and
     infinity are null, also as dates. Dates and times are ISO 8601 strings, instants in UTC with `Z`, intervals ISO 8601
-    durations. Bytes are base64. Lists are arrays, structs objects, maps arrays of `[key, value]`.
+    durations. Bytes and bit strings are base64. Lists are arrays, structs objects, maps arrays of `[key, value]`.
 
     Attributes:
         columns: In the order of each row's values.
@@ -141,7 +142,7 @@ class Query:
         return bytes(sink.getvalue())
 
     def close(self) -> None:
-        """Let the datasets' files go; a running statement finishes first."""
+        """Close the engine; a running statement finishes first."""
         with self._lock:
             old, self._session = self._session, None
             if old is not None and not old.uses:
@@ -155,24 +156,29 @@ class Query:
             try:
                 with _deadline(cursor, allowed_ms) as expired:
                     try:
-                        return _executed(cursor, sql, wanted, session.snapshots)
+                        return _executed(cursor, sql, wanted, session)
                     except _engine_errors() as error:
-                        raise self._named(error, expired.is_set(), allowed_ms) from error
+                        raise self._named(error, session, expired.is_set(), allowed_ms) from error
             finally:
                 cursor.close()
 
     @contextmanager
     def _using(self) -> Iterator[Session]:
-        with self._lock:
-            session = self._fresh()
-            session.uses += 1
+        # Hold first, look second: what is current now cannot be cleaned away before the statement is done.
+        release = self._catalog.pinned()
         try:
-            yield session
-        finally:
             with self._lock:
-                session.uses -= 1
-                if session is not self._session and not session.uses:
-                    session.close()
+                session = self._fresh()
+                session.uses += 1
+            try:
+                yield session
+            finally:
+                with self._lock:
+                    session.uses -= 1
+                    if session is not self._session and not session.uses:
+                        session.close()
+        finally:
+            release()
 
     def _fresh(self) -> Session:
         """Return a session over the newest state of the catalog; called under the lock."""
@@ -182,23 +188,16 @@ class Query:
         due = now - self._seen_at >= self._settings.refresh_every_ms / 1000
         if self._session is not None and revision == self._seen_revision and not due:
             return self._session
-        release = self._catalog.pinned()
-        try:
-            versions = self._catalog.versions()
-            snapshots = {name: version.snapshot_id for name, version in versions.items()}
-            if self._session is not None and self._session.snapshots == snapshots:
-                release()
-            else:
-                old, self._session = self._session, Session(versions, self._settings, release)
-                if old is not None and not old.uses:
-                    old.close()
-        except BaseException:
-            release()
-            raise
+        versions = self._catalog.versions()
+        snapshots = {name: version.snapshot_id for name, version in versions.items()}
+        if self._session is None or self._session.snapshots != snapshots:
+            old, self._session = self._session, Session(versions, self._settings)
+            if old is not None and not old.uses:
+                old.close()
         self._seen_revision, self._seen_at = revision, now
         return self._session
 
-    def _named(self, error: Exception, expired: bool, allowed_ms: int) -> LakehouseError:
+    def _named(self, error: Exception, session: Session, expired: bool, allowed_ms: int) -> LakehouseError:
         """Name the engine's error. Once rows flow, Arrow passes on its words only, so its words decide."""
         from lakehouse.lake._statement import refused
 
@@ -210,10 +209,10 @@ class Query:
         if reason.startswith("Out of Memory"):
             megabytes = self._settings.memory_limit_bytes >> 20
             return LimitExceeded(f"the statement needs more than {megabytes} MiB of memory; narrow it", field="sql")
+        if reason.startswith("IO Error") or not all(Path(path).exists() for path in session.files):
+            return Unavailable("the files of a dataset cannot be read; check the disk")
         if reason.startswith("Permission"):
             return PermissionDenied("the statement would leave the datasets; files cannot be read", field="sql")
-        if reason.startswith("IO Error"):
-            return Unavailable("a dataset's files cannot be read; check the disk and the log")
         if reason.startswith(("INTERNAL", "FATAL")):
             with self._lock:
                 # The instance may be beyond use; the next statement gets a new one.
@@ -223,13 +222,13 @@ class Query:
 
 
 def _executed(
-    cursor: duckdb.DuckDBPyConnection, sql: str, limit: int, datasets: dict[str, int]
+    cursor: duckdb.DuckDBPyConnection, sql: str, limit: int, session: Session
 ) -> tuple[list[ResultColumn], pa.Table, bool]:
     import pyarrow as pa
 
     from lakehouse.lake._statement import check
 
-    check(cursor, sql, datasets)
+    check(cursor, sql, session.snapshots, session.broken)
     cursor.execute(sql)
     columns = [ResultColumn(name, str(kind)) for name, kind, *_ in cursor.description or []]
     reader = cursor.to_arrow_reader(min(limit + 1, BATCH_ROWS))

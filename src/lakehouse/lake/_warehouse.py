@@ -1,0 +1,196 @@
+"""The warehouse behind the catalog: tables and their files, changed so that a crash leaves nothing to repair.
+
+Before anything is written below a table's folder, an intent names that folder; it is removed when the change and
+its cleaning up are done. The intents found at the next start say which folders to sweep.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from sqlalchemy.exc import DBAPIError
+
+from lakehouse.errors import Conflict, InvalidInput
+from lakehouse.lake import _commit
+from lakehouse.lake._fileio import path_of
+from lakehouse.lake._iceberg import NAMESPACE, Tables, Version, known_ids
+from lakehouse.lake._pins import Pins
+from lakehouse.lake.columns import Column, Field, assign_ids
+from lakehouse.state.database import database_error
+from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
+
+if TYPE_CHECKING:
+    from lakehouse import settings
+
+# Longer than any write takes.
+SETTLED_S = 24 * 3600
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """A table folder that a write is changing, kept on disk while it does."""
+
+    name: str
+    location: str
+
+
+class Warehouse:
+    """Tables, intents and scratch of one lake folder.
+
+    Args:
+        catalog: The settings section.
+        folder: The lake folder.
+        pins: Readers whose files must stay.
+
+    Attributes:
+        place: Where the data files are.
+        revision: A number that changes with every commit.
+    """
+
+    def __init__(self, catalog: settings.Catalog, folder: Path, pins: Pins) -> None:
+        if "://" in catalog.warehouse:
+            raise InvalidInput("catalog.warehouse must be a folder", field="warehouse")
+        self._settings = catalog
+        self._folder = folder
+        self._pins = pins
+        self._intents = folder / "catalog-intents"
+        self._scratch = folder / "scratch"
+        self.revision = 0
+        self.place = Path(catalog.warehouse or folder / "warehouse").absolute()
+        with self.mapped():
+            for made in (self.place, self._intents):
+                made.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            uri = catalog.uri or f"sqlite:///{folder.absolute() / 'catalog.db'}"
+            self.tables = Tables(uri, root=_recorded_root(self.place), place=self.place)
+            fsync_dir(folder)
+            for intent in sorted(self._intents.glob("*.json")):
+                self._recover(intent)
+
+    def fields(self, name: str, columns: list[Column]) -> list[Field]:
+        """Return the ids that a dataset's columns have, or would get."""
+        table = self.tables.load(name) if name in self.tables.locations() else None
+        return assign_ids(columns, *known_ids(table))
+
+    def commit(
+        self,
+        name: str,
+        fields: list[Field],
+        add: list[Path],
+        *,
+        keep: Sequence[str],
+        notes: Mapping[str, str],
+        onto: Version | Literal["any"] | None,
+    ) -> None:
+        """Commit files as the new snapshot of a dataset; see `Catalog.commit`."""
+        table = self.tables.load(name) if name in self.tables.locations() else None
+        snapshot = table.metadata.current_snapshot_id if table else None
+        moved = onto != "any" and snapshot != (onto.snapshot_id if onto else None)
+        if moved or fields != assign_ids([field.column for field in fields], *known_ids(table)):
+            raise Conflict(f"dataset {name!r} was changed by another writer; try again", dataset=name)
+        change = _commit.Change(
+            name=name,
+            table=table,
+            location=table.location() if table else _commit.new_location(self.tables, name),
+            fields=fields,
+            add=add,
+            keep=frozenset(keep),
+            notes=notes,
+            now=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        )
+        before = _commit.files_below(self.tables, change.location)
+        intent = self._intend(name, change.location)
+        try:
+            freed = _commit.commit(self.tables, change, self._settings.keep_snapshots)
+        except BaseException:
+            if not self._shared:
+                made = _commit.files_below(self.tables, change.location) - before
+                _commit.sweep(self.tables, name, change.location, made)
+                intent.unlink(missing_ok=True)
+            raise
+        self._changed(intent, lambda: self._remove(freed))
+
+    def drop(self, name: str) -> None:
+        """Remove a table at once, and its files once nobody reads them."""
+        location = self.tables.load(name).location()
+        intent = self._intend(name, location)
+        self.tables.catalog.drop_table((NAMESPACE, name))
+        self._changed(intent, lambda: _commit.sweep(self.tables, name, location))
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a folder for unfinished files, removed with the block."""
+        folder = self._scratch / secrets.token_hex(8)
+        with self.mapped():
+            folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def mapped(self) -> Iterator[None]:
+        """Name disk and database errors in the product's words."""
+        try:
+            yield
+        except OSError as error:
+            raise disk_error(error, error.filename or self._folder) from error
+        except DBAPIError as error:
+            raise database_error(error, str(self._folder / "catalog.db")) or error from error
+
+    def close(self) -> None:
+        """Close the catalog's database."""
+        self.tables.catalog.engine.dispose()
+
+    @property
+    def _shared(self) -> bool:
+        """True when other processes may be writing the same tables."""
+        return bool(self._settings.uri)
+
+    def _intend(self, name: str, location: str) -> Path:
+        intent = self._intents / f"{secrets.token_hex(8)}.json"
+        atomic_write(intent, msgspec.json.encode(Intent(name, location)))
+        return intent
+
+    def _recover(self, intent: Path) -> None:
+        """Remove what a crashed write left; of a shared catalog only what nobody can still be writing."""
+        found = msgspec.json.decode(intent.read_bytes(), type=Intent)
+        left = None
+        if self._shared:
+            settled = time.time() - SETTLED_S
+            if intent.stat().st_mtime > settled:
+                return
+            below = _commit.files_below(self.tables, found.location)
+            left = [path for path in below if path.stat().st_mtime < settled]
+        _commit.sweep(self.tables, found.name, found.location, left)
+        intent.unlink()
+
+    def _changed(self, intent: Path, remove: Callable[[], object]) -> None:
+        """Announce a commit, then clean up after it."""
+
+        def run() -> None:
+            remove()
+            intent.unlink(missing_ok=True)
+
+        # In this order: who holds its files from now on already sees that there is something newer to read.
+        self.revision += 1
+        self._pins.retire(run)
+
+    def _remove(self, locations: list[str]) -> None:
+        for location in locations:
+            Path(path_of(location, self.tables.catalog.properties)).unlink(missing_ok=True)
+
+
+def _recorded_root(place: Path) -> str:
+    """Return the location that this warehouse's metadata records, noting it when the warehouse is new."""
+    noted = place / ".root"
+    if not noted.exists():
+        atomic_write(noted, f"file://{place}".encode())
+    return noted.read_text(encoding="utf-8")
