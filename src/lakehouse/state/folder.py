@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import secrets
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -196,6 +195,8 @@ def _format(folder: Path) -> LakeFormat:
 
 
 def _version() -> str:
+    from importlib import metadata
+
     try:
         return metadata.version("lakehouse")
     except metadata.PackageNotFoundError:
