@@ -184,6 +184,7 @@ def test_object_head_answers_in_headers(client):
     assert client.head("/v1/storage/api7").status_code == 404
     got = client.get("/v1/storage/api6")
     assert (got.content, got.headers["Content-Type"]) == (b"12345", "application/octet-stream")
+    assert got.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_sql_answers_arrow_to_those_who_ask(client):

@@ -22,6 +22,8 @@ ERROR_HEADER = "X-Lakehouse-Error"
 
 Headers = list[tuple[bytes, bytes]]
 
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -40,8 +42,8 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def reply(status: int, body: bytes, media: bytes = JSON) -> Reply:
-    """Build an answer with a body."""
-    return Reply(status, [(b"content-type", media), (b"content-length", b"%d" % len(body))], body)
+    """Build an answer with a body, which browsers must take for what it is said to be."""
+    return Reply(status, [(b"content-type", media), (b"content-length", b"%d" % len(body)), _NO_SNIFFING], body)
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:
