@@ -15,20 +15,20 @@ SHORTEST, LONGEST = 25, 40
 
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _OPENINGS = (
-    "{Title} with {years} of experience, most of it for {site}.",
+    "I bring {years} of experience as {title}, much of it at {site}.",
     "{Years} as {title}, most recently for {site}.",
     "Worked {years} as {title} for {site}.",
-    "{Title}, {years} on the job, last assignment: {site}.",
+    "My trade is {title}: {years} on the job, last assignment {site}.",
     "Spent {years} working as {title}, mainly for {site}.",
-    "{Title}; {years} behind me, including {site} and {other}.",
+    "Known as dependable {title}; {years} behind me, including {site} and {other}.",
     "Started out with {site}, now {years} as {title}.",
     "Steady {title}, {years} in the trade, last with {site}.",
-    "{Title} by trade: {years}, from {site} to {other}.",
+    "Trained as {title}: {years}, from {site} to {other}.",
     "Employed as {title} by {site}; {years} altogether.",
     "Background: {title}, {years}, {site}.",
     "{Years} of {title} assignments through agencies, among them {site}.",
     "Came to {site} as {title} and stayed; {years} so far.",
-    "{Title} since leaving {other}; {years} in all, now {site}.",
+    "Have been {title} since leaving {other}; {years} in all, now {site}.",
 )
 _TOOLS = (
     "Daily work with {a} and {b}.",
@@ -62,7 +62,7 @@ _CERTIFIED = (
     "Holds {certs}.",
     "{certs}, up to date.",
     "Carries {certs}.",
-    "Credentials: {certs}.",
+    "Has {certs} in hand.",
     "Active {certs}.",
     "Valid {certs}.",
     "{certs} on file.",
@@ -113,9 +113,8 @@ def resume(random: Random, work: Work) -> str:
     number = 2 + int(random.random() * 29)
     words = {
         "title": work.title,
-        "Title": _capital(work.title),
         "years": years,
-        "Years": _capital(years),
+        "Years": _capital(_years(random, work.years, in_digits=True)),
         "site": site,
         "other": other,
         "a": first,
@@ -149,10 +148,10 @@ def _of_length(random: Random, said: list[str], words: dict[str, str]) -> str:
     return " ".join(said)
 
 
-def _years(random: Random, years: int) -> str:
+def _years(random: Random, years: int, *, in_digits: bool = False) -> str:
     if years < 1:
         return "less than a year"
-    said = _NUMBERS[years] if years < len(_NUMBERS) and random.random() < 0.5 else str(years)
+    said = _NUMBERS[years] if not in_digits and years < len(_NUMBERS) and random.random() < 0.5 else str(years)
     return f"{said} year{'s' if years > 1 else ''}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from itertools import accumulate
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 
 import msgspec
 
@@ -32,7 +32,7 @@ _OPEN = frozenset(
     "worker operator technician tech driver specialist associate attendant clerk inspector helper".split()
 )
 _COMMONPLACE = re.compile(
-    r"comput|telephone|photocop|printer|copier|facsimile|fax|internet|operating system|e-?mail", re.IGNORECASE
+    r"comput|telephone|photocop|printer|copier|facsimile|fax|internet|operating system|e-?mail|first aid", re.IGNORECASE
 )
 # A capital inside a name: a product, which keeps its letters.
 _BRAND = re.compile(r"[A-Z0-9/()]")
@@ -46,7 +46,7 @@ _LISTED = re.compile(r",\s+(?:\w+,|(?:\w+\s+)?(?:or|and)\b)")
 _DANGLING = frozenset("and or of the a an from at into under over around other their all any".split())
 _ACRONYMS = frozenset("cnc cdl cna lpn rn hvac mig tig hha".split())
 _SMALL = frozenset("and of the for in".split())
-_LONGEST_TOOL, _LONGEST_DUTY = 3, 6
+_MOST_WORDS, _LONGEST_TOOL, _LONGEST_DUTY = 3, 28, 6
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -96,7 +96,7 @@ class Jobs:
     def _make(self, code: str) -> Job | None:
         names = {title: weight for title, weight in self._titles.get(code, {}).items() if self._fits(title, code)}
         like = tables.LIKE.get(code, code)
-        tools = [tool for tool in self._roles.tools(like) if _is_tool(tool, code)]
+        tools = _tools(self._roles.tools(like), code)
         if not names or len(tools) < 4:
             return None
         prefixes = sorted(filter(code.startswith, tables.CERTIFICATIONS), key=len, reverse=True)
@@ -133,11 +133,6 @@ def in_sentence(title: str) -> str:
     return " ".join(word if word.isupper() else word.lower() for word in title.split())
 
 
-def tool_in_sentence(tool: str) -> str:
-    """Return a tool as it stands inside a sentence; names of products keep their capitals."""
-    return tool if _BRAND.search(tool[1:]) else tool[:1].lower() + tool[1:]
-
-
 def _everyday() -> list[tuple[str, str]]:
     with shipped("staffing_titles.csv").open(encoding="utf-8", newline="") as file:
         return [(row["title"], row["code"]) for row in csv.DictReader(file)]
@@ -162,11 +157,19 @@ def _title_case(title: str) -> str:
     )
 
 
-def _is_tool(tool: str, code: str) -> bool:
-    words = tool.split()
-    if len(words) > _LONGEST_TOOL or len(tool) > 28 or _COMMONPLACE.search(tool):
-        return False
-    return code.startswith(_OFFICE) or (not _BRAND.search(tool[1:]) and tool != "Facebook" and "software" not in tool)
+def _tools(listed: Sequence[str], code: str) -> list[str]:
+    """Return short tools as they stand inside a sentence; software, which is listed behind them, for offices only."""
+    software = next((at for at, (a, b) in enumerate(pairwise(listed), 1) if b.casefold() < a.casefold()), len(listed))
+    found = [tool if _BRAND.search(tool[1:]) else tool[:1].lower() + tool[1:] for tool in listed[:software]]
+    if code.startswith(_OFFICE):
+        found += listed[software:]
+    else:
+        found = [tool for tool in found if not _BRAND.search(tool)]
+    return [
+        tool
+        for tool in dict.fromkeys(found)
+        if len(tool.split()) <= _MOST_WORDS and len(tool) <= _LONGEST_TOOL and not _COMMONPLACE.search(tool)
+    ]
 
 
 def _duty(task: str) -> str:

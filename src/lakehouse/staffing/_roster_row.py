@@ -11,7 +11,7 @@ from typing import Any
 from lakehouse.staffing import _roster_tables as tables
 from lakehouse.staffing._gazetteer import City
 from lakehouse.staffing._resume_text import Work, resume
-from lakehouse.staffing._roster_jobs import Job, in_sentence, tool_in_sentence
+from lakehouse.staffing._roster_jobs import Job, in_sentence
 from lakehouse.staffing._roster_people import person
 from lakehouse.staffing.shifts import SHIFTS
 from lakehouse.staffing.worker import SEPARATOR
@@ -46,7 +46,7 @@ def row(random: Random, id: int, job: Job, city: City, reference: date) -> tuple
     work = Work(
         title=in_sentence(called),
         years=years,
-        tools=[tool_in_sentence(skill) for skill in skills],
+        tools=skills,
         duties=job.duties,
         certs=_some(random, valid, _SAID_CERTS),
         sites=job.sites,
@@ -85,14 +85,14 @@ def _shifts(random: Random, job: Job) -> list[str]:
 
 
 def _certifications(random: Random, job: Job, title: str, state: str) -> list[str]:
-    """Draw what somebody holds: what the title names always, the rest by its share in the occupation."""
+    """Draw what somebody holds: what the title names or better always, the rest by its share in the occupation."""
     local = [(name, share) for prefix, name, share in tables.OF_STATE.get(state, ()) if job.code.startswith(prefix)]
     held = [*job.said[title]]
     for name, share in (*job.certs, *local):
         if random.random() < share and name not in held:
             held.append(name)
     for better, lesser in tables.EXCLUSIVE:
-        if better in held and lesser in held and lesser not in job.said[title]:
+        if better in held and lesser in held:
             held.remove(lesser)
     return held[:_MOST_CERTS]
 

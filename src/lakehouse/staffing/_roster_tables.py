@@ -172,14 +172,12 @@ CERTIFICATIONS: dict[str, tuple[tuple[str, float], ...]] = {
     "53-7064": (("OSHA-10", 0.15), ("Forklift", 0.1)),
     "53-7065": (("Order Picker", 0.25), ("Forklift", 0.2), ("Reach Truck", 0.1), ("OSHA-10", 0.12)),
 }  # fmt: skip
-# One of these is named with the licence it is an addition to; holding the first rules out the second.
-EXCLUSIVE: tuple[tuple[str, str], ...] = (
-    ("CDL-A", "CDL-B"),
-    ("OSHA-30", "OSHA-10"),
-    ("BLS", "CPR"),
-    ("Master Electrician", "Journeyman Electrician"),
-)
-EXCLUSIVE += (("Master Plumber", "Journeyman Plumber"), ("ServSafe", "Food Handler"), ("Armed Guard", "Guard Card"))
+# Who holds the first has no use for the second.
+EXCLUSIVE = (
+    ("CDL-A", "CDL-B"), ("CDL-A", "CDL"), ("CDL-B", "CDL"), ("OSHA-30", "OSHA-10"), ("BLS", "CPR"),
+    ("Master Electrician", "Journeyman Electrician"), ("Master Plumber", "Journeyman Plumber"),
+    ("ServSafe", "Food Handler"), ("Armed Guard", "Guard Card"),
+)  # fmt: skip
 # Licences of one state only.
 OF_STATE = {
     "TX": (("35-3", "TABC", 0.6),),
