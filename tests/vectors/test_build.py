@@ -28,7 +28,7 @@ def write_rows(path: Path, ids: list[str], vectors: np.ndarray, metadata: list[A
         {
             "id": ids,
             "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.astype(np.float32).ravel()), vectors.shape[1]),
-            "metadata": [one if isinstance(one, str) else json.dumps(one) for one in metadata],
+            "metadata": [json.dumps(one) if isinstance(one, dict) else one for one in metadata],
         }
     )
     with pa.ipc.new_file(str(path), table.schema) as writer:
@@ -236,6 +236,7 @@ def test_replace_carries_over_what_was_written_meanwhile(open_vectors: Open, row
         ({"ids": ["a", "", "c"]}, "has no id"),
         ({"metadata": ["{}", "[]", "{}"]}, "metadata of row 'b' is not a JSON object"),
         ({"metadata": ["{}", "{", "{}"]}, "metadata of row 'b'"),
+        ({"metadata": ["{}", None, "{}"]}, "metadata of row 'b'"),
         ({"vectors": np.ones((3, 5))}, "vectors of 16 numbers"),
         ({"vectors": np.array([[1.0] * WIDTH, [0.0] * WIDTH, [1.0] * WIDTH])}, "vector of row 'b' is zero"),
         ({"vectors": np.array([[1.0] * WIDTH, [np.nan] * WIDTH, [1.0] * WIDTH])}, "vector of row 'b' has a number"),
@@ -270,6 +271,21 @@ def test_replace_without_a_column_or_file_is_named(open_vectors: Open, tmp_path:
     with pytest.raises(LakehouseError, match="nowhere"):
         vectors.replace("workers", tmp_path / "nowhere", dimension=WIDTH)
     assert vectors.list().indexes == []
+
+
+def test_replace_vectors_as_lists_of_unequal_length_are_refused(open_vectors: Open, tmp_path: Path) -> None:
+    vectors = open_vectors()
+    lists = [[1.0] * (WIDTH - 1), [1.0] * (WIDTH + 1)]
+    for rows, named in ((lists, f"vectors of {WIDTH} numbers"), ([[1.0] * WIDTH, None], f"vectors of {WIDTH} numbers")):
+        table = pa.table({"id": ["a", "b"], "vector": rows, "metadata": ["{}", "{}"]})
+        with pa.ipc.new_file(str(tmp_path / "lists"), table.schema) as writer:
+            writer.write_table(table)
+        with pytest.raises(InvalidInput, match=named):
+            vectors.replace("workers", tmp_path / "lists", dimension=WIDTH)
+    table = pa.table({"id": ["a", "b"], "vector": [[1.0] * WIDTH, [2.0] * WIDTH], "metadata": ["{}", "{}"]})
+    with pa.ipc.new_file(str(tmp_path / "lists"), table.schema) as writer:
+        writer.write_table(table)
+    assert vectors.replace("workers", tmp_path / "lists", dimension=WIDTH) == 2
 
 
 def test_replace_by_nothing_empties_the_index(open_vectors: Open, tmp_path: Path) -> None:

@@ -221,16 +221,21 @@ def _arrow_portions(request: Request) -> Iterator[Portion]:
                         raise InvalidInput(f"the id {id!r} comes twice in the rows to index", id=id)
                     seen.add(id)
                 vectors = _arrow_vectors(part.column("vector"), ids, request)
-                yield Portion(ids, vectors, [text.encode() for text in part.column("metadata").to_pylist()])
+                yield Portion(ids, vectors, [(text or "").encode() for text in part.column("metadata").to_pylist()])
 
 
 def _arrow_vectors(column: Any, ids: list[str], request: Request) -> np.ndarray:
-    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    if column.null_count or len(flat) != len(ids) * request.dimension:
+    import pyarrow as pa
+
+    try:
+        column = column.cast(pa.list_(pa.float32(), request.dimension))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        column = None
+    if column is None or column.null_count:
         raise InvalidInput(
             f"the rows to index must have vectors of {request.dimension} numbers (see row {ids[0]!r})", field="vector"
         )
-    vectors: np.ndarray = flat.reshape(len(ids), request.dimension)
+    vectors: np.ndarray = column.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), request.dimension)
     check_vectors(vectors, request.distance, lambda row: f"the vector of row {ids[row]!r}")
     return vectors
 

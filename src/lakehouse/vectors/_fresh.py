@@ -91,10 +91,14 @@ class Fresh:
         if filter is not None:
             out |= ~columns.mask(self._columns, filter, count)
         if exclude:
-            slots = [slot for id in exclude if (slot := self.slot_of.get(id)) is not None and slot < count]
-            out[slots] = True
+            out[self._slots_of(exclude, count)] = True
         scores[out] = np.inf
         return self._nearest(query, scores, k)
+
+    def _slots_of(self, ids: Collection[str], count: int) -> list[int]:
+        if len(ids) > count:
+            return [slot for slot, id in enumerate(self.ids[:count]) if id in ids]
+        return [slot for id in ids if (slot := self.slot_of.get(id)) is not None and slot < count]
 
     def _nearest(self, query: Query, scores: np.ndarray, k: int) -> list[tuple[float, str, int]]:
         wanted = k

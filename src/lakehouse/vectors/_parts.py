@@ -42,6 +42,11 @@ class Parts:
     def __len__(self) -> int:
         return (self.built.live if self.built is not None else 0) + len(self.fresh.slot_of)
 
+    @property
+    def changes(self) -> int:
+        """How far this is from a built part alone: slots of the fresh part and rows that are gone."""
+        return len(self.fresh) + (self.built.gone_rows if self.built is not None else 0)
+
     def holds(self, id: str) -> bool:
         """Return whether there is an item under `id`."""
         return id in self.fresh.slot_of or (self.built is not None and self.built.holds(id))

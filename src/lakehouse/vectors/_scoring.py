@@ -73,11 +73,11 @@ class Query:
             distances = np.vecdot(wide, self._wide)
             if self.distance == "cosine":
                 distances /= np.sqrt(np.vecdot(wide, wide)) * self._length
-                distances = np.clip(1.0 - distances, 0.0, 2.0)
+                distances = 1.0 - distances
             else:
                 distances = -distances
         # Adding zero turns -0.0 into 0.0.
-        rounded: np.ndarray = np.round(distances, DECIMALS) + 0.0
+        rounded: np.ndarray = distances.round(DECIMALS) + 0.0
         return rounded
 
 

@@ -1,9 +1,9 @@
 """One named index: its parts, the journal that keeps the writes, and the builds that take them in.
 
-When the fresh part has grown to `fresh_limit` slots, or when all rows are replaced, a new built part is made beside the
-old one while both serve. The journal is sealed at the start; what is written after that goes into the next file and is
-carried over. The manifest `index.json` names the built part and the first journal file that counts; writing it is the
-moment of the swap, before and after which a crash leaves a whole index.
+When `fresh_limit` changes have come together since the last build, or when all rows are replaced, a new built part is
+made beside the old one while both serve. The journal is sealed at the start; what is written after that goes into the
+next file and is carried over. The manifest `index.json` names the built part and the first journal file that counts;
+writing it is the moment of the swap, before and after which a crash leaves a whole index.
 """
 
 from __future__ import annotations
@@ -217,23 +217,23 @@ class Index:
             raise NotFound(f"index {self.manifest.name!r} was deleted or closed", index=self.manifest.name)
 
     def _build_when_due(self) -> None:
-        if len(self._parts.fresh) < self._build_at:
+        if self._parts.changes < self._build_at:
             return
         with self._write_lock:
             busy = self._builder is not None and self._builder.is_alive()
-            if busy or self._closed or self._carried is not None or len(self._parts.fresh) < self._build_at:
+            if busy or self._closed or self._carried is not None or self._parts.changes < self._build_at:
                 return
             self._builder = threading.Thread(target=self._compact, name=f"build-{self.manifest.name}", daemon=True)
             self._builder.start()
 
     def _compact(self) -> None:
         # What was written during a build may make the next one due.
-        while len(self._parts.fresh) >= self._build_at and not self._closed:
+        while self._parts.changes >= self._build_at and not self._closed:
             try:
                 self._rebuild(None, self.manifest.model, None)
             except LakehouseError as error:
                 # The index goes on as it is; the next try waits for as many writes again.
-                self._build_at = len(self._parts.fresh) + self._config.fresh_limit
+                self._build_at = self._parts.changes + self._config.fresh_limit
                 if not self._closed:
                     _log.warning("building index %s failed: %s", self.manifest.name, error.message)
 
