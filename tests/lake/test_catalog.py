@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from lakehouse import settings
-from lakehouse.errors import Conflict, InvalidInput, NotFound
+from lakehouse.errors import Conflict, InvalidInput, NotFound, NotInstalled
 from lakehouse.lake.catalog import Catalog
 from lakehouse.lake.columns import Column, assign_ids, check_names, duckdb_type, widened
 from lakehouse.lake.ingest import Ingest
@@ -256,6 +256,14 @@ def test_warehouse_that_is_no_folder_is_refused(folder: Path) -> None:
     catalog = Catalog(settings.Catalog(warehouse="s3://bucket"), folder)
     with pytest.raises(InvalidInput, match=r"catalog\.warehouse"):
         catalog.datasets()
+
+
+@pytest.mark.parametrize("uri", ["nosuch://host/db", "postgresql+asyncpg://host/db"])
+def test_catalog_that_cannot_be_reached_by_its_uri_is_refused(folder: Path, uri: str) -> None:
+    catalog = Catalog(settings.Catalog(uri=uri), folder)
+    for _ in range(2):
+        with pytest.raises((InvalidInput, NotInstalled)):
+            catalog.datasets()
 
 
 def test_columns_keep_their_ids_until_their_type_changes() -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Column, Executable, Integer, LargeBinary, MetaData, String, Table, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError as ConstraintError
 
-from lakehouse.errors import IntegrityError, InternalError, InvalidInput, PermissionDenied, Unavailable
+from lakehouse.errors import IntegrityError, InternalError, InvalidInput, NotInstalled, PermissionDenied, Unavailable
 from lakehouse.state.database import Database, Migration
 
 OLD = MetaData()
@@ -162,8 +162,13 @@ def test_open_read_only_place_is_denied(read_only_folder: Path) -> None:
 
 @pytest.mark.parametrize("url", ["://", "nosuch://host/db"])
 def test_open_unusable_url_is_refused(url: str) -> None:
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match="not a database URL"):
         Database.open(url)
+
+
+def test_open_without_a_driver_names_what_to_install() -> None:
+    with pytest.raises(NotInstalled, match="pip install asyncpg"):
+        Database.open("postgresql+asyncpg://host/db")
 
 
 def test_open_names_the_journal_and_sync_modes(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from lakehouse.lake._relation import numbered, quoted, text
 from lakehouse.lake._text import normalised
 from lakehouse.lake.columns import Column, widened
 
-SAMPLE_CELLS = 200_000
+SAMPLE_CELLS = 50_000
 
 _REASONS = {
     "UNQUOTED VALUE": "a quote is not closed, or text follows it",

@@ -84,15 +84,24 @@ def _encoding(path: Path, charset: str) -> str:
 
 
 def _is_utf8(path: Path) -> bool:
-    """Tell whether most of what is not ASCII is UTF-8."""
+    """Tell whether the bytes are UTF-8, or most of what is not ASCII is."""
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    try:
+        for chunk in _with_end(path):
+            decoder.decode(chunk, final=not chunk)
+    except UnicodeDecodeError:
+        return _mostly_utf8(path)
+    return True
+
+
+def _mostly_utf8(path: Path) -> bool:
     good = bad = 0
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for chunk in _chunks(path):
         text = decoder.decode(chunk)
-        if not text.isascii():
-            damaged = max(text.count(_REPLACEMENT) - chunk.count(_REPLACEMENT.encode()), 0)
-            good += sum(char > "\x7f" for char in text) - damaged
-            bad += damaged
+        damaged = max(text.count(_REPLACEMENT) - chunk.count(_REPLACEMENT.encode()), 0)
+        good += len(text) - len(text.encode("ascii", "ignore")) - damaged
+        bad += damaged
     return good >= bad
 
 

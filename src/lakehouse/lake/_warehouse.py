@@ -24,7 +24,7 @@ from lakehouse.lake._fileio import path_of
 from lakehouse.lake._iceberg import NAMESPACE, Tables, Version, known_ids
 from lakehouse.lake._pins import Pins
 from lakehouse.lake.columns import Column, Field, assign_ids
-from lakehouse.state.database import database_error
+from lakehouse.state.database import check_url, database_error
 from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Warehouse:
                 made.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(self._scratch, ignore_errors=True)
             uri = catalog.uri or f"sqlite:///{folder.absolute() / 'catalog.db'}"
+            check_url(uri)
             self.tables = Tables(uri, root=_recorded_root(self.place), place=self.place)
             fsync_dir(folder)
             for intent in sorted(self._intents.glob("*.json")):

@@ -27,6 +27,7 @@ from lakehouse.errors import (
     IntegrityError,
     InvalidInput,
     LakehouseError,
+    NotInstalled,
     PermissionDenied,
     Unavailable,
 )
@@ -42,41 +43,44 @@ _VERSIONS = Table(
 _READ_ONLY = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SERIALIZATION = frozenset({"40001", "40P01"})
+_READ_ONLY_TRANSACTION = "25006"
 
 
 def url_of(place: str) -> URL:
-    """Return the URL of a path or URL.
+    """Return the URL of a path or URL, once its driver is known to be there.
 
     Raises:
-        InvalidInput: It looks like a URL and is none.
+        InvalidInput: It looks like a URL and is none, or names an unknown kind of database.
+        NotInstalled: Its driver is missing.
     """
     if "://" not in place:
         return URL.create("sqlite", database=str(Path(place).absolute()))
     try:
-        return make_url(place)
-    except ArgumentError:
-        raise InvalidInput("malformed database URL; write it as dialect+driver://user@host/name") from None
+        url = make_url(place)
+        url.get_dialect().import_dbapi()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise InvalidInput(f"not a database URL ({error}); write it as postgresql+psycopg://user@host/name") from None
+    except ModuleNotFoundError as error:
+        raise NotInstalled(f"the database driver {error.name!r} is missing; run: pip install {error.name}") from None
+    return url
 
 
 def create(place: str, *, busy_timeout_ms: int) -> tuple[Engine, str]:
     """Return an engine with our transaction rules, and how to name it in messages (no password)."""
     url = url_of(place)
     shown = url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
-    try:
-        if url.get_backend_name() == "sqlite":
-            engine = create_engine(
-                url,
-                connect_args={"timeout": busy_timeout_ms / 1000, "check_same_thread": False},
-                pool_size=8,
-                max_overflow=-1,
-            )
-            _rule_sqlite(engine)
-        else:
-            # A write block must mean the same as on SQLite, where writers run one after another.
-            engine = create_engine(url, isolation_level="SERIALIZABLE", pool_pre_ping=True, max_overflow=-1)
-            _rule_server(engine)
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise InvalidInput(f"no driver for database {shown}: {error}; install it") from None
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(
+            url,
+            connect_args={"timeout": busy_timeout_ms / 1000, "check_same_thread": False},
+            pool_size=8,
+            max_overflow=-1,
+        )
+        _rule_sqlite(engine)
+    else:
+        # A write block must mean the same as on SQLite, where writers run one after another.
+        engine = create_engine(url, isolation_level="SERIALIZABLE", pool_pre_ping=True, max_overflow=-1)
+        _rule_server(engine)
     return engine, shown
 
 
@@ -123,6 +127,8 @@ def mapped(error: Exception, path: str) -> LakehouseError | None:
     origin = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(origin, sqlite3.Error):
         return _mapped_sqlite(origin, path)
+    if getattr(origin, "sqlstate", None) == _READ_ONLY_TRANSACTION:
+        return PermissionDenied(f"database {path} was opened for reading here; write inside a write block", path=path)
     if getattr(origin, "sqlstate", None) in _SERIALIZATION:
         return Conflict(f"database {path}: another writer was first; try again", path=path)
     if not isinstance(error, DBAPIError) or isinstance(error, OperationalError):

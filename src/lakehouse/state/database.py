@@ -64,7 +64,8 @@ class Database:
             url_or_path: A file path, or an SQLAlchemy URL (`postgresql+psycopg://...`).
 
         Raises:
-            InvalidInput: The URL is malformed, or its driver is not installed.
+            InvalidInput: The URL is malformed.
+            NotInstalled: The URL's driver is missing.
             PermissionDenied, Unavailable: The file or server cannot be used; the message names it.
             IntegrityError: The file is not a database.
         """
@@ -181,3 +182,15 @@ def database_error(error: Exception, path: str) -> LakehouseError | None:
     from lakehouse.state import _engine
 
     return _engine.mapped(error, path)
+
+
+def check_url(url: str) -> None:
+    """Refuse a database URL that cannot be used.
+
+    Raises:
+        InvalidInput: It is malformed.
+        NotInstalled: Its driver is missing.
+    """
+    from lakehouse.state import _engine
+
+    _engine.url_of(url)
