@@ -8,8 +8,8 @@ import unicodedata
 # Words that end in "s" and are not plurals of a person's job.
 _ALREADY_SINGULAR = frozenset(
     "always canvas chassis christmas crafts gas grounds has his its news operations plus sales series species sports "
-    "swiss texas was works yes athletics avionics ceramics diagnostics electronics graphics gymnastics hydraulics logistics "
-    "optics orthotics pediatrics physics plastics pneumatics prosthetics robotics statistics".split()
+    "swiss texas was works yes athletics avionics ceramics diagnostics electronics graphics gymnastics hydraulics "
+    "logistics optics orthotics pediatrics physics plastics pneumatics prosthetics robotics statistics".split()
 )
 _IRREGULAR = {"buses": "bus", "gases": "gas", "people": "person"}
 _KEEPS_E = frozenset("movies cookies hoodies rookies roadies foodies brownies smoothies".split())
