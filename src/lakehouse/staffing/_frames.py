@@ -1,0 +1,301 @@
+"""The four ways a demand is put: need, client first, looking, shorthand."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from lakehouse.staffing._clients import ClientName, client_after, leftover_name, name_at, subject_of
+from lakehouse.staffing._companies import is_company, is_legal_name
+from lakehouse.staffing._letters import Segment
+from lakehouse.staffing._numbers import Number, number_at
+from lakehouse.staffing._reading import Reading
+from lakehouse.staffing._role_spans import Around, RoleSpan, RoleVocabulary, acceptable, is_role, span_at
+from lakehouse.staffing.demand import Style
+from lakehouse.staffing.places import PlaceMatch, Places
+
+_LOOKING = (
+    r"looking\s+(?:for|to\s+(?:hire|fill|staff|place|add|find|get|bring\s+(?:in|on)))|looks?\s+for|seeks?|seeking|"
+    r"search(?:es|ing)?\s+for|in\s+search\s+of|hiring|hires?|recruiting|recruits?"
+)
+_NEED = (
+    r"in\s+(?:urgent\s+|immediate\s+|desperate\s+|dire\s+)?need\s+of|needing|needs?|needed|requires?|required|requiring|"
+    r"requests?|requesting|requested|wants?|wanted|could\s+use|can\s+use|send|openings?\s+for|positions?\s+for|request\s+for|"
+    r"job\s+order(?:\s+for)?"
+)
+# These ask for people only with a number after them: "staff 3 cooks", but not "staff development specialist".
+_NEED_COUNTED = (
+    r"short|down|missing|get|find|provide|supply|fill|filling|order(?:ing)?|place|placing|book|schedule|staff"
+)
+_VERB = re.compile(
+    rf"""(?<![\w'-])(?:(?P<looking>{_LOOKING})|(?P<need>{_NEED})|(?P<counted>{_NEED_COUNTED}))(?![\w'-])
+        (?:[\s:,\u2013-]*\b(?:me|us|over|out|for|to\s+(?:hire|fill|staff|find|get|book|place|order|add|bring\s+(?:in|on)|have|request|see)|
+            a\s+(?:total|minimum|team|crew|group|gang)\s+of|an\s+(?:additional|extra)|total\s+of|about|approximately|approx\.?|around|roughly|
+            at\s+least|up\s+to|another|some|the\s+following|minimum\s+of|help\s+(?:with|finding)|with|of|is|are|an?\s+order\s+(?:of|for)|urgently|immediately|
+            asap|today|tomorrow|now)\b)*[\s:,\u2013(~-]*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_ARTICLE = re.compile(r"(?:an?|one|the|our\s+next)\s+", re.IGNORECASE)
+_OPENING = re.compile(
+    r"[\s\"'(*\u2022#\[-]*(?:(?:order|request|urgent|asap|new\s+order|rush|hot)\s*[:!-]\s*)?(?:x\s*)?", re.IGNORECASE
+)
+_TIMES = re.compile(r"\s*(?:[x\u00d7]|ea\.?|each|pcs?)(?![\w'])\s*|\s*\)?\s*(?:[x\u00d7]\b)?\s*", re.IGNORECASE)
+_COUNT_AFTER = re.compile(
+    r"\s*(?:[,:\u2013-]\s*)?(?:[x\u00d7]\s*(?P<times>\d{1,5})|(?P<before>\d{1,5})\s*[x\u00d7]|\((?:x\s*)?(?P<bracket>\d{1,5})(?:\s*(?:needed|people|ppl))?\)|"
+    r"[-:\u2013,]\s*(?P<dash>\d{1,4})(?:\s+(?:needed|people|ppl|openings?|positions?))?(?=\s*(?:$|[-,;|\u2013]|in\b|at\b)))(?![\w:/])",
+    re.IGNORECASE,
+)
+_PASSIVE = frozenset("needed wanted required".split())
+# "Two nurses are talking" asks for nobody, "two nurses are needed" does.
+_SAYING = frozenset(("is", "are", "will", "can", "should"))
+_NEEDED = re.compile(
+    r"\s+(?:is|are|will|should)\s+(?:be\s+)?(?:urgently\s+|also\s+)?(?:needed|wanted|required)\b", re.IGNORECASE
+)
+_AFTER_COUNT = re.compile(r"[\s(\u00d7xX)\u2013-]|\+\s|$")
+_SEPARATOR = re.compile(r"\s*[-:|,;\u2013\u2014]+\s*")
+_UNKNOWN_LEAD = re.compile(r"(?P<city>[^\W\d][\w.' -]{1,40}?)\s*[, (/]\s*(?P<state>[A-Za-z]{2})\)?\s*[:\u2013-]\s*")
+_PARTED = re.compile(r"\s*[,|(\u2013-]\s*")
+_MOST_VERBS = 8
+_SHORT_WORDS = 30
+_CITY_WORDS = 3
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A demand's frame: what the sentence that asks for somebody says by its shape.
+
+    `role` is an empty span when the sentence asks for a number of people without saying who.
+    """
+
+    style: Style | None
+    segment: Segment
+    count: Number | None
+    role: RoleSpan
+    place: PlaceMatch | None
+    client: ClientName | None
+
+
+class Frames:
+    """Finds the frame of a demand in a sentence."""
+
+    def __init__(self, roles: RoleVocabulary, places: Places) -> None:
+        self._roles = roles
+        self._places = places
+
+    def draft(self, reading: Reading, segment: Segment) -> Draft | None:
+        """Return the demand that a sentence makes, null when it makes none."""
+        verbs = list(itertools.islice(_VERB.finditer(reading.text, segment.start, segment.end), _MOST_VERBS))
+        for verb in verbs:
+            draft = self._counted(reading, segment, verb)
+            if draft is not None:
+                return draft
+        draft = self._shorthand(reading, segment)
+        if draft is not None:
+            return draft
+        for verb in verbs:
+            draft = self._uncounted(reading, segment, verb)
+            if draft is not None:
+                return draft
+        return None
+
+    def _counted(self, reading: Reading, segment: Segment, verb: re.Match[str]) -> Draft | None:
+        count = number_at(reading.text, verb.end())
+        if count is None or not _stands(reading, count, segment):
+            return None
+        return self._framed(reading, segment, verb, count, count.end)
+
+    def _uncounted(self, reading: Reading, segment: Segment, verb: re.Match[str]) -> Draft | None:
+        if verb["counted"]:
+            return None
+        article = _ARTICLE.match(reading.text, verb.end(), segment.end)
+        return self._framed(reading, segment, verb, None, article.end() if article else verb.end())
+
+    def _framed(
+        self, reading: Reading, segment: Segment, verb: re.Match[str], count: Number | None, start: int
+    ) -> Draft | None:
+        subject = subject_of(reading, segment.start, verb.start())
+        role = self._role(reading, start, Around(segment.end, client=subject))
+        count, role = self._count_after(reading, count, role, segment.end)
+        anybody = count is not None and role.place is not None and role.end == role.start
+        if not (anybody or acceptable(reading, role, self._roles, counted=count is not None)):
+            return None
+        style: Style = "client_first" if subject else "looking" if verb["looking"] else "need"
+        client = subject or client_after(reading, max(role.end, start), segment.end)
+        return Draft(style=style, segment=segment, count=count, role=role, place=role.place, client=client)
+
+    def _shorthand(self, reading: Reading, segment: Segment) -> Draft | None:
+        opening = _OPENING.match(reading.text, segment.start, segment.end)
+        start = opening.end() if opening else segment.start
+        lead = self._lead(reading, start, segment.end)
+        if lead is not None:
+            start = lead[1]
+        count = number_at(reading.text, start)
+        if count is not None and _stands(reading, count, segment):
+            draft = self._number_first(reading, segment, count, placed=lead is not None and lead[2] is not None)
+        else:
+            draft = self._title_first(reading, segment, start)
+        if draft is None or lead is None:
+            return draft
+        place, client = draft.place or lead[2], draft.client or lead[0]
+        return msgspec.structs.replace(draft, place=place, client=client)
+
+    def _lead(self, reading: Reading, start: int, end: int) -> tuple[ClientName | None, int, PlaceMatch | None] | None:
+        """Return what stands before "- 3 cooks": the client or the place, and where the rest begins."""
+        mark = reading.at(start)
+        if mark is not None and mark.kind == "place":
+            after = _SEPARATOR.match(reading.text, mark.end, end)
+            return (None, after.end(), reading.places[mark.nth]) if after else None
+        unknown = self._unknown_lead(reading, start, end)
+        if unknown is not None:
+            return unknown
+        after = _SEPARATOR.search(reading.text, start, end)
+        if after is None or number_at(reading.text, start) or not is_company(reading.text[start : after.start()]):
+            return None
+        if number_at(reading.text, after.end()) is None or reading.at(after.end()) is not None:
+            return None
+        client = name_at(reading, start, after.start())
+        return (client, after.end(), None) if client else None
+
+    def _unknown_lead(
+        self, reading: Reading, start: int, end: int
+    ) -> tuple[ClientName | None, int, PlaceMatch | None] | None:
+        """Read a city that no gazetteer knows before the demand: "Nowhereville MD: 3 cooks"."""
+        text = reading.text
+        found = _UNKNOWN_LEAD.match(text, start, end)
+        if found is None or number_at(text, found.end()) is None:
+            return None
+        state = next((one for one in reading.states if one.start == found.start("state")), None)
+        if state is None or state.end != found.end("state"):
+            return None
+        place = PlaceMatch(state.location, start, state.end, False, found.end("city"))
+        return None, found.end(), self._places.narrow(place, text, start)
+
+    def _number_first(self, reading: Reading, segment: Segment, count: Number, *, placed: bool) -> Draft | None:
+        times = _TIMES.match(reading.text, count.end, segment.end)
+        start = times.end() if times else count.end
+        role = self._role(reading, start, Around(segment.end, placed=placed))
+        if not placed:
+            role = self._with_place(reading, role, segment.end)
+        role, client = self._without_company(reading, role)
+        if not acceptable(reading, role, self._roles, counted=True, placed=placed):
+            return None
+        if role.stopped_by in _SAYING and not _NEEDED.match(reading.text, role.end, segment.end):
+            return None
+        return self._short(reading, segment, count, role, client)
+
+    def _role(self, reading: Reading, start: int, around: Around) -> RoleSpan:
+        return span_at(reading, start, around, roles=self._roles, places=self._places)
+
+    def _title_first(self, reading: Reading, segment: Segment, start: int) -> Draft | None:
+        text = reading.text
+        if len(text[start : segment.end].split()) > _SHORT_WORDS:
+            return None
+        role = self._role(reading, start, Around(segment.end))
+        count, role = self._count_after(reading, None, role, segment.end)
+        role, client = self._without_company(reading, role)
+        if role.start != start or not acceptable(reading, role, self._roles, counted=count is not None):
+            return None
+        first = segment == reading.segments[0]
+        if count is None and not (first and self._roles.known(text[role.start : role.end])):
+            return None
+        if count is None and next(reading.between(role.end, segment.end), None) is None and role.end < segment.end:
+            return None
+        return self._short(reading, segment, count, role, client)
+
+    def _short(
+        self, reading: Reading, segment: Segment, count: Number | None, role: RoleSpan, client: ClientName | None
+    ) -> Draft:
+        after = max(role.end, reading.place_end(role.place) if role.place else 0)
+        before = role.place.start if role.place else role.end
+        client = (
+            client
+            or client_after(reading, role.end, before)
+            or leftover_name(reading, after, segment.end)
+            or client_after(reading, after, segment.end)
+        )
+        style: Style = "need" if role.stopped_by in _PASSIVE else "shorthand"
+        return Draft(style=style, segment=segment, count=count, role=role, place=role.place, client=client)
+
+    def _count_after(
+        self, reading: Reading, count: Number | None, role: RoleSpan, end: int
+    ) -> tuple[Number | None, RoleSpan]:
+        """Read a count behind the role: "Forklift Operators x3", "Forklift Operators (3)"."""
+        text = reading.text
+        if count is not None:
+            return count, role
+        for at in (*_spaces(text, role.start, role.end), role.end):
+            found = _COUNT_AFTER.match(text, at, end)
+            if found is not None and reading.at(found.start(found.lastgroup or 0)) is None:
+                written = found.lastgroup or ""
+                number = number_at(text, found.start(written))
+                return number, msgspec.structs.replace(role, end=min(role.end, len(text[:at].rstrip(" ,:-("))))
+        return None, role
+
+    def _without_company(self, reading: Reading, role: RoleSpan) -> tuple[RoleSpan, ClientName | None]:
+        """Part "Forklift Operator Beacon Freight" where a known title is followed by a company's name."""
+        text = reading.text
+        phrase = text[role.start : role.end]
+        if not is_legal_name(phrase):
+            return role, None
+        spaces = [*_spaces(text, role.start, role.end)]
+        known = self._roles.longest_prefix(phrase.split())
+        if not 0 < known <= len(spaces) or text[spaces[known - 1] - 1] == ",":
+            return role, None
+        client = name_at(reading, spaces[known - 1], role.end)
+        return (msgspec.structs.replace(role, end=spaces[known - 1]), client) if client else (role, None)
+
+    def _with_place(self, reading: Reading, role: RoleSpan, end: int) -> RoleSpan:
+        """Find a city that no gazetteer knows between a role and its state: "3 Cook Nowhereville MD"."""
+        if role.place is not None or role.end == role.start:
+            return role
+        text = reading.text
+        for state in reading.states:
+            if not role.start < state.start < end or not text[role.start : state.start].strip():
+                continue
+            stop = len(text[: state.start].rstrip(" ,/("))
+            if stop > role.end:
+                return self._set_apart(text, role, state, stop)
+            begin = self._title_end(text, role.start, stop)
+            city = text[begin:stop].strip(" ,-(/")
+            if not city:
+                return msgspec.structs.replace(role, end=begin, place=state)
+            if len(city.split()) > _CITY_WORDS:
+                return role
+            start = text.index(city, begin)
+            place = self._places.narrow(PlaceMatch(state.location, start, state.end, False, stop), text, start)
+            return msgspec.structs.replace(role, end=begin, place=place)
+        return role
+
+    def _set_apart(self, text: str, role: RoleSpan, state: PlaceMatch, stop: int) -> RoleSpan:
+        """Take "Nowhereville" from "3 Cook, Nowhereville MD": up to three words between the comma and the state."""
+        parted = list(_PARTED.finditer(text, role.end, stop))
+        start = parted[-1].end() if parted else stop
+        words = text[start:stop].split()
+        title_end = parted[-1].start() if parted else role.end
+        whole = title_end == role.end or is_role(text[role.start : title_end], self._roles)
+        if not whole or not 0 < len(words) <= _CITY_WORDS or not all(word[0].isalpha() for word in words):
+            return role
+        place = PlaceMatch(state.location, start, state.end, False, stop)
+        return msgspec.structs.replace(role, end=title_end, place=self._places.narrow(place, text, start))
+
+    def _title_end(self, text: str, start: int, stop: int) -> int:
+        """Return where the title ends: after its longest known beginning, else after its last word for a worker."""
+        ends = [*_spaces(text, start, stop), stop]
+        known = self._roles.longest_prefix(text[start:stop].split())
+        if known:
+            return ends[min(known, len(ends)) - 1]
+        return next((end for end in reversed(ends[:-1]) if is_role(text[start:end], self._roles)), stop)
+
+
+def _stands(reading: Reading, count: Number, segment: Segment) -> bool:
+    """Tell whether a number stands for itself: not part of a date, a price, a code or a list ("1,His wife")."""
+    apart = count.end == segment.end or _AFTER_COUNT.match(reading.text, count.end) is not None
+    return apart and count.end <= segment.end and reading.at(count.start) is None
+
+
+def _spaces(text: str, start: int, end: int) -> Iterator[int]:
+    """Yield where each word but the last ends."""
+    for gap in re.finditer(r"\s+", text[start:end]):
+        yield start + gap.start()
