@@ -1,0 +1,222 @@
+"""How generated demand lines are worded: one set for tuning the parser, one kept apart from it.
+
+A template's fields are `count`, `role`, `place`, `start`, `client`, and `more` for shift, certifications
+and what else a line says. `start` and `client` bring their own lead-in word or are empty.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from lakehouse.staffing.demand import Style
+
+TemplateSet = Literal["tuning", "held_out"]
+
+
+class Wording(msgspec.Struct, frozen=True):
+    """One set of ways to put a demand."""
+
+    templates: dict[Style, tuple[str, ...]]
+    certs: dict[str, tuple[str, ...]]
+    cert_lead: tuple[str, ...]
+    shifts: dict[str, tuple[str, ...]]
+    starts: tuple[str, ...]
+    clients: tuple[str, ...]
+    places: tuple[str, ...]
+    noise: tuple[str, ...]
+    letters: tuple[str, ...]
+
+
+TUNING = Wording(
+    templates={
+        "need": (
+            "Need {count} {role} in {place}{start}{client}{more}",
+            "Need {count} {role} in {place}{client}{start}{more}",
+            "We need {count} {role} in {place}{start}{client}{more}",
+            "Need {count} {role} at {place}{start}{client}{more}",
+            "I need {count} more {role} in {place}{client}{start}{more}",
+            "{count} {role} needed in {place}{start}{client}{more}",
+            "Please send {count} {role} to {place}{start}{client}{more}",
+            "Need {count} {role}, {place}{start}{client}{more}",
+        ),
+        "client_first": (
+            "{name} needs {count} {role} in {place}{start}{more}",
+            "{name} needs {count} {role} at {place}{start}{more}",
+            "{name} is looking for {count} {role} in {place}{start}{more}",
+            "{name} requires {count} {role} in {place}{start}{more}",
+            "{name} is hiring {count} {role} in {place}{more}{start}",
+            "Our client {name} needs {count} {role} in {place}{start}{more}",
+        ),
+        "looking": (
+            "Looking for {count} {role} in {place}{start}{client}{more}",
+            "Looking for {count} {role} at {name} in {place}{start}{more}",
+            "Looking for {count} {role} at {place}{start}{client}{more}",
+            "Looking to hire {count} {role} in {place}{client}{start}{more}",
+            "We are looking for {count} {role} in {place}{start}{client}{more}",
+            "Seeking {count} {role} in {place}{start}{client}{more}",
+        ),
+        "shorthand": (
+            "{count} {role} {place} {time} {name}{more}",
+            "{count} {role} {place} {time}{more}",
+            "{count} {role} in {place}{more}",
+            "{count} {role}, {place}, {time}, {name}{more}",
+            "{count} {role} {place}{more}",
+            "{count}x {role} {place} {time} {name}{more}",
+            "{count} {role} - {place} - {time} - {name}{more}",
+        ),
+    },
+    certs={
+        "OSHA-30": ("OSHA-30", "OSHA 30", "OSHA-30 card"),
+        "OSHA-10": ("OSHA-10", "OSHA 10"),
+        "Forklift": ("forklift cert", "forklift certified", "forklift license"),
+        "CDL-A": ("CDL-A", "Class A CDL"),
+        "CDL-B": ("CDL-B", "Class B CDL"),
+        "Hazmat": ("hazmat", "hazmat endorsement"),
+        "TWIC": ("TWIC", "TWIC card"),
+        "ServSafe": ("ServSafe",),
+        "Food Handler": ("food handler card", "food handlers permit"),
+        "CPR": ("CPR",),
+        "First Aid": ("First Aid",),
+        "AWS D1.1": ("AWS D1.1",),
+        "NCCCO": ("NCCCO",),
+        "FAA Part 107": ("FAA Part 107", "Part 107"),
+    },
+    cert_lead=(
+        ", {certs}",
+        ", {certs} required",
+        ", must have {certs}",
+        " with {certs}",
+        ". Must have {certs}.",
+        ", {certs} a must",
+    ),
+    shifts={
+        "day": (", day shift", " for the day shift", ", 1st shift", ", days"),
+        "night": (", night shift", ", 3rd shift", ", nights", " on the night shift"),
+        "evening": (", 2nd shift", ", evening shift", ", second shift"),
+        "weekend": (", weekend shift", ", weekends"),
+        "swing": (", swing shift",),
+        "rotating": (", rotating shifts",),
+    },
+    starts=(" starting at {time}", " starting {day}", " starting {date}", " starting {day} at {time}", " on {date}"),
+    clients=(" for {name}",),
+    places=(
+        "{city} {state}",
+        "{city}, {state}",
+        "{city}, {state_name}",
+        "{city} {state_name}",
+        "{city}, {state} {zip}",
+    ),
+    noise=("", "", "", ", ${pay}/hr", ", {hours} hours/week", ", pay ${pay} per hour", ", 2 years experience"),
+    letters=(
+        "{line}",
+        "Hi,\n\n{line}.\n\nThanks,\nDana Whitfield",
+        (
+            "Subject: staffing request\n\nHello team,\n{line}.\nPlease call me at 216-555-0142.\n\nBest regards,\n"
+            "Morgan Ellery\nOperations"
+        ),
+    ),
+)
+
+HELD_OUT = Wording(
+    templates={
+        "need": (
+            "We are in need of {count} {role} in {place}{client}{start}{more}",
+            "We require {count} {role} near {place}{start}{client}{more}",
+            "Can you get us {count} {role} in {place}{start}{client}{more}",
+            "We could use {count} {role} in {place}{client}{start}{more}",
+            "Requesting {count} {role} in {place}{client}{start}{more}",
+            "{count} {role} wanted in {place}{start}{client}{more}",
+            "Urgent: need {count} {role} in {place}{client}{start}{more}",
+            "Need about {count} {role} in the {place} area{client}{start}{more}",
+        ),
+        "client_first": (
+            "{name} wants {count} {role} in {place}{start}{more}",
+            "{name} is seeking {count} {role} in {place}{start}{more}",
+            "{name} will need {count} {role} in {place}{start}{more}",
+            "{name} has requested {count} {role} in {place}{start}{more}",
+            "{name} urgently needs {count} {role} in {place}{start}{more}",
+            "{name} is in need of {count} {role} near {place}{start}{more}",
+        ),
+        "looking": (
+            "Searching for {count} {role} in {place}{client}{start}{more}",
+            "Looking to fill {count} {role} positions at {name} in {place}{start}{more}",
+            "Hiring {count} {role} in {place}{client}{start}{more}",
+            "Still looking for {count} {role} near {place}{start}{client}{more}",
+            "In search of {count} {role} in {place}{client}{start}{more}",
+            "We're looking for {count} additional {role} in {place}{start}{client}{more}",
+        ),
+        "shorthand": (
+            "{count} x {role}, {place}{more}, {name}",
+            "{count} {role} | {place} | {time} | {name}{more}",
+            "{count} {role} @ {place} {time}{more}",
+            "{role} x{count} {place} {time} {name}{more}",
+            "{count} {role} {place} {date} {name}{more}",
+            "{place}: {count} {role} {time}{more}",
+            "{count} {role} ({place}) {time} {name}{more}",
+        ),
+    },
+    certs={
+        "OSHA-30": ("OSHA 30-hour", "30-hour OSHA card", "osha30"),
+        "OSHA-10": ("10 hour OSHA", "OSHA 10-hour card"),
+        "Forklift": ("forklift certification", "valid forklift license", "current forklift card"),
+        "CDL-A": ("CDL A", "CDL class A"),
+        "CDL-B": ("CDL class B", "class B CDL license"),
+        "Hazmat": ("HazMat certification", "hazmat cert"),
+        "TWIC": ("valid TWIC", "TWIC credential"),
+        "ServSafe": ("ServSafe certification", "Serv Safe cert"),
+        "Food Handler": ("food handler's card", "food handler certificate"),
+        "CPR": ("CPR certification", "CPR card"),
+        "First Aid": ("first aid cert", "first-aid certification"),
+        "AWS D1.1": ("D1.1", "AWS D1.1 certification"),
+        "NCCCO": ("NCCCO certification", "CCO card"),
+        "FAA Part 107": ("part 107 license", "FAA 107"),
+    },
+    cert_lead=(
+        "; {certs} needed",
+        ", candidates need {certs}",
+        ". {certs} is a must",
+        ", {certs} preferred",
+        " who have {certs}",
+        ". They should hold {certs}",
+        " w/ {certs}",
+    ),
+    shifts={
+        "day": (", first shift", ". Day shift", " (day shift)", ", day-shift", ", AM shift"),
+        "night": (", overnight shift", ", graveyard", ", third shift", ". They will work nights", " (3rd shift)"),
+        "evening": (", PM shift", ", evenings", " for second shift"),
+        "weekend": (", weekends only", " for a weekend shift"),
+        "swing": (" on swing shift",),
+        "rotating": (", rotating shift schedule",),
+    },
+    starts=(
+        ", start {time}",
+        ", start date {date}",
+        " beginning {day}",
+        ", report at {time} {day}",
+        " from {date}",
+        " by {day}",
+    ),
+    clients=(" on behalf of {name}", " for our client {name}", " for {name}"),
+    places=(
+        "{city} {state}",
+        "{city}, {state}",
+        "{city} ({state})",
+        "{city}, {state} {zip}",
+        "{city} {state_name}",
+        "{city}/{state}",
+    ),
+    noise=("", "", "", " - paying ${pay}", ", ${pay} an hour", ", 8 hr days", ", 3+ yrs exp", ", long term"),
+    letters=(
+        "{line}",
+        "Good morning,\n\n{line}.\n\nLet me know who you have.\n\nThank you,\nPriya Castellano\n(312) 555-0199",
+        "Hey Chris - {line}. Thanks!",
+        (
+            "From: ops@example.com\nSubject: RE: staffing\n\nTeam,\n\n{line}.\n\nRegards,\n--\n"
+            "Jo Hart | Site Lead | jo.hart@example.com"
+        ),
+    ),
+)
+
+WORDINGS: dict[TemplateSet, Wording] = {"tuning": TUNING, "held_out": HELD_OUT}
