@@ -295,6 +295,16 @@ def test_path_that_is_no_file_is_refused(ingest, tmp_path: Path) -> None:
         assert "is not a file" in refusal(ingest, path).message
 
 
+@pytest.mark.parametrize("source", ["people.csv", io.StringIO("a,b\n1,2\n"), None, 5])
+def test_source_that_is_no_bytes_is_refused(ingest, source: object) -> None:
+    assert "opened in binary mode" in refusal(ingest, source).message
+
+
+def test_header_above_blank_lines_only_is_refused(ingest, catalog) -> None:
+    assert "rows is good" in refusal(ingest, b"a,b\n" + b"\n" * 400_000).message
+    assert catalog.datasets().datasets == []
+
+
 @pytest.mark.parametrize(
     ("data", "names"),
     [

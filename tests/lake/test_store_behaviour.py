@@ -211,6 +211,14 @@ def test_malformed_key_is_refused_naming_the_field(store: Store, key: str) -> No
     assert keys(store) == []
 
 
+def test_data_that_cannot_be_read_is_refused_naming_the_field(store: Store, tmp_path: Path) -> None:
+    for data in ("text", io.StringIO("text"), None, tmp_path, tmp_path / "missing"):
+        with pytest.raises(InvalidInput) as caught:
+            store.put("k", data)
+        assert caught.value.detail["field"] == "data"
+    assert keys(store) == []
+
+
 def test_malformed_prefix_is_refused_naming_the_field(store: Store) -> None:
     for prefix in ("/", "../", "a//", "a\0"):
         with pytest.raises(InvalidInput) as caught:

@@ -93,9 +93,8 @@ def commit(tables: Tables, change: Change, keep_snapshots: int) -> list[str]:
             _stage_rows(tables, transaction, change)
             expired = _stage_expiry(transaction, keep_snapshots)
     except _CHANGED as error:
-        raise Conflict(
-            f"dataset {change.name!r} was changed by another writer: {error}", dataset=change.name
-        ) from error
+        reason = f"dataset {change.name!r} was changed by another writer; try again"
+        raise Conflict(reason, dataset=change.name) from error
     return _freed(transaction._table, expired)
 
 

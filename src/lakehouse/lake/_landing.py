@@ -71,9 +71,8 @@ class Landing:
             path, rows, bad = self._written(connection, reader, fields, key, quarantine)
             bad = sorted([*survey.bad, *bad], key=lambda row: row.line)
             if not rows:
-                raise InvalidInput(
-                    f"none of the file's rows is good; line {bad[0].line}: {bad[0].reason}", field="source"
-                )
+                first = f"; line {bad[0].line}: {bad[0].reason}" if bad else ""
+                raise InvalidInput(f"none of the file's rows is good{first}", field="source")
             merged = _merge.Merged([path], [])
             if base and key:
                 merged = _merge.merge(connection, base, path, fields, key)

@@ -150,8 +150,10 @@ def _opened(source: bytes | Path | BinaryIO) -> Iterator[tuple[BinaryIO, int]]:
             raise InvalidInput(f"{source} cannot be read; check its permissions", field="source") from None
     elif isinstance(source, (bytes, bytearray, memoryview)):
         yield BytesIO(source), len(source)
-    else:
+    elif hasattr(source, "read") and isinstance(source.read(0), bytes):
         yield source, 0
+    else:
+        raise InvalidInput("source must be bytes, a Path, or a stream opened in binary mode", field="source")
 
 
 @contextmanager

@@ -66,11 +66,11 @@ class Store:
             data: Bytes, or a file or stream to read to its end.
 
         Raises:
-            InvalidInput: The key is malformed; `detail.field` is `key`.
+            InvalidInput: The key is malformed, or `data` cannot be read; `detail.field` says which.
             AlreadyExists: Local files only: the key lies below another object's key, or above one.
             PermissionDenied, Unavailable: The place cannot be written, is full or out of reach.
         """
-        return self._bucket.put(_checked(key), data)
+        return self._bucket.put(_checked(key), _readable(data))
 
     def put_if(self, key: str, data: bytes | Path | BinaryIO, *, etag: str | None) -> ObjectInfo:
         """Store bytes only if the key is as the caller last saw it.
@@ -85,7 +85,7 @@ class Store:
             Conflict: The object has another etag, or is gone.
             InvalidInput, PermissionDenied, Unavailable: As for `put`.
         """
-        return self._bucket.put_if(_checked(key), data, etag)
+        return self._bucket.put_if(_checked(key), _readable(data), etag)
 
     def get(self, key: str) -> bytes:
         """Return the bytes of an object.
@@ -136,6 +136,14 @@ class Store:
             if self._opened is None:
                 self._opened = _objects.open_bucket(self._storage, self._folder, os.environ)
             return self._opened
+
+
+def _readable(data: bytes | Path | BinaryIO) -> bytes | Path | BinaryIO:
+    if isinstance(data, Path) and not data.is_file():
+        raise InvalidInput(f"{data} is not a file", field="data")
+    if isinstance(data, (bytes, bytearray, memoryview, Path)) or (hasattr(data, "read") and data.read(0) == b""):
+        return data
+    raise InvalidInput("data must be bytes, a Path, or a stream opened in binary mode", field="data")
 
 
 def _checked(key: str, *, field: str = "key") -> str:
