@@ -148,7 +148,7 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ef_construct: int = 200
     m: int = 16
     fresh_limit: int = 5_000
-    exact_below: int = 6_000
+    exact_below: int = 12_000
 
 
 class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -162,7 +162,7 @@ def test_search_goes_on_while_another_index_is_built(open_vectors: Open, tmp_pat
     )
     with pa.ipc.new_file(str(tmp_path / "rows"), table.schema) as writer:
         writer.write_table(table)
-    vectors = open_vectors()
+    vectors = open_vectors(exact_below=1_000)
     vectors.create("other", width)
     vectors.add("other", [Item(id=f"o-{n}", vector=values[n].tolist()) for n in range(500)])
     waits: list[float] = []

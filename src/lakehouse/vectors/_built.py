@@ -40,6 +40,7 @@ _IN_PLACE = 0.3
 # Rows gathered at a time, so that they fit the processor's cache.
 _GATHER = 512
 _MASKS_KEPT = 64
+_SCORES_KEPT = 4
 _IDS_AT_ONCE = 8_192
 
 _ZERO = np.zeros(1, dtype=np.int64)
@@ -129,6 +130,7 @@ class Built:
         self._columns = columns.load_columns(folder / "columns.npz")
         self._graphs = self._load_graphs() if self.summary.indexed else []
         self._masks: dict[bytes, _Passing] = {}
+        self._scores: dict[bytes, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -246,9 +248,20 @@ class Built:
             rough = [query.rough(self.vectors[part], self._lengths[part]) for part in parts]
             scores = np.concatenate(rough) if rough else np.empty(0, dtype=np.float32)
             return self._ranked(query, rows[self._smallest(query, scores, k)].tolist())
-        scores = query.rough(self.vectors, self._lengths)
+        scores = self._scores_of(query)
         scores[out if passing is None else out | ~passing.mask] = np.inf
         return self._ranked(query, self._smallest(query, scores, k).tolist())
+
+    def _scores_of(self, query: Query) -> np.ndarray:
+        """Return the rough scores of all rows, to be written on; the next filter of one demand reuses them."""
+        name = query.vector.tobytes()
+        scores = self._scores.get(name)
+        if scores is None:
+            scores = query.rough(self.vectors, self._lengths)
+            if len(self._scores) >= _SCORES_KEPT:
+                self._scores = {}
+            self._scores[name] = scores
+        return scores.copy()
 
     def _smallest(self, query: Query, scores: np.ndarray, k: int) -> np.ndarray:
         return _scoring.smallest(scores, k, query.tolerance(self._longest))
