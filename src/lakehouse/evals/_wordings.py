@@ -1,4 +1,4 @@
-"""How generated demand lines are worded: one set for tuning the parser, one kept apart from it.
+"""How generated demand lines are worded: two sets the parser was built with, and one written after it.
 
 A template's fields are `count`, `role`, `place`, `start`, `client`, and `more` for shift, certifications
 and what else a line says. `start` and `client` bring their own lead-in word or are empty.
@@ -12,7 +12,7 @@ import msgspec
 
 from lakehouse.staffing.demand import Style
 
-TemplateSet = Literal["tuning", "held_out"]
+TemplateSet = Literal["first", "second", "third"]
 
 
 class Wording(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Wording(msgspec.Struct, frozen=True):
     letters: tuple[str, ...]
 
 
-TUNING = Wording(
+FIRST = Wording(
     templates={
         "need": (
             "Need {count} {role} in {place}{start}{client}{more}",
@@ -119,7 +119,7 @@ TUNING = Wording(
     ),
 )
 
-HELD_OUT = Wording(
+SECOND = Wording(
     templates={
         "need": (
             "We are in need of {count} {role} in {place}{client}{start}{more}",
@@ -219,4 +219,90 @@ HELD_OUT = Wording(
     ),
 )
 
-WORDINGS: dict[TemplateSet, Wording] = {"tuning": TUNING, "held_out": HELD_OUT}
+# Written when the parser was done; `docs/evaluations.md` has what it first showed and what was then mended.
+THIRD = Wording(
+    templates={
+        "need": (
+            "Need {count} {role} for a job in {place}{start}{client}{more}",
+            "We're going to need {count} {role} in {place}{client}{start}{more}",
+            "Please get me {count} {role} in {place}{start}{client}{more}",
+            "I'll need at least {count} {role} in {place}{start}{client}{more}",
+            "{count} {role} are needed in {place}{start}{client}{more}",
+            "Request for {count} {role} in {place}{client}{start}{more}",
+            "Need {count} temporary workers as {role} in {place}{start}{client}{more}",
+        ),
+        "client_first": (
+            "{name} needs another {count} {role} in {place}{start}{more}",
+            "{name} is short {count} {role} in {place}{start}{more}",
+            "{name} is currently seeking {count} {role} at {place}{start}{more}",
+            "{name} is requesting {count} {role} for {place}{start}{more}",
+            "{name} also needs {count} {role} in {place}{start}{more}",
+        ),
+        "looking": (
+            "Looking for {count} {role} to work in {place}{start}{client}{more}",
+            "We are now looking for {count} {role} for {name} in {place}{start}{more}",
+            "Looking for about {count} {role} around {place}{client}{start}{more}",
+            "Recruiting {count} {role} in {place}{start}{client}{more}",
+            "Looking to bring on {count} {role} at {name} in {place}{start}{more}",
+        ),
+        "shorthand": (
+            "({count}) {role} {place} {time} {name}{more}",
+            "{count} {role} / {place} / {time} / {name}{more}",
+            "{count} {role}, {place}, start {time}, {name}{more}",
+            "{count} {role} {place} {day} {time} {name}{more}",
+            "{count} {role} for {name} in {place}{more}",
+            "{count} {role} near {place}{more}",
+        ),
+    },
+    certs={
+        "OSHA-30": ("OSHA 30 hr", "OSHA-30 certification"),
+        "OSHA-10": ("OSHA 10 hr card", "OSHA-10 certification"),
+        "Forklift": ("certified on forklift", "forklift ticket", "forklift operator certification"),
+        "CDL-A": ("class A driver's license", "CDL-A license"),
+        "CDL-B": ("CDL-B license", "class B driver's license"),
+        "Hazmat": ("haz-mat", "hazardous materials endorsement"),
+        "TWIC": ("active TWIC card", "a TWIC"),
+        "ServSafe": ("ServSafe card", "SERVSAFE"),
+        "Food Handler": ("food handler license", "food handlers cert"),
+        "CPR": ("CPR certified", "current CPR"),
+        "First Aid": ("First Aid certificate", "first aid card"),
+        "AWS D1.1": ("AWS D1.1 cert", "AWS-D1.1"),
+        "NCCCO": ("NCCCO card", "certified crane operator card"),
+        "FAA Part 107": ("FAA part 107 certificate", "drone license"),
+    },
+    cert_lead=(
+        ", requires {certs}",
+        " - {certs}",
+        ", with {certs}",
+        "; must hold {certs}",
+        ". Candidates must have {certs}",
+        ", {certs} is required",
+        " having {certs}",
+    ),
+    shifts={
+        "day": (", shift: day", " on days", " on first shift", ", daytime shift"),
+        "night": (", night shifts", " on nights", " for the graveyard shift", ", overnights"),
+        "evening": (", on second shift", ", evening shifts", ", shift: evening"),
+        "weekend": (", weekend shifts", " for the weekend shift"),
+        "swing": (", swing shifts",),
+        "rotating": (", rotating shift", ", rotating shifts"),
+    },
+    starts=(
+        " starts {time}",
+        " effective {date}",
+        " starting on {day}",
+        " for a {time} start",
+        ", beginning {date}",
+        " commencing {date}",
+    ),
+    clients=(" for {name}", ", client: {name}", " for our client {name}"),
+    places=("{city} {state}", "{city}, {state}", "{city}, {state_name}", "{city} {state} {zip}"),
+    noise=("", "", "", ", ${pay} per hr", ", Mon-Fri", ", 12 hour days", ", must have own transportation"),
+    letters=(
+        "{line}",
+        "Hello,\n\nHope you are well. {line}.\n\nKind regards,\nRobin Alvarado\nAcme Staffing | 555.010.7788",
+        "{line}. Please confirm by email to desk@example.org. Thank you, Lee",
+    ),
+)
+
+WORDINGS: dict[TemplateSet, Wording] = {"first": FIRST, "second": SECOND, "third": THIRD}

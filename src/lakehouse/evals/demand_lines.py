@@ -97,7 +97,7 @@ def _contract(row: dict[str, str]) -> Contract | None:
     )
 
 
-def lines(found: Sequence[Contract], *, number: int, seed: int, wording: TemplateSet = "tuning") -> Iterator[Line]:
+def lines(found: Sequence[Contract], *, number: int, seed: int, wording: TemplateSet = "first") -> Iterator[Line]:
     """Yield `number` lines, the four styles in turn, each from a contract drawn by lot."""
     draw = random.Random(seed)
     states = {code: name for code, (name, _) in read_states(shipped("us_states.csv")).items()}

@@ -34,7 +34,7 @@ _STREET = re.compile(
 _POINTING = frozenset("our my your their this that these us me".split())
 _CUT_LOWER = re.compile(
     r"""\s+(?:must|needs?|needed|require[sd]?|requiring|who|whom|whose|which|paying|pays?|please|pls|plz|asap|thanks|thx|starting|start[s]?|
-        beginning|begins?|effective|immediately|where|because|since|as\s+soon|but|so\s+|if|until|till|through|thru|
+        beginning|begins?|commencing|effective|having|immediately|where|because|since|as\s+soon|but|so\s+|if|until|till|through|thru|
         to\s+(?:start|begin|work|help|cover|fill|be|report|support|assist|run|operate)|and\s+(?:must|need|should|pay|they|have|we|start)|
         is|are|was|were|will|would|can|could|should|has|have|per|looking|seeking|asking|wanting|hiring)\b|\s+w/""",
     re.IGNORECASE | re.VERBOSE,
@@ -70,6 +70,7 @@ _PRONOUN = re.compile(
     r"this|that|what|if|do|does|did|don't|not|still|to|or|all|everyone|nobody|no|people|workers|will|would|might|may)$",
     re.IGNORECASE,
 )
+_WE = re.compile(r"\s*(?:we|i)(?:['\u2019][a-z]+)?\s", re.IGNORECASE)
 _COMMON_NOUN = re.compile(r"\s*(?:[Oo]ur|[Tt]he|[Mm]y)\s+[a-z]+\s*")
 _BEFORE_SUBJECT = re.compile(
     r"^(?:(?:urgent|asap|fyi|note|update|reminder|new\s+(?:order|request|job\s+order|req)|job\s+order|order|request|re|fwd?|hi|hello|hey|good\s+morning|"
@@ -86,7 +87,7 @@ _AFTER_SUBJECT = re.compile(
 
 _LONGEST_NAME = 160
 _MOST_TRIES = 8
-_EDGES = " \t\n,:;-\u2013\u2014\"'(|"
+_EDGES = " \t\n,:;-\u2013\u2014\"'(|/"
 
 
 class ClientName(NamedTuple):
@@ -136,7 +137,7 @@ def subject_of(reading: Reading, start: int, end: int) -> ClientName | None:
     after = _AFTER_SUBJECT.search(text)
     stop = start + (after.start() if after else len(text))
     text = reading.text[start:stop]
-    if _PRONOUN.search(text) or _COMMON_NOUN.fullmatch(text):
+    if _PRONOUN.search(text) or _WE.match(text) or _COMMON_NOUN.fullmatch(text):
         return None
     before = _BEFORE_SUBJECT.match(text)
     name = _trimmed(reading.text, start + (before.end() if before else 0), stop)
@@ -180,7 +181,8 @@ def _cut(reading: Reading, start: int, end: int) -> int:
     stop = _CUT_ANY.search(text, start, end)
     end = stop.start() if stop else end
     for stop in _CUT_LOWER.finditer(text, start, end):
-        if not reading.casing.at(start) or stop[0].strip()[:1].islower():
+        shouted = text[start : stop.end()].isupper()
+        if not reading.casing.at(start) or stop[0].strip()[:1].islower() or shouted:
             end = stop.start()
             break
     return _cut_commas(reading, start, end)

@@ -215,7 +215,7 @@ class Frames:
             or leftover_name(reading, after, segment.end)
             or client_after(reading, after, segment.end)
         )
-        style: Style = "need" if role.stopped_by in _PASSIVE else "shorthand"
+        style: Style = "need" if role.stopped_by in _PASSIVE or role.stopped_by in _SAYING else "shorthand"
         return Draft(style=style, segment=segment, count=count, role=role, place=role.place, client=client)
 
     def _count_after(

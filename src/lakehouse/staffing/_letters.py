@@ -45,7 +45,7 @@ _ABBREVIATION = re.compile(
 )
 _COMPANY_END = re.compile(r"\b(?:inc|co|corp|ltd|l\.?\s?l\.?\s?c|jr|sr)$", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r"\s*(?:must|they|please|call|contact|we|i|pay|shift|email|send|thanks|experience|no|all|should|also|site|location|osha|"
+    r"\s*(?:must|they|please|call|contact|we|i|pay|shift|email|send|thanks|experience|no|all|should|site|location|osha|"
     r"cdl|forklift|text|urgent|asap|reply|position|candidates)\b",
     re.IGNORECASE,
 )

@@ -100,11 +100,13 @@ _DASHES = frozenset("-\u2013\u2014")
 _FENCE = re.compile(r"\s[-\u2013\u2014](?:\s|$)")
 _PREPOSITION = re.compile(
     r"[\s,;:|(\u2013\u2014-]*(?:\b(?:located|out\s+of|for\s+our\s+\w+|over)\s+)?"
-    r"(?:(?<![\w-])(?:in|at|near|around|outside|downtown|across|throughout|from|to)|@)?[\s(]*"
+    r"(?:(?<![\w-])(?:in|at|near|around|outside|downtown|across|throughout|from|to|for)|@)?[\s(]*"
     r"(?:\b(?:the|greater|our|downtown|central|metro|beautiful|sunny|nearby|in|near|(?:city|town)\s+of)\s+)*$",
     re.IGNORECASE,
 )
-_HAS_PREPOSITION = re.compile(r"\b(?:in|at|near|around|outside|downtown|across|throughout|from|to)\b|@", re.IGNORECASE)
+_HAS_PREPOSITION = re.compile(
+    r"\b(?:in|at|near|around|outside|downtown|across|throughout|from|to|for)\b|@", re.IGNORECASE
+)
 _SEPARATED = re.compile(r"[,;:|(\n\u2013\u2014]|\s-\s*$|-\s")
 _MORE = re.compile(r"\s*(?:(?:more|additional|extra|other|of\s+(?:your|our)\s+best)\s+)+(?=\S)", re.IGNORECASE)
 _PRAISE = re.compile(
@@ -113,7 +115,7 @@ _PRAISE = re.compile(
 )
 _MULTIPLIED = re.compile(r"\s*(?:[x\u00d7](?=\s)|\(\s*\d+\s*\)|[-:,](?=\s))\s*", re.IGNORECASE)
 _STAND_IN = re.compile(
-    r"\s*(?:people|workers|temps|guys|folks|persons|individuals|candidates|hands|bodies|positions?|openings?|spots?|slots?|"
+    r"\s*(?:(?:temp|temporary|seasonal|good|additional|extra|full[\s-]time|part[\s-]time)\s+)?(?:people|workers|temps|guys|folks|persons|individuals|candidates|hands|bodies|positions?|openings?|spots?|slots?|"
     r"vacanc(?:y|ies))\s+"
     r"(?:to\s+(?:work|serve|act)\s+as|as|for|of)\s+(?:an?\s+|the\s+)?",
     re.IGNORECASE,
@@ -264,7 +266,7 @@ def _stop(reading: Reading, start: int, end: int, *, roles: RoleVocabulary, arou
             end = mark.start
             break
     for word in _STOP.finditer(text, start + 1, end):
-        if not word[0].strip()[:1].isupper() or not reading.casing.at(start):
+        if _is_plain(reading, word[0].strip(), start, word.start()):
             end, stopped_by = word.start(), word[0].strip().lower()
             break
     for pattern in (_BEFORE_CLIENT, _JOINT):
@@ -273,6 +275,11 @@ def _stop(reading: Reading, start: int, end: int, *, roles: RoleVocabulary, arou
                 end, stopped_by = joint.start(), joint[0].strip().lower()
                 break
     return end, stopped_by
+
+
+def _is_plain(reading: Reading, word: str, start: int, end: int) -> bool:
+    """Tell whether a word is written as the sentence is and not as a title: "Worker Is" belongs to the title."""
+    return not (word[:1].isupper() and reading.casing.at(start)) or reading.text[start:end].isupper()
 
 
 def _in_title(reading: Reading, mark: Mark, start: int, end: int, roles: RoleVocabulary) -> bool:

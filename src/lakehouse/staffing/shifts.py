@@ -122,7 +122,7 @@ def _read(mention: re.Match[str], text: str) -> ShiftMatch | None:
     if mention["alone"]:
         before = text[max(0, mention.start() - 12) : mention.start()]
         apart = mention["work"] or _APART.search(before) or mention["alone"].lower() != "days"
-        if _COUNTED.search(before) or not apart:
+        if not apart or (not mention["work"] and _COUNTED.search(before)):
             return None
         return ShiftMatch(_ALONE[mention["alone"].lower()], mention.start("alone"), mention.end(), False)
     if mention["rotating"]:
