@@ -21,7 +21,17 @@ import traceback
 from collections.abc import Sequence
 
 from lakehouse import __version__
-from lakehouse.cli import datasets, doctor, playbooks, searching, serving, vectors
+from lakehouse.cli import (
+    datasets,
+    demo,
+    doctor,
+    evaluations,
+    playbooks,
+    rosters,
+    searching,
+    serving,
+    vectors,
+)
 from lakehouse.cli.tree import Commands, Tree
 from lakehouse.errors import (
     AlreadyExists,
@@ -47,10 +57,10 @@ _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 
 _GROUPS = (
-    ("start here", (serving, doctor)),
-    ("data in, questions out", (datasets,)),
+    ("start here", (demo, serving, doctor)),
+    ("data in, questions out", (datasets, rosters)),
     ("people for a demand", (searching, playbooks)),
-    ("parts and proof", (vectors,)),
+    ("parts and proof", (vectors, evaluations)),
 )
 
 

@@ -10,8 +10,9 @@ from lakehouse.cli import showing
 if TYPE_CHECKING:
     from lakehouse.matrix.base import Match, MemoryUse, SearchAnswer
 
-_WHY = 72
+_WHY = 96
 _CERTS = 40
+_ROLE_MET = "role: "
 
 COLUMNS = (
     showing.Column("#", right=True),
@@ -19,10 +20,10 @@ COLUMNS = (
     showing.Column("name", wraps=True),
     showing.Column("role", wraps=True),
     showing.Column("city", wraps=True),
-    showing.Column("certs", wraps=True),
+    showing.Column("certs", wraps=True, below=True),
     showing.Column("distance", right=True),
     showing.Column("rating", right=True),
-    showing.Column("why", wraps=True),
+    showing.Column("why", wraps=True, below=True),
     showing.Column("memory", wraps=True),
 )
 
@@ -71,9 +72,14 @@ def _row(rank: int, match: Match) -> list[Any]:
         showing.shortened(", ".join(map(str, person.get("certs") or [])), _CERTS),
         f"{match.distance:.3f}",
         "-" if match.rating is None else match.rating,
-        showing.shortened("; ".join(match.reasons), _WHY),
+        showing.shortened("; ".join(_reasons(match.reasons)), _WHY),
         memory(match.memory),
     ]
+
+
+def _reasons(reasons: Iterable[str]) -> list[str]:
+    """Leave out that the role is right: the role has its own column, and what is lacking must not be cut off."""
+    return [reason for reason in reasons if not reason.startswith(_ROLE_MET)]
 
 
 def _place(person: dict[str, Any]) -> str:

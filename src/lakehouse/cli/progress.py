@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lakehouse.progress import listening
+from lakehouse.progress import listening, report
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -36,6 +36,11 @@ def bars(what: str = "") -> Iterator[None]:
         stages = _Stages(drawn, what)
         with listening(stages):
             yield
+
+
+def told(stage: str) -> Callable[[int, int], None]:
+    """Return a progress callback that reports its counts as a stage."""
+    return lambda done, total: report(stage, done, total)
 
 
 class _Stages:

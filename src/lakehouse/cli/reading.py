@@ -15,6 +15,7 @@ from lakehouse.errors import InvalidInput, NotFound
 T = TypeVar("T")
 
 STDIN = "-"
+STDOUT = "-"
 
 
 def text(words: Sequence[str], what: str) -> str:

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import csv
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, TextIO
 
 import msgspec
 
+_GAP = 2
+_LEAST = 10
+# Where what stands below a row begins.
+_INDENT = 4
+
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of a table. `right` aligns numbers; only `wraps` columns give up width on a narrow terminal."""
+    """A column of a table.
+
+    Attributes:
+        title: Its heading.
+        right: Aligned to the right, for numbers.
+        wraps: Gives up width on a narrow terminal. Ids, numbers and distances never do.
+        below: Stands under its row where a terminal is too narrow for the whole table.
+    """
 
     title: str
     right: bool = False
     wraps: bool = False
+    below: bool = False
 
 
 def json_document(value: Any) -> None:
@@ -25,7 +40,7 @@ def json_document(value: Any) -> None:
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, out: TextIO | None = None) -> None:
-    """Print a table: drawn on a terminal; aligned, uncut and without colour in a pipe."""
+    """Print a table: fitted to a terminal; aligned, uncut and without colour in a pipe."""
     out = out or sys.stdout
     cells = [[cell(value) for value in row] for row in rows]
     if out.isatty():
@@ -80,11 +95,10 @@ def _text(value: Any) -> str:
 
 
 def _plain(columns: Sequence[Column], rows: Sequence[Sequence[str]], out: TextIO) -> None:
-    titles = [column.title for column in columns]
-    widths = [max(map(_width, each)) for each in zip(titles, *rows, strict=True)]
-    for row in (titles, *rows):
+    widths = _widths(columns, rows)
+    for row in ([column.title for column in columns], *rows):
         padded = (_pad(value, width, column.right) for value, width, column in zip(row, widths, columns, strict=True))
-        print("  ".join(padded).rstrip(), file=out)
+        print((" " * _GAP).join(padded).rstrip(), file=out)
 
 
 def _pad(value: str, width: int, right: bool) -> str:
@@ -102,22 +116,56 @@ def _width(value: str) -> int:
 
 
 def _drawn(columns: Sequence[Column], rows: Sequence[Sequence[str]], out: TextIO) -> None:
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for at, column in enumerate(columns):
-        needed = max([_width(column.title), *(_width(row[at]) for row in rows)])
-        drawn.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            no_wrap=not column.wraps,
-            # Ids, numbers and distances are never cut: a narrow terminal takes its width from the words.
-            min_width=min(needed, 12) if column.wraps else needed,
-            overflow="fold",
-        )
+    console = Console(file=out, highlight=False)
+    room = console.width
+    natural = _widths(columns, rows)
+    kept = list(range(len(columns)))
+    if sum(natural) + _GAP * (len(columns) - 1) > room:
+        kept = [at for at in kept if not columns[at].below]
+    below = [at for at in range(len(columns)) if at not in kept]
+    widths = _fitted([columns[at] for at in kept], [natural[at] for at in kept], room - _GAP * (len(kept) - 1))
+    shown = [columns[at] for at in kept]
+    titles = _lines([column.title for column in shown], shown, widths)
+    console.print(*(Text(line, "bold") for line in titles), sep="\n")
     for row in rows:
-        drawn.add_row(*(Text(value) for value in row))
-    Console(file=out, highlight=False).print(drawn)
+        lines = _lines([row[at] for at in kept], shown, widths)
+        console.print(*(Text(line) for line in lines), sep="\n", soft_wrap=True)
+        for at in below:
+            for line in _wrapped(row[at], room - _INDENT) if row[at] else ():
+                console.print(Text(" " * _INDENT + line, "dim"), soft_wrap=True)
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    titles = [column.title for column in columns]
+    return [max(map(_width, each)) for each in zip(titles, *rows, strict=True)]
+
+
+def _fitted(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
+    """Take width from the widest of the columns that wrap, until all fit or none has more than the least."""
+    fitted = list(widths)
+    while sum(fitted) > room:
+        wide = [at for at, column in enumerate(columns) if column.wraps and fitted[at] > _LEAST]
+        if not wide:
+            break
+        fitted[max(wide, key=lambda at: fitted[at])] -= 1
+    return fitted
+
+
+def _lines(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> list[str]:
+    """Lay one row out over as many lines as its longest cell takes."""
+    wrapped = [
+        _wrapped(cell, width) if column.wraps else [cell]
+        for cell, column, width in zip(cells, columns, widths, strict=True)
+    ]
+    found = []
+    for line in zip_longest(*wrapped, fillvalue=""):
+        padded = (_pad(part, width, column.right) for part, width, column in zip(line, widths, columns, strict=True))
+        found.append((" " * _GAP).join(padded).rstrip())
+    return found
+
+
+def _wrapped(value: str, width: int) -> list[str]:
+    return textwrap.wrap(value, max(width, _LEAST)) or [""]

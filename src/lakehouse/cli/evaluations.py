@@ -1,0 +1,102 @@
+"""How good the product is, measured: `eval parsing|roles|search`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lakehouse.cli import reading
+from lakehouse.cli.tree import Commands, Tree
+from lakehouse.errors import InvalidInput, NotFound
+
+
+def add(commands: Commands) -> None:
+    """Add the commands of this module."""
+    evaluations = commands.group("eval", "measure the product; see docs/evaluations.md")
+    parsing = evaluations.command(
+        "parsing",
+        _parsing,
+        "measure how well demands are read, field by field",
+        more="Lines are made from H-2B demands in four styles, so that what they say is known exactly.",
+    )
+    parsing.add_argument("--rows", metavar="FILE", help="gzipped CSV of demands (default: the shipped sample)")
+    parsing.add_argument(
+        "--years", action="append", metavar="YEAR", help="fiscal year to draw from, again for more (default: 2018)"
+    )
+    _add_number(parsing, "--lines", 8_000, "lines per wording")
+    _add_number(parsing, "--seed", 1, "of the drawing")
+    _add_number(parsing, "--failures", 0, "how many wrong fields to show per wording")
+
+    roles = evaluations.command(
+        "roles",
+        _roles,
+        "measure how well titles are resolved to occupations",
+        more="FOLDER has corpus.jsonl.gz, queries.jsonl.gz and qrels.tsv.gz.",
+    )
+    roles.add_argument("folder", metavar="FOLDER", help="labelled titles")
+    roles.add_argument("--meanings", metavar="CACHE", help="compare meanings too; folder for the cache of vectors")
+
+    search = evaluations.command(
+        "search",
+        _search,
+        "measure search on generated rosters, of which the truth is known",
+        more="demands: do the first ten meet everything, and is nobody good said when nobody is.\n"
+        "names:   does any answer change when all names are swapped.\n"
+        "fresh:   is a worker added just now first for their own resume.",
+    )
+    search.add_argument(
+        "--part",
+        action="append",
+        choices=("demands", "names", "fresh"),
+        metavar="PART",
+        help="demands, names or fresh, again for more (default: all)",
+    )
+    _add_number(search, "--workers", 5_000, "people in the first corpus")
+    _add_number(search, "--others", 10_000, "people in the second, 0 for none")
+    _add_number(search, "--asks", 200, "demands of each kind, and fresh workers")
+    _add_number(search, "--seed", 1, "of rosters and demands")
+    _add_number(search, "--failures", 10, "how many failures to show")
+
+
+def _add_number(tree: Tree, option: str, default: int, what: str) -> None:
+    tree.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+
+
+def _parsing(arguments: argparse.Namespace) -> int:
+    from lakehouse.evals import parsing
+
+    if arguments.lines < 1:
+        raise InvalidInput("--lines must be at least 1", field="lines")
+    words = _options(arguments, "lines", "seed", "failures")
+    if arguments.rows:
+        words += ["--rows", str(reading.path(arguments.rows))]
+    if arguments.years:
+        words += ["--years", *arguments.years]
+    parsing.main(words)
+    return 0
+
+
+def _roles(arguments: argparse.Namespace) -> int:
+    from lakehouse.evals import roles
+
+    if not Path(arguments.folder).is_dir():
+        raise NotFound(f"there is no folder {arguments.folder}", path=arguments.folder)
+    words = ["--set", arguments.folder]
+    if arguments.meanings:
+        words += ["--meanings", arguments.meanings]
+    roles.main(words)
+    return 0
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    from lakehouse.evals import search_quality
+
+    words = _options(arguments, "workers", "others", "asks", "seed", "failures")
+    for part in arguments.part or ():
+        words += ["--part", part]
+    search_quality.main(words)
+    return 0
+
+
+def _options(arguments: argparse.Namespace, *names: str) -> list[str]:
+    return [word for name in names for word in (f"--{name}", str(getattr(arguments, name)))]
