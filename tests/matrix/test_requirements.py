@@ -1,10 +1,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from lakehouse.vectors.filters import passes
 
 from lakehouse.matrix.requirements import ANYONE, Requirements
 from lakehouse.staffing.demand import Location
 from lakehouse.vectors.base import Condition, Filter
+from lakehouse.vectors.filters import passes
 
 CLEVELAND = Location("Cleveland", "OH", 41.4995, -81.6954)
 PLACES = {
