@@ -56,11 +56,14 @@ class Children:
         """
         with tempfile.TemporaryFile() as complaints:
             process = self._start(module, complaints)
+            grace_s = 0.0
             try:
                 _send(process, request)
                 answer = _listen(process, progress)
+                # Without an answer its status tells what happened; it may take a while to fall.
+                grace_s = 1.0 if answer else 30.0
             finally:
-                self._end(process)
+                self._end(process, grace_s)
             if answer is None:
                 raise self._no_answer(module, process.returncode, complaints)
         if "error" in answer:
@@ -89,7 +92,7 @@ class Children:
             self._running.add(process)
         return process
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
+    def _end(self, process: subprocess.Popen[bytes], grace_s: float) -> None:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 try:
@@ -97,7 +100,7 @@ class Children:
                 except BrokenPipeError:
                     continue
         try:
-            process.wait(timeout=1.0)
+            process.wait(timeout=grace_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
