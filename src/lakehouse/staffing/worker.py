@@ -71,9 +71,10 @@ def metadata(
         certifications: Writes certifications by their canonical names.
 
     Returns:
-        The kept columns, less null and empty values other than an empty list of `certs`. `skills`, `certs`, `cert_expiry` and `shifts` are lists
-        (text is split at semicolons); dates are ISO strings. `lat` and `lon` become
-        `location: {"lat", "lon"}`. Derived and always there when they can be: `role_code`, `location`.
+        The kept columns, less null and empty values other than an empty list of `certs`. `skills`, `certs`,
+        `cert_expiry` and `shifts` are lists (text is split at semicolons); dates are ISO strings. `lat` and
+        `lon` become `location: {"lat", "lon"}`. Derived and always there when they can be: `role_code`,
+        `location`.
     """
     found: dict[str, Any] = {}
     for column in columns:
