@@ -143,7 +143,8 @@ def serve(work: Work) -> None:
 
 
 def _end_with_parent() -> None:
-    while sys.stdin.buffer.read(4096):
+    # Not through sys.stdin: a thread that waits inside of it makes the interpreter abort at its end.
+    while os.read(0, 4096):
         pass
     os._exit(1)
 
