@@ -1,7 +1,7 @@
 """Resumes of invented people in varied wording, 25 to 40 words, true to the roster row they belong to.
 
 A resume says nothing about who somebody is or where they live: it is searched by meaning, and so it holds
-the role, the years, two skills, a duty, certifications that are valid, and kinds of sites.
+the role, the years, skills, a duty, certifications that are valid, and kinds of sites.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _OPENINGS = (
     "Have been {title} since leaving {other}; {years} in all, now {site}.",
 )
 _TOOLS = (
-    "Daily work with {a} and {b}.",
-    "Comfortable with {a} as well as {b}.",
-    "Confident using {a} and {b}.",
-    "Knows {a} and {b} well.",
-    "Taught new hires how to use {a} and {b}.",
-    "Hands-on with {a}, {b}.",
-    "Familiar with {a} and, since last season, {b}.",
-    "Strengths: {a}, {b}.",
-    "Quick with {a}; careful with {b}.",
-    "Has used {a} and {b} every week.",
-    "Equipment: {a}, {b}.",
-    "Practiced on {a}, some {b}.",
+    "Daily work with {tools}.",
+    "Comfortable with {first} as well as {rest}.",
+    "Confident using {tools}.",
+    "Knows {tools} well.",
+    "Taught new hires how to use {tools}.",
+    "Hands-on with {tools}.",
+    "Familiar with {first} and, lately, {rest}.",
+    "Strengths: {tools}.",
+    "Quick with {first}; careful with {rest}.",
+    "Uses {tools} every week.",
+    "Equipment: {tools}.",
+    "Practiced on {first}, some {rest}.",
 )
 _DUTIES = (
     "Trusted to {duty}.",
@@ -108,7 +108,6 @@ def resume(random: Random, work: Work) -> str:
         work: At least two tools and two sites.
     """
     site, other = _two(random, work.sites)
-    first, second = _two(random, work.tools)
     years = _years(random, work.years)
     number = 2 + int(random.random() * 29)
     words = {
@@ -117,10 +116,11 @@ def resume(random: Random, work: Work) -> str:
         "Years": _capital(_years(random, work.years, in_digits=True)),
         "site": site,
         "other": other,
-        "a": first,
-        "b": second,
+        "tools": _joined(work.tools),
+        "first": work.tools[0],
+        "rest": _joined(work.tools[1:]),
         "duty": _one(random, work.duties) if work.duties else "-",
-        "certs": " and ".join(work.certs),
+        "certs": _joined(work.certs) if work.certs else "-",
         "number": str(number),
         "Number": str(number),
         "shift": _one(random, work.shifts),
@@ -141,7 +141,7 @@ def _of_length(random: Random, said: list[str], words: dict[str, str]) -> str:
     """Add sentences until the text is long enough; each of them is short enough not to make it too long."""
     left = list(_MORE)
     count = sum(len(text.split()) for text in said)
-    while count < SHORTEST or (count < LONGEST - 10 and random.random() < 0.3):
+    while count < SHORTEST or (count < LONGEST - 10 and random.random() < 0.1):
         text = left.pop(int(random.random() * len(left))).format_map(words)
         count += len(text.split())
         said.append(text)
@@ -153,6 +153,10 @@ def _years(random: Random, years: int, *, in_digits: bool = False) -> str:
         return "less than a year"
     said = _NUMBERS[years] if not in_digits and years < len(_NUMBERS) and random.random() < 0.5 else str(years)
     return f"{said} year{'s' if years > 1 else ''}"
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
 
 
 def _capital(text: str) -> str:

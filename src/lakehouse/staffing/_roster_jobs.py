@@ -38,15 +38,18 @@ _COMMONPLACE = re.compile(
 _BRAND = re.compile(r"[A-Z0-9/()]")
 _OFFICE = ("11-", "13-", "15-", "17-", "19-", "23-", "27-", "43-")
 _CLAUSE = re.compile(
-    r"[,;:.(]|\s(?:to|using|such|for|by|according|so|that|which|when|if|as|following|including|while|with|in|on"
+    r"[,;:.(]|\s(?:to|using|such|for|by|according|so|that|which|when|if|as|following|including|while|with|in|on|from"
     r"|before|after|through|until)\s"
 )
 # What follows a clause that is only the head of a list: "Administer local, inhalation, or other anesthetics".
 _LISTED = re.compile(r",\s+(?:\w+,|(?:\w+\s+)?(?:or|and)\b)")
+_VAGUE = frozenset({"Use", "Move"})
 _DANGLING = frozenset("and or of the a an from at into under over around other their all any".split())
 _ACRONYMS = frozenset("cnc cdl cna lpn rn hvac mig tig hha".split())
 _SMALL = frozenset("and of the for in".split())
-_MOST_WORDS, _LONGEST_TOOL, _LONGEST_DUTY = 3, 28, 6
+_LONGEST_TITLE, _LONGEST_TOOL, _LONGEST_DUTY = 30, 28, 7
+# An occupation with this many tools of two words needs no longer ones.
+_ENOUGH_TOOLS = 15
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -120,7 +123,12 @@ class Jobs:
     def _fits(self, title: str, code: str) -> bool:
         """Tell whether somebody can be called this, and whoever asks for it by this title gets this occupation."""
         words = title.lower().replace("-", " ").split()
-        if not _TITLE.fullmatch(title) or set(words) & _UNFIT or (len(words) == 1 and words[0] in _OPEN):
+        if (
+            not _TITLE.fullmatch(title)
+            or len(title) > _LONGEST_TITLE
+            or set(words) & _UNFIT
+            or (len(words) == 1 and words[0] in _OPEN)
+        ):
             return False
         if singular(title) != title or words[-1] in _NOBODY or not self._roles.is_head(words[-1]):
             return False
@@ -165,11 +173,9 @@ def _tools(listed: Sequence[str], code: str) -> list[str]:
         found += listed[software:]
     else:
         found = [tool for tool in found if not _BRAND.search(tool)]
-    return [
-        tool
-        for tool in dict.fromkeys(found)
-        if len(tool.split()) <= _MOST_WORDS and len(tool) <= _LONGEST_TOOL and not _COMMONPLACE.search(tool)
-    ]
+    fit = [tool for tool in dict.fromkeys(found) if len(tool) <= _LONGEST_TOOL and not _COMMONPLACE.search(tool)]
+    short = [tool for tool in fit if len(tool.split()) < 3]
+    return short if len(short) >= _ENOUGH_TOOLS else [tool for tool in fit if len(tool.split()) < 4]
 
 
 def _duty(task: str) -> str:
@@ -181,6 +187,6 @@ def _duty(task: str) -> str:
     if not 2 <= len(words) <= _LONGEST_DUTY or words[-1].lower() in _DANGLING or not clause.isascii():
         return ""
     verbs_alone = len(words) == 3 and words[1] in {"and", "or"}
-    if verbs_alone or _COMMONPLACE.search(clause):
+    if verbs_alone or words[0] in _VAGUE or words[-1].endswith("ed") or _COMMONPLACE.search(clause):
         return ""
     return clause[0].lower() + clause[1:]

@@ -17,8 +17,9 @@ from lakehouse.staffing.shifts import SHIFTS
 from lakehouse.staffing.worker import SEPARATOR
 
 _MOST_YEARS = 28
-_SKILLS = 3
-_MOST_CERTS = 4
+_FEWEST_SKILLS = 2
+_THIRD_SKILL = 0.5
+_MOST_CERTS = 3
 _SAID_CERTS = 2
 # Of the certifications, the share that has expired, and the share that expires within a year.
 _EXPIRED, _EXPIRING = 0.06, 0.06
@@ -27,7 +28,7 @@ _FREE_NOW = 0.88
 # How far a home is at most from the city's own point on each axis, in degrees; within 5 km of it.
 _SPREAD = 0.03
 # A resume calls somebody by another title of the same occupation this often.
-_OTHER_TITLE = 0.35
+_OTHER_TITLE = 0.12
 
 
 def row(random: Random, id: int, job: Job, city: City, reference: date) -> tuple[Any, ...]:
@@ -36,7 +37,7 @@ def row(random: Random, id: int, job: Job, city: City, reference: date) -> tuple
     title = _title(random, job)
     years = int(_MOST_YEARS * random.random() * random.random())
     shifts = _shifts(random, job)
-    skills = _some(random, job.tools, _SKILLS)
+    skills = _some(random, job.tools, _FEWEST_SKILLS + (random.random() < _THIRD_SKILL))
     held = _certifications(random, job, title, city.state)
     expiry = [_expiry(random, name, reference) for name in held]
     valid = [name for name, until in zip(held, expiry, strict=True) if until > reference]
