@@ -10,6 +10,7 @@ import msgspec
 
 from lakehouse.errors import Conflict, InvalidInput
 from lakehouse.lake.catalog import check_name
+from lakehouse.progress import report
 
 if TYPE_CHECKING:
     from lakehouse import settings
@@ -108,7 +109,14 @@ class Ingest:
             Conflict: Another process kept changing the dataset.
             Unavailable, PermissionDenied: The disk is full or not writable; nothing was written.
         """
-        return self.ingest(source, name, content_type=content_type, key=key, quarantine=quarantine)
+        return self.ingest(
+            source,
+            name,
+            content_type=content_type,
+            key=key,
+            quarantine=quarantine,
+            progress=lambda done, total: report("ingesting bytes", done, total),
+        )
 
     def ingest(
         self,
