@@ -24,7 +24,8 @@ _NOT_A_NAME = frozenset(
     "holiday certified cert certs license licensed certification valid active current background check drug test "
     "screen ppe boots steel toe lifting lbs speak english spanish bilingual to be in at for from of us we i it "
     "them me him her all any each minimum years year plus bonus dbl rate same who whom which report reporting "
-    "arrive contact text email reply details asking candidates workers people guys staff everyone applicants".split()
+    "arrive contact text email reply details asking candidates workers people guys staff everyone applicants "
+    "having commencing effective beginning begins confirm by they will near around".split()
 )
 _HOUSE_NUMBER = re.compile(r"\d{3,}\s")
 _STREET = re.compile(
@@ -254,4 +255,9 @@ def _is_name(reading: Reading, name: ClientName, *, surely: bool) -> bool:
         return name.name[0].isupper() or (name.name[0].isdigit() and any(word[0].isupper() for word in words))
     if is_company(name.name):
         return True
-    return len(words) <= 8 and (surely or not _NOT_A_NAME & set(plain)) and plain[0] not in _NOT_A_NAME
+    return (
+        sum(map(len, words)) - 1 > 1
+        and len(words) <= 8
+        and (surely or not _NOT_A_NAME & set(plain))
+        and plain[0] not in _NOT_A_NAME
+    )

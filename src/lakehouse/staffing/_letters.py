@@ -125,6 +125,6 @@ def _is_full_stop(text: str, start: int, stop: re.Match[str]) -> bool:
     if not _ABBREVIATION.search(before):
         return True
     after = _CLAUSE.match(text, stop.end())
-    if after is None or _COMPANY_END.search(before) is None:
+    if after is None:
         return False
     return after[0].strip()[:1].isupper() or not Casing(text[max(start, stop.start() - 80) : after.end()]).at(0)

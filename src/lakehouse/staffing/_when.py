@@ -152,6 +152,9 @@ def _moment(match: re.Match[str], kind: str, text: str) -> Moment | None:
     cued = _CUE.search(before) is not None or (time and _AT.search(before) is not None)
     if kind in {"short", "month", "brief", "noon"} and not cued:
         return None
+    # "For Sun Valley Rides" has no day in it.
+    if kind == "brief" and before.rstrip().lower().endswith("for"):
+        return None
     if kind == "military" and not (match[kind][-1].isalpha() or _STRONG_CUE.search(before)):
         return None
     value = _READ[kind](match[kind])

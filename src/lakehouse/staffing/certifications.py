@@ -253,7 +253,8 @@ def _judge(mention: _Mention, pieces: Sequence[_Piece], text: str) -> None:
     mention.after = after in _SAID_AFTER and _near(text, pieces, mention.last)
     mention.before = _cue_before(mention, pieces)
     plain = mention.alias.kind == "plain"
-    capitals = mention.alias.kind == "upper" and pieces[mention.first].upper
+    name = pieces[mention.first]
+    capitals = mention.alias.kind == "upper" and name.upper and text[name.start : name.end].isalpha()
     if capitals and not Casing(text).at(pieces[mention.first].start):
         capitals = mention.alias.pieces[0] not in _WORDS_TOO and _set_apart(mention, pieces)
     mention.said = plain or capitals or mention.after or mention.before

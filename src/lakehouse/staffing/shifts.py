@@ -79,7 +79,7 @@ _TRIGGER = re.compile(
 )
 _APART = re.compile(r"(?:^|[,;:(/&\n.-]|\band|\bor)\s*$", re.IGNORECASE)
 _COUNTED = re.compile(
-    r"(?:\d|\b(?:one|two|three|four|five|six|seven|ten|few|many|several|no|per|these|business|consecutive))[\s-]*$",
+    r"(?:\d|\b(?:one|two|three|four|five|six|seven|ten|few|many|several|no|per|these|business|consecutive|hours?|hrs?))[\s-]*$",
     re.IGNORECASE,
 )
 
