@@ -158,7 +158,7 @@ def build(port: int, name: str, prefix: str, workers: int, seed: int) -> dict:
         "dataset": name,
         "id_column": "id",
         "id_prefix": prefix,
-        "text_columns": ["role", "skills", "certs", "resume"],
+        "text_columns": ["role", "resume"],
         "metadata_columns": [
             "role",
             "role_code",

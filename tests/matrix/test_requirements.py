@@ -1,3 +1,5 @@
+from datetime import date
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +52,12 @@ def test_standing_follows_the_table():
     assert ask.standing(person("Detroit")) == 5
     assert ask.standing(person("Columbus", certs=[])) == 5
     assert ask.standing(person(code="51-4041.00")) == ANYONE
+
+
+def test_standing_certificate_that_is_over_counts_as_missing():
+    ask = wanted(on=date(2026, 6, 1))
+    assert ask.standing({**person(), "cert_expiry": ["2026-06-01"]}) == 0
+    assert ask.standing({**person(), "cert_expiry": ["2026-05-31"]}) == 4
 
 
 def test_standing_unknown_facts_count_as_met():

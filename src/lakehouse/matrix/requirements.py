@@ -16,12 +16,14 @@ person's metadata lacks the key, counts as met: nobody is hidden for what is not
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import msgspec
 
 from lakehouse.staffing.demand import Demand, Location
 from lakehouse.staffing.places import distance_km
+from lakehouse.staffing.rate import day_of, expiry
 from lakehouse.staffing.titles import role_equal
 from lakehouse.vectors.base import Condition, Filter, Place
 
@@ -30,7 +32,7 @@ LAST_GOOD = 1
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
-    """What a demand asks of a person. Empty values are not asked for."""
+    """What a demand asks of a person. Empty values are not asked for; certifications must be valid `on` a day."""
 
     role: str
     role_code: str
@@ -38,6 +40,7 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     shift: str
     place: Location | None
     near_km: float
+    on: date | None = None
 
     @property
     def stated(self) -> bool:
@@ -100,8 +103,13 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         return not (self.role and title) or role_equal(self.role, str(title))
 
     def _has_certs(self, person: Mapping[str, Any]) -> bool:
-        held = person.get("certs")
-        return not self.certs or held is None or set(self.certs) <= set(held)
+        if not self.certs or person.get("certs") is None:
+            return True
+        held = expiry(person)
+        return all(name in held and not self._is_over(held[name]) for name in self.certs)
+
+    def _is_over(self, until: date | None) -> bool:
+        return until is not None and self.on is not None and until < self.on
 
     def _works_shift(self, person: Mapping[str, Any]) -> bool:
         shifts = person.get("shifts")
@@ -127,7 +135,7 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         return city, near or city, state or near
 
 
-def requirements(demand: Demand, *, role: str, role_code: str, near_km: float) -> Requirements:
+def requirements(demand: Demand, *, role: str, role_code: str, near_km: float, today: date) -> Requirements:
     """Collect what `demand` asks for; `role` and its code may come from the caller instead."""
     return Requirements(
         role=role,
@@ -136,6 +144,7 @@ def requirements(demand: Demand, *, role: str, role_code: str, near_km: float) -
         shift=demand.shift or "",
         place=demand.location if demand.location and (demand.location.city or demand.location.state) else None,
         near_km=near_km,
+        on=day_of(demand, today),
     )
 
 

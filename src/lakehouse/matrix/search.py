@@ -172,7 +172,7 @@ class Matrix:
         if query_role is not None:
             match = self._asks.roles.resolve(query_role)
             role, code = query_role, match.code if match else ""
-        return requirements(demand, role=role, role_code=code, near_km=self._config.near_km)
+        return requirements(demand, role=role, role_code=code, near_km=self._config.near_km, today=self._today())
 
     def _candidates(
         self,
@@ -190,10 +190,12 @@ class Matrix:
         """
         steps = wanted.filters(filter)
         found: dict[str, Hit] = {}
+        # A filter knows who holds a certification, only `standing` whether it is still valid: look further then.
+        enough = min(2 * k, MAX_K) if wanted.certs else k
         try:
             for step in steps[:-1]:
-                self._collect(found, corpus, ask, k, step, excluded)
-                if len(found) >= k:
+                self._collect(found, corpus, ask, enough, step, excluded)
+                if len(found) >= enough:
                     break
             self._collect(found, corpus, ask, k, steps[-1], excluded)
         except NotFound:

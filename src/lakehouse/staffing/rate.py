@@ -72,7 +72,7 @@ def rate(
     Returns:
         The rating of the table above: the lowest that any check allows.
     """
-    day = _date(demand.start) or on
+    day = day_of(demand, on)
     findings: dict[str, _Finding] = {}
     if demand.role:
         findings["role"] = _role(demand, worker, related)
@@ -92,6 +92,21 @@ def rate(
     return Rating(min(finding.at_most for finding in findings.values()), reasons, checks)
 
 
+def day_of(demand: Demand, today: date | None) -> date | None:
+    """Return the day the work starts when the demand names a date, else `today`."""
+    return _date(demand.start) or today
+
+
+def expiry(worker: Mapping[str, Any]) -> dict[str, date | None]:
+    """Return each certification a person holds with its last valid day, null when that is not known."""
+    held: Sequence[str] = worker.get("certs") or []
+    dates: Sequence[Any] = worker.get("cert_expiry") or []
+    # Dates stand in the order of the certifications; a list of another length cannot be told apart.
+    if len(dates) != len(held):
+        return dict.fromkeys(held)
+    return {name: _date(until) for name, until in zip(held, dates, strict=True)}
+
+
 def _role(demand: Demand, worker: Mapping[str, Any], related: Callable[[str, str], bool] | None) -> _Finding:
     asked, code = demand.role or "", demand.role_code
     has, has_code = worker.get("role"), worker.get("role_code")
@@ -105,15 +120,12 @@ def _role(demand: Demand, worker: Mapping[str, Any], related: Callable[[str, str
 
 
 def _certifications(wanted: Sequence[str], worker: Mapping[str, Any], day: date | None) -> _Finding:
-    held = worker.get("certs")
-    if held is None:
+    if worker.get("certs") is None:
         return _Finding(None, 4, f"not known: {', '.join(wanted)}")
-    dates: Sequence[Any] = worker.get("cert_expiry") or []
-    # Dates stand in the order of the certifications; a list of another length cannot be told apart.
-    expiry = dict(zip(held, dates, strict=True)) if len(dates) == len(held) else {}
+    held = expiry(worker)
     missing, expired, valid = [], [], []
     for name in wanted:
-        until = _date(expiry.get(name))
+        until = held.get(name)
         if name not in held:
             missing.append(f"no {name}")
         elif until is not None and day is not None and until < day:
