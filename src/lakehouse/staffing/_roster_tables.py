@@ -72,7 +72,7 @@ _HOTEL = ("37-2012.00", "35-2014.00", "35-3031.00", "35-9021.00", "35-2021.00")
 _CARE = ("31-1131.00", "31-1121.00", "29-1141.00", "29-2061.00")
 _GROUNDS = ("37-3011.00", "37-3013.00", "47-2061.00")
 _OFFICE = ("43-4051.00", "43-9061.00", "43-9021.00")
-# Branch offices: where an agency has many people of a kind. City, state, kinds of work, weight of each role.
+# Branch offices, where an agency has many people of a kind: city, state, kinds of work, weight of each role.
 BRANCHES = (
     ("Cleveland", "OH", (_TRUCKS, _TRUCKS, _LOGISTICS, _FACTORY, ("35-2014.00", "31-1131.00", "47-2111.00")), 2.0),
     ("Columbus", "OH", (_LOGISTICS,), 1.2),
@@ -90,7 +90,7 @@ BRANCHES = (
     ("Milwaukee", "WI", (_FACTORY,), 1.0),
     ("Philadelphia", "PA", (_CARE, ("37-2011.00", "33-9032.00")), 1.0),
     ("Denver", "CO", (_GROUNDS, _BUILDING), 1.0),
-    ("Austin", "TX", (_GROUNDS,), 1.0),
+    ("Austin", "TX", (_GROUNDS, _HOTEL), 1.0),
     ("Nashville", "TN", (_CARE, _HOTEL), 0.9),
 )  # fmt: skip
 
