@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -331,6 +332,22 @@ def test_index_of_a_newer_format_is_refused(open_vectors: Open) -> None:
     vectors.close()
     manifest.write_text(manifest.read_text().replace('"format":1', '"format":2'))
     with pytest.raises(IntegrityError, match="format"):
+        open_vectors().stats("people")
+
+
+def test_missing_journal_is_not_taken_for_an_empty_one(open_vectors: Open) -> None:
+    vectors = open_vectors(fresh_limit=1)
+    vectors.create("people", 2)
+    folder = vectors._indexes.get("people").folder
+    for number in range(5):
+        vectors.add("people", [item(f"i{number}", 1, number)])
+    deadline = time.monotonic() + 20
+    while (folder / "journal-000001.log").exists():
+        assert time.monotonic() < deadline, "it was not built"
+        time.sleep(0.01)
+    vectors.close()
+    sorted(folder.glob("journal-*.log"))[0].unlink()
+    with pytest.raises(IntegrityError, match="lacks a part of its journal"):
         open_vectors().stats("people")
 
 

@@ -71,7 +71,7 @@ class Index:
         self._write_lock = threading.Lock()
         self._build_lock = threading.Lock()
         self._builder: threading.Thread | None = None
-        self._build_at = config.fresh_limit
+        self._build_at = max(1, config.fresh_limit)
         self._carried: list[Entry] | None = None
         self._closed = False
         _clear(folder, self.manifest)
@@ -233,7 +233,7 @@ class Index:
                 self._rebuild(None, self.manifest.model, None)
             except LakehouseError as error:
                 # The index goes on as it is; the next try waits for as many writes again.
-                self._build_at = self._parts.changes + self._config.fresh_limit
+                self._build_at = self._parts.changes + max(1, self._config.fresh_limit)
                 if not self._closed:
                     _log.warning("building index %s failed: %s", self.manifest.name, error.message)
 
@@ -249,7 +249,9 @@ class Index:
             finally:
                 with self._write_lock:
                     self._carried = None
-                _clear(self.folder, self.manifest)
+                    if not self._closed:
+                        # As it is on disk: when the swap failed half way, that is what the next start will read.
+                        _clear(self.folder, _read_manifest(self.folder))
             return count
 
     def _begin(self, rows: Path | None) -> tuple[_build.Request, int]:
@@ -295,7 +297,7 @@ class Index:
             atomic_write(self.folder / MANIFEST, msgspec.json.encode(manifest))
             self.manifest = manifest
             self._parts = parts
-            self._build_at = self._config.fresh_limit
+            self._build_at = max(1, self._config.fresh_limit)
 
 
 def _silent(done: int, total: int) -> None:
@@ -317,6 +319,11 @@ def _load(folder: Path, manifest: Manifest) -> Parts:
             f"index {manifest.name!r} is damaged: {error}; delete it and build it anew", index=manifest.name
         ) from error
     numbers = [number for number in journal.numbers(folder) if number >= manifest.journal]
+    # The first file of all is made when the index is opened, every later one before a manifest names it.
+    if numbers != [*range(manifest.journal, manifest.journal + len(numbers))] or (not numbers and manifest.journal > 1):
+        raise IntegrityError(
+            f"index {manifest.name!r} lacks a part of its journal; delete it and build it anew", index=manifest.name
+        )
     for number in numbers:
         for entry in journal.entries(journal.path_of(folder, number), sealed=number != numbers[-1]):
             parts.apply(entry)
