@@ -346,7 +346,7 @@ def test_missing_journal_is_not_taken_for_an_empty_one(open_vectors: Open) -> No
         assert time.monotonic() < deadline, "it was not built"
         time.sleep(0.01)
     vectors.close()
-    sorted(folder.glob("journal-*.log"))[0].unlink()
+    min(folder.glob("journal-*.log")).unlink()
     with pytest.raises(IntegrityError, match="lacks a part of its journal"):
         open_vectors().stats("people")
 
