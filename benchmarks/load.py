@@ -2,9 +2,10 @@
 
     python benchmarks/load.py                 # 100 connections for 30 s on a lake of 15,000 people
     python benchmarks/load.py --building      # one search after the other while 50,000 people are indexed
+    python benchmarks/load.py --data lake-demo  # on the demo's lake, instead of building one
 
-Starts its own stack on a free loopback port with a fresh lake, loads it from this process, prints a table and
-stops it. Closed loop: each connection sends its next request when the last one is answered, so the rate is what
+Starts its own stack on a free loopback port, by default with a fresh lake, loads it from this process, prints a table
+and stops it. A lake given by name is changed: playbooks are recorded, and `--building` leaves its corpus there. Closed loop: each connection sends its next request when the last one is answered, so the rate is what
 the stack gives, and latency includes waiting for the other connections. As a ceiling, the same connections ask
 for `/health`, static JSON from the same server, for a few seconds in the same run.
 """
@@ -184,14 +185,13 @@ def free_port() -> int:
 def start(folder: Path) -> tuple[subprocess.Popen, int]:
     port = free_port()
     command = [sys.executable, "-m", "lakehouse", "up", "--data", str(folder), "--port", str(port)]
-    log = (folder.parent / "stack.log").open("wb")
-    process = subprocess.Popen(command, stdout=log, stderr=log)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(300):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return process, port
         time.sleep(0.1)
-    raise SystemExit(f"the stack did not start; see {log.name}")
+    raise SystemExit(f"the stack did not start; try: {' '.join(command)}")
 
 
 def searches_beside_a_build(port: int, workers: int) -> None:
@@ -233,11 +233,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--building", action="store_true")
     parser.add_argument("--workers", type=int, default=50_000, help="people built beside the searches")
+    parser.add_argument("--data", type=Path, help="a lake with the corpora workers and ethereal_workers")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        process, port = start(Path(scratch) / "lake")
+        process, port = start(arguments.data or Path(scratch) / "lake")
         try:
-            print(build(port, "workers", "w-", 5_000, 1), build(port, "ethereal_workers", "e-", 10_000, 2))
+            if arguments.data is None:
+                print(build(port, "workers", "w-", 5_000, 1), build(port, "ethereal_workers", "e-", 10_000, 2))
             if arguments.building:
                 searches_beside_a_build(port, arguments.workers)
             else:
