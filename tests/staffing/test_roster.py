@@ -233,6 +233,17 @@ def test_resume_holds_nothing_of_the_person_or_the_place(rows: list[dict[str, st
         assert row["city"] not in row["resume"]
 
 
+def test_names_are_no_words_of_any_occupation(market: Market, rows: list[dict[str, str]]) -> None:
+    random = Random(4)
+    jobs = {job.code: job for job, _ in (market.draw(random) for _ in range(20_000))}.values()
+    texts = [text for job in jobs for text in (*job.titles, *job.tools, *job.duties, *job.sites)]
+    trade = {word.casefold() for text in texts for word in re.findall(r"[^\W\d_]+", text)}
+    names = {part for row in rows for part in re.split(r"[\s'-]", row["name"]) if len(part) > 2}
+    assert len(names) > 400
+    assert {name for name in names if name.casefold() in trade} == set()
+    assert not [text for text in texts if "@" in text]
+
+
 def test_resume_has_25_to_40_words_and_is_like_no_other(rows: list[dict[str, str]]) -> None:
     assert all(25 <= len(row["resume"].split()) <= 40 for row in rows)
     assert len({row["resume"] for row in rows}) > 0.999 * len(rows)

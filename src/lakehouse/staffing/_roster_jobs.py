@@ -32,7 +32,8 @@ _OPEN = frozenset(
     "worker operator technician tech driver specialist associate attendant clerk inspector helper".split()
 )
 _COMMONPLACE = re.compile(
-    r"comput|telephone|photocop|printer|copier|facsimile|fax|internet|operating system|e-?mail|first aid", re.IGNORECASE
+    r"comput|telephone|photocop|printer|copier|facsimile|fax|internet|operating system|e-?mail|first aid|@",
+    re.IGNORECASE,
 )
 # A capital inside a name: a product, which keeps its letters.
 _BRAND = re.compile(r"[A-Z0-9/()]")

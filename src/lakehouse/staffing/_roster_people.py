@@ -1,7 +1,8 @@
 """Invented people: names, telephone numbers and addresses that belong to nobody.
 
 Numbers are from 555-0100 to 555-0199, which are kept free for fiction; addresses are in the domains
-example.com, example.net and example.org. No name is a word of a trade, so that none can stand in a resume.
+example.com, example.net and example.org. No name is a word of a trade or
+of a tool (johnson bars, lewis pins), so that none can stand in a resume.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 _FIRST = (
     "Aaliyah Abdul Adriana Agnieszka Ahmed Aisha Alejandro Alicia Amara Amelia Amir Ana Andre Angela Anh Anita Antonio"
     " Anthony Arjun Ashley Aylin Babak Beatriz Benjamin Bianca Boris Brandon Brenda Brianna Camila Carlos Carmen"
-    " Caroline Cecilia Charlotte Chidi Chloe Chris Clarence Connor Cristina Curtis Damaris Daniel Danielle Dariusz"
+    " Caroline Cecilia Charlotte Chidi Chloe Chris Clarence Connor Cristina Damaris Daniel Danielle Dariusz"
     " Darnell David Deborah Deepak Demetrius Denise Derek Destiny Diego Dmitri Dolores Dominique Donna Duc Dwayne Edgar"
     " Eduardo Elena Elias Elizabeth Emeka Emily Emmanuel Enrique Eric Esther Ethan Eun-ji Fatima Felipe Fernando"
     " Fiona Francesca Francisco Gabriela Gary George Giovanni Gloria Graciela Gregory Guadalupe Hakeem Hannah Hassan"
@@ -30,23 +31,23 @@ _FIRST = (
     " Ximena Xiomara Yasmin Yolanda Yuki Yusuf Zachary Zainab Zoe"
 ).split()
 _LAST = (
-    "Abbott Abdullah Abebe Acevedo Achebe Adams Adeyemi Aguilar Ahmad Alvarado Alvarez Anderson Andrade Antonov Aquino"
+    "Abdullah Abebe Acevedo Achebe Adams Adeyemi Aguilar Ahmad Alvarado Alvarez Anderson Andrade Antonov Aquino"
     " Arroyo Asante Avila Ayala Bailey Banerjee Barnes Bautista Begum Beltran Benally Bennett Bernal Bianchi Boateng"
-    " Bowman Boyle Bradley Brennan Bui Burke Bustamante Byrne Caldwell Campbell Cardenas Carlson Carrillo Castaneda"
+    " Bowman Boyle Bradley Brennan Bui Burke Bustamante Byrne Caldwell Campbell Cardenas Carrillo Castaneda"
     " Castillo Cervantes Chakraborty Chang Chaudhry Chavez Chen Cho Chowdhury Coleman Collins Contreras Cordova"
     " Coronado Cortez Crawford Cruz Cunningham Dang Daniels Davenport Davis Delacruz Delgado Desai Diallo Diaz"
     " Dimitrov Doan Dominguez Donnelly Duarte Dubois Duong Edwards Ekwueme Ellis Emerson Erickson Escobar Espinoza"
     " Estrada Evans Farah Ferguson Fernandes Figueroa Fitzgerald Flores Fuentes Gallagher Gallegos Garcia Garza"
-    " Georgiou Gibson Gomez Gonzales Grabowski Graham Griffin Guerrero Gupta Gutierrez Guzman Haddad Hamilton Hansen"
+    " Georgiou Gibson Gomez Gonzales Grabowski Graham Griffin Guerrero Gupta Gutierrez Guzman Haddad Hamilton"
     " Hashemi Hawkins Henderson Hernandez Herrera Hoang Hoffman Holguin Hossain Howard Huang Hughes Hussain Ibarra"
-    " Iglesias Ivanov Iyer Jacobs Jaramillo Jefferson Jennings Jensen Jimenez Johansson Johnson Jones Juarez Kaminski"
-    " Kaur Kelly Kennedy Khan Khoury Kim Kimura Kowalski Kozlov Kruger Kumar Larsen Lawson Ledesma Lee Leon Lewis"
-    " Lindgren Liu Lombardi Lopez Lozano Lucas Luna Mahmoud Maldonado Malhotra Marino Marquez Martinez Mbeki McAllister"
+    " Iglesias Ivanov Iyer Jacobs Jaramillo Jefferson Jennings Jensen Jimenez Johansson Jones Juarez Kaminski"
+    " Kaur Kennedy Khan Khoury Kim Kimura Kowalski Kozlov Kruger Kumar Larsen Ledesma Lee Leon"
+    " Lindgren Liu Lopez Lozano Lucas Luna Mahmoud Maldonado Malhotra Marino Marquez Martinez Mbeki McAllister"
     " McCarthy McKinney Medina Mehta Mejia Mendoza Mensah Meyers Mitchell Mohamed Molina Montoya Morales Moreno"
-    " Moretti Morris Mukherjee Munoz Murillo Murphy Nakamura Navarro Nelson Ngo Nguyen Nielsen Nkemelu Novak Nunez"
+    " Moretti Morris Mukherjee Munoz Murillo Murphy Nakamura Navarro Nelson Ngo Nguyen Nkemelu Novak Nunez"
     " Obi O'Brien Ochoa O'Connor Okafor Okonkwo Olsen Oluwole O'Neill Orozco Ortega Ortiz Osei Osman Owens Pacheco"
-    " Padilla Palacios Papadopoulos Paredes Patel Patterson Pereira Perez Peterson Petrov Pham Phillips Popescu"
-    " Quintana Quispe Rahman Ramirez Ramos Rasmussen Reddy Reyes Reynolds Richardson Rios Rivas Rivera Roberts"
+    " Padilla Palacios Papadopoulos Paredes Patel Patterson Pereira Perez Peterson Petrov Pham Popescu"
+    " Quintana Quispe Rahman Ramirez Ramos Rasmussen Reddy Reyes Reynolds Rios Rivas Rivera Roberts"
     " Robinson Rodriguez Rojas Romano Rosario Rossi Rubio Ruiz Russo Ryan-Torres Saeed Salazar Salgado Sanchez Sandoval"
     " Santana Sato Schneider Schultz Serrano Shah Shapiro Sharma Sherman Siddiqui Silva Simmons Singh Sokolov"
     " Soto Stephens Sullivan Suzuki Szymanski Takahashi Tanaka Tesfaye Thompson Tkachenko Torres Tran Trevino Trujillo"
