@@ -4,10 +4,11 @@
     python benchmarks/load.py --building      # one search after the other while 50,000 people are indexed
     python benchmarks/load.py --data lake-demo  # on the demo's lake, instead of building one
 
-Starts its own stack on a free loopback port, by default with a fresh lake, loads it from this process, prints a table
-and stops it. A lake given by name is changed: playbooks are recorded, and `--building` leaves its corpus there. Closed loop: each connection sends its next request when the last one is answered, so the rate is what
-the stack gives, and latency includes waiting for the other connections. As a ceiling, the same connections ask
-for `/health`, static JSON from the same server, for a few seconds in the same run.
+Starts its own stack on a free loopback port, by default with a fresh lake, loads it from this process, prints a
+table and stops it. A lake given by name is changed: playbooks are recorded, and `--building` leaves its corpus.
+Closed loop: each connection sends its next request when the last one is answered, so the rate is what the stack
+gives, and latency includes waiting for the other connections. As a ceiling, the same connections ask for
+`/health`, static JSON from the same server, for a few seconds in the same run.
 """
 
 from __future__ import annotations
