@@ -60,6 +60,12 @@ def test_standing_certificate_that_is_over_counts_as_missing():
     assert ask.standing({**person(), "cert_expiry": ["2026-05-31"]}) == 4
 
 
+def test_standing_not_free_yet_counts_as_the_wrong_shift():
+    ask = wanted(on=date(2026, 6, 1))
+    assert ask.standing({**person(), "available_from": "2026-06-01"}) == 0
+    assert ask.standing({**person(), "available_from": "2026-06-02"}) == 2
+
+
 def test_standing_unknown_facts_count_as_met():
     assert wanted().standing({}) == 0
     assert wanted().standing({"role": "forklift operators"}) == 0

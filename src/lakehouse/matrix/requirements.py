@@ -1,6 +1,6 @@
 """A demand's requirements as index filters, strictest first, and how many of them a person meets.
 
-    standing   role   certifications   place             shift
+    standing   role   certifications   place             shift, free
     0          yes    yes              the city itself   yes
     1          yes    yes              near              yes
     2          yes    yes              near              no
@@ -88,7 +88,7 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         certified = self._has_certs(person)
         city, near, state = self._is_near(person)
         if certified and near:
-            if not self._works_shift(person):
+            if not (self._works_shift(person) and self._is_free(person)):
                 return 2
             return 0 if city else 1
         if certified and state:
@@ -114,6 +114,10 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     def _works_shift(self, person: Mapping[str, Any]) -> bool:
         shifts = person.get("shifts")
         return not self.shift or shifts is None or self.shift in shifts
+
+    def _is_free(self, person: Mapping[str, Any]) -> bool:
+        # ISO dates compare as text.
+        return self.on is None or str(person.get("available_from") or "")[:10] <= self.on.isoformat()
 
     def _is_near(self, person: Mapping[str, Any]) -> tuple[bool, bool, bool]:
         """Return whether the person is in the city, near it, in its state."""

@@ -190,8 +190,8 @@ class Matrix:
         """
         steps = wanted.filters(filter)
         found: dict[str, Hit] = {}
-        # A filter knows who holds a certification, only `standing` whether it is still valid: look further then.
-        enough = min(2 * k, MAX_K) if wanted.certs else k
+        # Filters know neither expired certifications nor who is not free yet, only `standing` does: look further.
+        enough = min(2 * k, MAX_K) if wanted.stated else k
         try:
             for step in steps[:-1]:
                 self._collect(found, corpus, ask, enough, step, excluded)
