@@ -75,9 +75,9 @@ class Index:
         self._carried: list[Entry] | None = None
         self._closed = False
         _clear(folder, self.manifest)
-        self._parts = _load(folder, self.manifest)
+        self._whole = _load(folder, self.manifest)
         self._journal = Journal(folder, max([self.manifest.journal, *journal.numbers(folder)]))
-        if self._parts.built is not None and self._parts.built.lacks_graph:
+        if self._whole.built is not None and self._whole.built.lacks_graph:
             self._build_at = 0
             self._build_when_due()
 
@@ -97,6 +97,11 @@ class Index:
 
     def __len__(self) -> int:
         return len(self._parts)
+
+    @property
+    def _parts(self) -> Parts:
+        self._refuse_closed()
+        return self._whole
 
     def stats(self) -> IndexStats:
         """Return what the index is and how many items it has."""
@@ -190,6 +195,8 @@ class Index:
             builder = self._builder
         if builder is not None:
             builder.join()
+        # Before anybody removes the files: to let go of a mapped file that is gone already holds the interpreter.
+        self._whole = Parts(None, self.manifest.dimension)
 
     def _parts_hold(self, id: str) -> bool:
         return self._parts.holds(id)
@@ -207,7 +214,7 @@ class Index:
 
     def _write(self, entry: Entry) -> int:
         position = self._journal.append(entry)
-        self._parts.apply(entry)
+        self._whole.apply(entry)
         if self._carried is not None:
             self._carried.append(entry)
         return position
@@ -217,23 +224,23 @@ class Index:
             raise NotFound(f"index {self.manifest.name!r} was deleted or closed", index=self.manifest.name)
 
     def _build_when_due(self) -> None:
-        if self._parts.changes < self._build_at:
+        if self._whole.changes < self._build_at:
             return
         with self._write_lock:
             busy = self._builder is not None and self._builder.is_alive()
-            if busy or self._closed or self._carried is not None or self._parts.changes < self._build_at:
+            if busy or self._closed or self._carried is not None or self._whole.changes < self._build_at:
                 return
             self._builder = threading.Thread(target=self._compact, name=f"build-{self.manifest.name}", daemon=True)
             self._builder.start()
 
     def _compact(self) -> None:
         # What was written during a build may make the next one due.
-        while self._parts.changes >= self._build_at and not self._closed:
+        while self._whole.changes >= self._build_at and not self._closed:
             try:
                 self._rebuild(None, self.manifest.model, None)
             except LakehouseError as error:
                 # The index goes on as it is; the next try waits for as many writes again.
-                self._build_at = self._parts.changes + max(1, self._config.fresh_limit)
+                self._build_at = self._whole.changes + max(1, self._config.fresh_limit)
                 if not self._closed:
                     _log.warning("building index %s failed: %s", self.manifest.name, error.message)
 
@@ -276,7 +283,7 @@ class Index:
         return request, first
 
     def _build(self, request: _build.Request, progress: Callable[[int, int], None] | None) -> int:
-        rows = _build.arrow_rows(request.rows) if request.rows else len(self)
+        rows = _build.arrow_rows(request.rows) if request.rows else len(self._whole)
         if rows < min(_INLINE_ROWS, request.graph_from):
             return _build.build(request, progress or _silent)
         count: int = self._children.run("lakehouse.vectors._build", msgspec.to_builtins(request), progress=progress)
@@ -296,7 +303,7 @@ class Index:
             manifest = msgspec.structs.replace(self.manifest, built=target.name, journal=first, model=model)
             atomic_write(self.folder / MANIFEST, msgspec.json.encode(manifest))
             self.manifest = manifest
-            self._parts = parts
+            self._whole = parts
             self._build_at = max(1, self._config.fresh_limit)
 
 

@@ -31,6 +31,8 @@ from lakehouse.vectors.registry import Registry
 if TYPE_CHECKING:
     import numpy as np
 
+    from lakehouse.vectors.index import Index
+
 # Inside the class `list` is an operation.
 Items = list[Item]
 Ids = list[str]
@@ -111,7 +113,14 @@ class Vectors:
 
     def list(self) -> IndexList:
         """Return all indexes, by name; one whose files are damaged is left out and refused by name."""
-        return IndexList([index.stats() for index in self._indexes.whole()])
+        found = []
+        for index in self._indexes.whole():
+            try:
+                found.append(index.stats())
+            except NotFound:
+                # Deleted since.
+                continue
+        return IndexList(found)
 
     def stats(self, name: str) -> IndexStats:
         """Return an index' shape and counts.
@@ -338,10 +347,17 @@ class Vectors:
         try:
             return index.replace(rows, model=model, progress=progress)
         except BaseException:
-            if made and not len(index):
+            if made and _is_empty(index):
                 self.delete(name)
             raise
 
     def close(self) -> None:
         """Give up running builds and close every index; idempotent."""
         self._indexes.close()
+
+
+def _is_empty(index: Index) -> bool:
+    try:
+        return not len(index)
+    except NotFound:
+        return False
