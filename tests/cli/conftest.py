@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -47,6 +48,8 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(*words: Any, **options: Any) -> subprocess.Popen[str]:
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        # A suite that runs in the background ignores Ctrl-C, and its children would inherit that.
+        options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
         started.append(subprocess.Popen([*PROGRAM, *map(str, words)], **options))
         return started[-1]
 
