@@ -3,9 +3,10 @@
 What was measured on Edge 0.9 (44,000 real 384-dimensional embeddings, 2 cores) and led here:
 
 - Every call holds the interpreter. With payload indexes inside, loading such a part took 300 ms and building it
-  57 s; without payload 50 ms and 13 s; with int8 codes kept in memory, from which the graph is built, 3 to 5 s.
-- A query of the int8 graph, rescored with the full vectors, takes 110 to 180 us (recall@10 0.996 at ef 64, 0.998 at
-  ef 128); filtered inside Edge 1 to 3 ms at recall 0.97 to 1.0. A filter by columns outside of it (`columns.py`)
+  57 s; without payload 50 ms and 13 s; with int8 codes kept in memory, from which the graph is built, 5 s with
+  `ef_construct` 100 and 12 s with 200.
+- A query of the int8 graph takes 110 to 200 us (recall@10 0.996 at ef 64, 0.998 at ef 128, once rescored with the full
+  vectors); filtered inside Edge 1 to 3 ms at recall 0.97 to 1.0. A filter by columns outside of it (`columns.py`)
   followed by exact scoring of what passes, or by a wider unfiltered query, is faster and loses nothing.
 
 So a graph holds only row numbers and vectors, is built once in a child process, and is never written again: rows that
