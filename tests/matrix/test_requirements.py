@@ -21,7 +21,7 @@ def wanted(**changes) -> Requirements:
     fields = {
         "role": "Forklift Operator",
         "role_code": "53-7051.00",
-        "certs": ("OSHA-30",),
+        "certs": (("OSHA-30",),),
         "shift": "day",
         "place": CLEVELAND,
         "near_km": 40.0,
@@ -60,6 +60,10 @@ def test_standing_certificate_that_is_over_counts_as_missing():
     assert ask.standing({**person(), "cert_expiry": ["2026-05-31"]}) == 4
 
 
+def test_standing_certificate_that_covers_the_wanted_one_counts():
+    assert wanted(certs=(("OSHA-10", "OSHA-30"),)).standing(person()) == 0
+
+
 def test_standing_not_free_yet_counts_as_the_wrong_shift():
     ask = wanted(on=date(2026, 6, 1))
     assert ask.standing({**person(), "available_from": "2026-06-01"}) == 0
@@ -88,7 +92,7 @@ people = st.builds(
 )
 asks = st.builds(
     wanted,
-    certs=st.lists(st.sampled_from(["OSHA-30", "TWIC"]), unique=True).map(tuple),
+    certs=st.lists(st.sampled_from([("OSHA-30",), ("OSHA-10", "OSHA-30"), ("TWIC",)]), unique=True).map(tuple),
     shift=st.sampled_from(["", "day", "night"]),
     place=st.sampled_from([None, CLEVELAND, Location(None, "OH")]),
 )

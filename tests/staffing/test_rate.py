@@ -63,6 +63,15 @@ def test_rate_follows_the_table(changes, rating, reason):
     assert any(reason in text for text in found.reasons)
 
 
+def test_rate_certification_that_covers_the_wanted_one_counts():
+    ask = Demand(role="Forklift Operator", role_code="53-7051.00", certs=["OSHA-10"])
+    higher = {**FITS, "certs": ["OSHA-30"], "cert_expiry": ["2028-01-01"]}
+    covering = rate(ask, higher, on=TODAY, covers=lambda held, wanted: held in {wanted, "OSHA-30"})
+    assert covering.rating == 5
+    assert "OSHA-30 until 2028-01-01" in covering.reasons
+    assert rate(ask, higher, on=TODAY).rating == 2
+
+
 def test_rate_wrong_role_is_one_however_well_the_rest_fits():
     found = rated(role="CNC Operator", role_code="51-9161.00")
     assert found.rating == 1

@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from lakehouse.staffing.certifications import Certifications
 from lakehouse.staffing.demand import Demand, Location
 from lakehouse.staffing.places import distance_km
 from lakehouse.staffing.rate import day_of, expiry
@@ -32,11 +33,14 @@ LAST_GOOD = 1
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
-    """What a demand asks of a person. Empty values are not asked for; certifications must be valid `on` a day."""
+    """What a demand asks of a person. Empty values are not asked for.
+
+    Each entry of `certs` holds the names that satisfy one wanted certification, valid `on` a day.
+    """
 
     role: str
     role_code: str
-    certs: tuple[str, ...]
+    certs: tuple[tuple[str, ...], ...]
     shift: str
     place: Location | None
     near_km: float
@@ -57,7 +61,7 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
             The last one asks for nothing but `extra`.
         """
         role = [Condition(key="role_code", match=self.role_code)] if self.role_code else []
-        certs = [Condition(key="certs", match=name) for name in self.certs]
+        certs = [Condition(key="certs", any=[*names]) for names in self.certs]
         shift = [Condition(key="shifts", match=self.shift)] if self.shift else []
         city, near, state = _place_conditions(self.place, self.near_km)
         # A role that no code stands for cannot be looked up by filter; nearness alone must find it.
@@ -106,7 +110,7 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         if not self.certs or person.get("certs") is None:
             return True
         held = expiry(person)
-        return all(name in held and not self._is_over(held[name]) for name in self.certs)
+        return all(any(name in held and not self._is_over(held[name]) for name in names) for names in self.certs)
 
     def _is_over(self, until: date | None) -> bool:
         return until is not None and self.on is not None and until < self.on
@@ -139,12 +143,17 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         return city, near or city, state or near
 
 
-def requirements(demand: Demand, *, role: str, role_code: str, near_km: float, today: date) -> Requirements:
+def requirements(
+    demand: Demand, *, role: str, role_code: str, certifications: Certifications, near_km: float, today: date
+) -> Requirements:
     """Collect what `demand` asks for; `role` and its code may come from the caller instead."""
     return Requirements(
         role=role,
         role_code=role_code,
-        certs=tuple(demand.certs),
+        certs=tuple(
+            (wanted, *(held for held in certifications.names if held != wanted and certifications.covers(held, wanted)))
+            for wanted in demand.certs
+        ),
         shift=demand.shift or "",
         place=demand.location if demand.location and (demand.location.city or demand.location.state) else None,
         near_km=near_km,

@@ -172,7 +172,14 @@ class Matrix:
         if query_role is not None:
             match = self._asks.roles.resolve(query_role)
             role, code = query_role, match.code if match else ""
-        return requirements(demand, role=role, role_code=code, near_km=self._config.near_km, today=self._today())
+        return requirements(
+            demand,
+            role=role,
+            role_code=code,
+            certifications=self._asks.certifications,
+            near_km=self._config.near_km,
+            today=self._today(),
+        )
 
     def _candidates(
         self,
@@ -247,12 +254,18 @@ class _Rater:
         self._today = today
         self._near_km = near_km
         self._related = asks.roles.related
+        self._covers = asks.certifications.covers
 
     def of(self, candidate: _Candidate) -> Rating:
         """Return the candidate's rating."""
         if candidate.rating is None:
             candidate.rating = rate(
-                self._demand, candidate.metadata, related=self._related, on=self._today, near_km=self._near_km
+                self._demand,
+                candidate.metadata,
+                related=self._related,
+                covers=self._covers,
+                on=self._today,
+                near_km=self._near_km,
             )
         return candidate.rating
 

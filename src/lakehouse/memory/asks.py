@@ -50,6 +50,7 @@ class Asks:
     ) -> None:
         self._parser = parser
         self.roles = roles
+        self.certifications = parser.certifications
         self._embed = embed
         self._remember = remember
         self._asks: OrderedDict[str, Ask] = OrderedDict()

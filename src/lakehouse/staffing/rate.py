@@ -15,6 +15,7 @@ search found the person or what memory says.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -57,6 +58,7 @@ def rate(
     worker: Mapping[str, Any],
     *,
     related: Callable[[str, str], bool] | None = None,
+    covers: Callable[[str, str], bool] = operator.eq,
     on: date | None = None,
     near_km: float = 40.0,
 ) -> Rating:
@@ -66,6 +68,7 @@ def rate(
         demand: The original ask.
         worker: Metadata of the person, as `worker.metadata` makes it.
         related: Tells of two O*NET-SOC codes whether their occupations are related.
+        covers: Tells whether holding one certification satisfies a demand for another; by default only itself.
         on: Day on which certifications must be valid and the person available, when the demand names no date.
         near_km: What counts as near.
 
@@ -77,16 +80,17 @@ def rate(
     if demand.role:
         findings["role"] = _role(demand, worker, related)
     if demand.certs:
-        findings["certs"] = _certifications(demand.certs, worker, day)
+        findings["certs"] = _certifications(demand.certs, worker, day, covers)
     if demand.location:
         findings["place"] = _place(demand.location, worker, near_km)
     rateable = any(finding.met is not None for finding in findings.values())
     if demand.shift:
         findings["shift"] = _shift(demand.shift, worker)
-    if day is not None and worker.get("available_from"):
-        findings["available"] = _available(str(worker["available_from"]), day)
+    free = _date(worker.get("available_from"))
+    if day is not None and free is not None:
+        findings["available"] = _available(free, day)
     checks = {name: finding.met for name, finding in findings.items()}
-    reasons = [finding.reason for finding in findings.values() if finding.reason]
+    reasons = [finding.reason for finding in findings.values()]
     if not rateable:
         return Rating(None, reasons, checks)
     return Rating(min(finding.at_most for finding in findings.values()), reasons, checks)
@@ -119,19 +123,23 @@ def _role(demand: Demand, worker: Mapping[str, Any], related: Callable[[str, str
     return _Finding(False, 1, f"wrong role: {has or has_code}, asked for {asked}")
 
 
-def _certifications(wanted: Sequence[str], worker: Mapping[str, Any], day: date | None) -> _Finding:
+def _certifications(
+    wanted: Sequence[str], worker: Mapping[str, Any], day: date | None, covers: Callable[[str, str], bool]
+) -> _Finding:
     if worker.get("certs") is None:
         return _Finding(None, 4, f"not known: {', '.join(wanted)}")
     held = expiry(worker)
     missing, expired, valid = [], [], []
     for name in wanted:
-        until = held.get(name)
-        if name not in held:
+        # The one that lasts longest; an unknown last day counts as far off.
+        fitting = [(until or date.max, other) for other, until in held.items() if covers(other, name)]
+        until, has = max(fitting, default=(None, name))
+        if until is None:
             missing.append(f"no {name}")
-        elif until is not None and day is not None and until < day:
-            expired.append(f"{name} expired {until}")
+        elif day is not None and until < day:
+            expired.append(f"{has} expired {until}")
         else:
-            valid.append(f"{name} until {until}" if until else name)
+            valid.append(f"{has} until {until}" if until < date.max else has)
     if missing or expired:
         return _Finding(False, 2, "; ".join([*missing, *expired]))
     return _Finding(True, 5, ", ".join(valid))
@@ -168,10 +176,7 @@ def _shift(asked: str, worker: Mapping[str, Any]) -> _Finding:
     return _Finding(False, 3, f"works {', '.join(map(str, shifts))}, asked for {asked}")
 
 
-def _available(since: str, day: date) -> _Finding:
-    free = _date(since)
-    if free is None:
-        return _Finding(None, 5, "")
+def _available(free: date, day: date) -> _Finding:
     if free <= day:
         return _Finding(True, 5, "available")
     return _Finding(False, 3, f"available from {free}")
