@@ -159,6 +159,7 @@ def test_fresh_workers_are_first_for_their_resume(tmp_path, generated):
         fresh = measure_fresh(lake, read_rows(file), ["workers"])
     assert fresh.added == 8
     assert fresh.not_first == []
+    assert fresh.not_first_by_resume == []
 
 
 def test_demands_results_are_held_against_the_truth(tmp_path):
@@ -194,5 +195,5 @@ def test_main_prints_the_parts_asked_for(capsys):
     printed = capsys.readouterr().out
     assert "of the top 10 meet everything" in printed
     assert "no_good_match on" in printed
-    assert "of 3 fresh workers first by their resume" in printed
+    assert "3 of 3 fresh workers first by their text, 3 by their resume" in printed
     assert "swapped" not in printed

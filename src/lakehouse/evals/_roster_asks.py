@@ -49,7 +49,8 @@ _FORMS = {
         "{count} {role}, {city} {state}{certs}{shift}",
     ),
 }
-_SAID_CERTIFIED = (", {certs} required", ", must have {certs}", ", {certs} certified")
+# Said with the word that makes it one: "Forklift required" may ask for a truck.
+_SAID_CERTIFIED = (", {certs} certified", ", {certs} certification required", ", must have {certs} certification")
 _SAID_SHIFT = (", {shift} shift", " for {shift} shift")
 # A demand names a certification or a shift this often.
 _CERTIFIED, _SHIFTED = 0.4, 0.3
