@@ -3,6 +3,12 @@
 import ipaddress
 import sys
 
+import hypothesis
+
+# A busy machine is not a defect: a property test may take its time.
+hypothesis.settings.register_profile("lakehouse", deadline=None)
+hypothesis.settings.load_profile("lakehouse")
+
 
 def _loopback_only(event: str, arguments: tuple) -> None:
     """Refuse every connection and look-up that would leave this machine."""
