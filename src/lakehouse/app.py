@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
@@ -30,6 +32,13 @@ class _Closes(Protocol):
 
 
 _Closable = TypeVar("_Closable", bound=_Closes)
+
+# What stands around every call of an operation: gets its checked arguments and what does the work, returns the answer.
+Around = Callable[["Operation", Mapping[str, Any], Callable[[], Any]], Any]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Transport(Protocol):
@@ -127,6 +136,11 @@ class Rooms:
 
     Args:
         config: Settings; `config.data` is the folder, made when absent.
+        clock: The time, with its zone; everything that asks what day it is asks here.
+
+    Attributes:
+        around: What watches calls (audit, ops, spans), outermost last. Each is called with the operation, its checked
+            arguments and the rest of the work, and must return that work's answer or raise its error.
 
     Raises:
         Conflict: Another process has the folder open.
@@ -134,7 +148,7 @@ class Rooms:
         InvalidInput: The folder was written by a newer version.
     """
 
-    def __init__(self, config: settings.Settings) -> None:
+    def __init__(self, config: settings.Settings, *, clock: Callable[[], datetime] = _now) -> None:
         from lakehouse.embed.service import Embeddings
         from lakehouse.lake.catalog import Catalog
         from lakehouse.lake.ingest import Ingest
@@ -153,6 +167,7 @@ class Rooms:
         from lakehouse.vectors.service import Vectors
 
         self.settings = config
+        self.around: list[Around] = []
         self._folder = open_folder(Path(config.data))
         path = self._folder.path
         self._closers: list[Callable[[], None]] = [self._folder.close]
@@ -191,9 +206,16 @@ class Rooms:
                     asks=asks,
                     model=self.embed.model,
                     dimension=self.embed.dimension,
+                    clock=clock,
                 )
             )
-            self.matrix = Matrix(config.matrix, vectors=self.vectors, asks=asks, playbooks=self.playbooks)
+            self.matrix = Matrix(
+                config.matrix,
+                vectors=self.vectors,
+                asks=asks,
+                playbooks=self.playbooks,
+                today=lambda: clock().date(),
+            )
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
                 for operation in operations.OPERATIONS
@@ -209,8 +231,11 @@ class Rooms:
     def call(self, operation: Operation, values: Mapping[str, Any], *, strict: bool = True) -> Any:
         """Check the arguments and call the room's method in this thread, under the trace at hand."""
         checked = operations.arguments(operation, dict(values), strict=strict)
+        work: Callable[[], Any] = functools.partial(self._methods[operation.name], **checked)
         with tracing.trace():
-            return self._methods[operation.name](**checked)
+            for around in self.around:
+                work = functools.partial(around, operation, checked, work)
+            return work()
 
     def close(self) -> None:
         """Close every room, last opened first, and unlock the folder; idempotent."""
@@ -223,6 +248,7 @@ def connect(
     *,
     token: str | None = None,
     config: settings.Settings | None = None,
+    clock: Callable[[], datetime] = _now,
 ) -> Lakehouse:
     """Open a lake in this process, or reach a running stack.
 
@@ -231,6 +257,7 @@ def connect(
             `data` folder when None.
         token: Bearer token for a stack that asks for one.
         config: Settings; read from `lakehouse.toml` and the environment when None.
+        clock: The time, with its zone, for a lake opened in this process.
 
     Raises:
         Unavailable: Nothing answers at the URL on first use.
@@ -246,4 +273,4 @@ def connect(
         import msgspec
 
         config = msgspec.structs.replace(config, data=text)
-    return Lakehouse(Rooms(config))
+    return Lakehouse(Rooms(config, clock=clock))

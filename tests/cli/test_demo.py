@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from datetime import date
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,7 +14,9 @@ from lakehouse.cli._narration import Narrator
 from lakehouse.cli._story import CASES, NAMESPACE, Story, contract_lines
 
 SIZES = {"workers": 250, "ethereal_workers": 500}
-TODAY = date(2026, 11, 15)
+# The rosters are of this month; the story is told on these days of it.
+DAYS = (1, 15, 30)
+TODAY = datetime(2026, 11, 15, tzinfo=UTC).date()
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +27,24 @@ def prepared(tmp_path_factory):
     return folder
 
 
+@contextmanager
+def opened(folder, day):
+    with lakehouse.connect(folder, clock=lambda: datetime(2026, 11, day, 12, tzinfo=UTC)) as lake:
+        yield lake
+
+
 @pytest.fixture
 def demo_lake(prepared, tmp_path):
-    with lakehouse.connect(shutil.copytree(prepared, tmp_path / "demo")) as lake:
+    with opened(shutil.copytree(prepared, tmp_path / "demo"), TODAY.day) as lake:
         yield lake
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_story_holds_on_any_day_of_the_month(prepared, tmp_path, day) -> None:
+    narrator = Narrator()
+    with opened(shutil.copytree(prepared, tmp_path / "demo"), day) as lake:
+        Story(lake, narrator).tell()
+    assert narrator.unmet == []
 
 
 def test_story_holds_every_time_it_is_told(demo_lake, capsys) -> None:

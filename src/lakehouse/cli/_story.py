@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -139,9 +140,7 @@ class Story:
             "A coordinator sends somebody from farther down the list, it works out, and one click (or one call)"
             " records it for this demand.",
         )
-        chosen = next(
-            (match for match in reversed(first.results[1:_SHOWN]) if (match.rating or 0) >= _GOOD), first.results[1]
-        )
+        chosen = _from_farther_down(first.results[:_SHOWN])
         done = self._lake.playbooks.record(FORKLIFT, chosen.id, chosen.corpus, 1.0, namespace=NAMESPACE)
         self._tell.say(
             f"{chosen.id} ({chosen.metadata.get('name')}), number {_rank(first, chosen)} on the list above, recorded"
@@ -262,6 +261,13 @@ def contract_lines(cases: Iterable[str]) -> list[str]:
 
 def _good(results: Sequence[Match]) -> int:
     return sum((match.rating or 0) >= _GOOD for match in results)
+
+
+def _from_farther_down(shown: Sequence[Match]) -> Match:
+    """Return the last good match that memory can bring forward: one who meets as much as the one before."""
+    equals = [match for before, match in itertools.pairwise(shown) if match.rating == before.rating]
+    good = [match for match in equals if (match.rating or 0) >= _GOOD]
+    return (good or equals or shown[1:])[-1]
 
 
 def _first(answer: SearchAnswer) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lakehouse.lake.columns import Field, duckdb_type
 
@@ -49,6 +49,27 @@ def relation(fields: Sequence[Field], files: Sequence[str], columns: Sequence[st
     )
     paths = ", ".join(text(path) for path in files)
     return f"SELECT {selected} FROM read_parquet([{paths}], schema=MAP {{{schema}}})"  # noqa: S608 - every name and value is quoted
+
+
+def log_relation(columns: Mapping[str, str], files: Sequence[str]) -> str:
+    """Return a SELECT of a log's rows, oldest first.
+
+    Args:
+        columns: DuckDB type by field name.
+        files: Paths of the log's files, oldest first. The end of the last one may be a row still being written, which
+            is not JSON yet and is left out.
+    """
+    if not files:
+        empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in columns.items())
+        return f"SELECT {empty} WHERE false"
+    typed = ", ".join(f"{text(name)}: {text(kind)}" for name, kind in columns.items())
+    paths = ", ".join(text(path) for path in files)
+    selected = ", ".join(map(quoted, columns))
+    some = " OR ".join(f"{quoted(name)} IS NOT NULL" for name in columns)
+    return (
+        f"SELECT {selected} FROM read_json([{paths}], format='newline_delimited', ignore_errors=true,"  # noqa: S608 - quoted
+        f" maximum_object_size=67108864, columns={{{typed}}}) WHERE {some}"
+    )
 
 
 def copy_to_parquet(query: str, path: str, fields: Sequence[Field]) -> str:

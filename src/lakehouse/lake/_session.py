@@ -7,31 +7,43 @@ changes, the next statement gets a new instance; the old one lives until its las
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from lakehouse.lake._relation import quoted, relation, text
+from lakehouse.lake._relation import log_relation, quoted, relation, text
 
 if TYPE_CHECKING:
     from lakehouse import settings
     from lakehouse.lake._iceberg import Version
+    from lakehouse.lake.query import LogTable
 
 
 class Session:
-    """Datasets as read-only views.
+    """Datasets and logs as read-only views.
 
     Attributes:
         snapshots: Name and snapshot of each dataset it shows.
+        logs: Each log it shows with the files that it had.
+        names: Of all tables.
         files: Paths of all their data files.
         broken: Those whose files cannot be read; the others work.
         uses: Statements running in it.
     """
 
-    def __init__(self, versions: Mapping[str, Version], query: settings.Query) -> None:
+    def __init__(
+        self,
+        versions: Mapping[str, Version],
+        query: settings.Query,
+        logs: Sequence[tuple[LogTable, list[Path]]] = (),
+    ) -> None:
         self.snapshots = {name: version.snapshot_id for name, version in versions.items()}
+        self.logs = list(logs)
+        self.names = {*self.snapshots, *(table.name for table, _ in logs)}
         self.files = [path for version in versions.values() for path in version.files]
+        self.files += [str(path) for _, paths in logs for path in paths]
         self.broken: set[str] = set()
         self.uses = 0
         self._connection = duckdb.connect(
@@ -51,6 +63,10 @@ class Session:
                 self._connection.execute(f"CREATE VIEW {quoted(version.name)} AS {body}")
             except duckdb.IOException:
                 self.broken.add(version.name)
+        for table, paths_of_log in logs:
+            body = log_relation(table.columns, [str(path) for path in paths_of_log])
+            self._connection.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS {body}")
+            self.broken.discard(table.name)
         paths = ", ".join(text(path) for path in self.files)
         for setting in (
             "TimeZone = 'UTC'",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,12 +65,27 @@ class SqlResult(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_ms: float
 
 
+class LogTable(msgspec.Struct, frozen=True):
+    """A log of the product as a table.
+
+    Attributes:
+        name: Of the table; a dataset of that name is hidden by it.
+        path: Of the log, see `state.log.Log`; without any file yet the table has no rows.
+        columns: DuckDB type by field name, in order; a field that a line lacks is null, other fields are not shown.
+    """
+
+    name: str
+    path: Path
+    columns: dict[str, str]
+
+
 class Query:
     """Runs statements over the catalog. Thread-safe: a slow statement does not hold others back.
 
     Args:
         query: The settings section.
         catalog: Whose datasets are the tables.
+        logs: Tables beside them, whose rows appear as they are written.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -85,9 +100,10 @@ class Query:
     [[42]]
     """
 
-    def __init__(self, query: settings.Query, catalog: Catalog) -> None:
+    def __init__(self, query: settings.Query, catalog: Catalog, logs: Sequence[LogTable] = ()) -> None:
         self._settings = query
         self._catalog = catalog
+        self._logs = logs
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._seen_revision = -1
@@ -183,15 +199,19 @@ class Query:
     def _fresh(self) -> Session:
         """Return a session over the newest state of the catalog; called under the lock."""
         from lakehouse.lake._session import Session
+        from lakehouse.state.log import files
 
         revision, now = self._catalog.revision, time.monotonic()
         due = now - self._seen_at >= self._settings.refresh_every_ms / 1000
-        if self._session is not None and revision == self._seen_revision and not due:
+        # Which files a log has changes when it is begun and when one is sealed, never with a row.
+        logs = [(table, files(table.path)) for table in self._logs]
+        same_logs = self._session is not None and self._session.logs == logs
+        if self._session is not None and revision == self._seen_revision and same_logs and not due:
             return self._session
         versions = self._catalog.versions()
         snapshots = {name: version.snapshot_id for name, version in versions.items()}
-        if self._session is None or self._session.snapshots != snapshots:
-            old, self._session = self._session, Session(versions, self._settings)
+        if self._session is None or self._session.snapshots != snapshots or not same_logs:
+            old, self._session = self._session, Session(versions, self._settings, logs)
             if old is not None and not old.uses:
                 old.close()
         self._seen_revision, self._seen_at = revision, now
@@ -228,7 +248,7 @@ def _executed(
 
     from lakehouse.lake._statement import check
 
-    check(cursor, sql, session.snapshots, session.broken)
+    check(cursor, sql, session.names, session.broken)
     cursor.execute(sql)
     columns = [ResultColumn(name, str(kind)) for name, kind, *_ in cursor.description or []]
     reader = cursor.to_arrow_reader(min(limit + 1, BATCH_ROWS))

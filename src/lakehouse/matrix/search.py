@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -78,7 +78,7 @@ class Matrix:
         vectors: Vectors,
         asks: Asks,
         playbooks: Playbooks,
-        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        today: Callable[[], date],
     ) -> None:
         self._config = config
         self._vectors = vectors
