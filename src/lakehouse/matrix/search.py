@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +10,12 @@ import msgspec
 
 from lakehouse import settings, tracing
 from lakehouse.errors import NotFound
-from lakehouse.matrix.base import CorpusCounts, Match, MemoryUse, SearchAnswer
-from lakehouse.matrix.requirements import ANYONE, LAST_GOOD, Requirements, requirements
-from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace, Playbook, Recall, boost_factor
-from lakehouse.staffing.rate import Rating, rate
-from lakehouse.staffing.titles import role_equal
+from lakehouse.matrix._candidates import Candidate, Rater
+from lakehouse.matrix._memory import Memory
+from lakehouse.matrix.base import CorpusCounts, Match, SearchAnswer
+from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
+from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace
 from lakehouse.vectors.base import Filter, Hit
-from lakehouse.vectors.filters import passes
 
 if TYPE_CHECKING:
     from lakehouse.memory.asks import Ask, Asks
@@ -41,23 +39,6 @@ Corpora = Annotated[
 K = Annotated[int, msgspec.Meta(ge=1, le=MAX_K)]
 Excluded = Annotated[list[str], msgspec.Meta(max_length=MAX_EXCLUDED)]
 MaxDistance = Annotated[float, msgspec.Meta(ge=0, le=2)]
-
-
-class _Candidate(msgspec.Struct):
-    """A person on the way to the answer."""
-
-    id: str
-    corpus: str
-    distance: float
-    metadata: dict[str, Any]
-    standing: int
-    memory: MemoryUse | None = None
-    rejected_by: Playbook | None = None
-    rating: Rating | None = None
-
-    @property
-    def order(self) -> tuple[bool, int, float, str]:
-        return self.rejected_by is not None, self.standing, self.distance, self.id
 
 
 class Matrix:
@@ -141,9 +122,16 @@ class Matrix:
         ]
         counts = {corpus: sum(candidate.corpus == corpus for candidate in candidates) for corpus in corpora}
         candidates.sort(key=lambda candidate: candidate.order)
-        rater = _Rater(ask, self._today(), self._config.near_km, self._asks) if rate else None
+        rater = Rater(ask, self._today(), self._config.near_km, self._asks) if rate else None
         if use_playbook:
-            memory = _Memory(self, ask, wanted, query_role or ask.demand.role or "", rater)
+            memory = Memory(
+                ask,
+                wanted,
+                query_role or ask.demand.role or "",
+                rater=rater,
+                person=self.person,
+                inject_within=self._config.inject_within,
+            )
             recalls = self._playbooks.recall(playbook, ask.meaning, corpora=corpora, within=self._config.boost_within)
             candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
         if max_distance is not None:
@@ -190,7 +178,7 @@ class Matrix:
         k: int,
         filter: Filter | None,
         excluded: frozenset[str],
-    ) -> Iterable[_Candidate]:
+    ) -> Iterable[Candidate]:
         """Search one corpus, strictest first, until k people are found.
 
         The unconditional search always runs: people of whom a requirement is unknown are found by it alone.
@@ -211,7 +199,7 @@ class Matrix:
                 f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
             ) from None
         return [
-            _Candidate(hit.id, corpus, hit.distance, hit.metadata, wanted.standing(hit.metadata))
+            Candidate(hit.id, corpus, hit.distance, hit.metadata, wanted.standing(hit.metadata))
             for hit in found.values()
         ]
 
@@ -221,7 +209,7 @@ class Matrix:
         for hit in self._vectors.nearest(corpus, ask.vector, k, filter=step, exclude=excluded):
             found.setdefault(hit.id, hit)
 
-    def _any_good(self, chosen: Sequence[_Candidate], wanted: Requirements) -> bool:
+    def _any_good(self, chosen: Sequence[Candidate], wanted: Requirements) -> bool:
         if not chosen:
             return False
         if any(candidate.rating and candidate.rating.rating is not None for candidate in chosen):
@@ -240,160 +228,8 @@ class Matrix:
         except NotFound:
             return None
 
-    @property
-    def inject_within(self) -> float:
-        """Largest distance of a recorded query whose answer may be put in."""
-        return self._config.inject_within
 
-
-class _Rater:
-    """Rates candidates once each against one ask."""
-
-    def __init__(self, ask: Ask, today: date, near_km: float, asks: Asks) -> None:
-        self._demand = ask.demand
-        self._today = today
-        self._near_km = near_km
-        self._related = asks.roles.related
-        self._covers = asks.certifications.covers
-
-    def of(self, candidate: _Candidate) -> Rating:
-        """Return the candidate's rating."""
-        if candidate.rating is None:
-            candidate.rating = rate(
-                self._demand,
-                candidate.metadata,
-                related=self._related,
-                covers=self._covers,
-                on=self._today,
-                near_km=self._near_km,
-            )
-        return candidate.rating
-
-    def rate(self, candidates: Iterable[_Candidate]) -> None:
-        """Rate all of them."""
-        for candidate in candidates:
-            self.of(candidate)
-
-
-class _Memory:
-    """Boost, inject and the gates before them, for one search."""
-
-    def __init__(self, matrix: Matrix, ask: Ask, wanted: Requirements, role: str, rater: _Rater | None) -> None:
-        self._matrix = matrix
-        self._ask = ask
-        self._wanted = wanted
-        self._role = role
-        self._code = wanted.role_code or ask.demand.role_code or ""
-        self._rater = rater
-
-    def apply(
-        self,
-        candidates: list[_Candidate],
-        recalls: Sequence[Recall],
-        *,
-        k: int,
-        filter: Filter | None,
-        excluded: frozenset[str],
-    ) -> list[_Candidate]:
-        """Return the candidates with memory applied, in order; the first k of `candidates` are "the results"."""
-        results, rest = candidates[:k], candidates[k:]
-        present = {(candidate.corpus, candidate.id): candidate for candidate in results}
-        usable = [
-            recall
-            for recall in recalls
-            if self._same_role(recall.playbook) and recall.playbook.answer_id not in excluded
-        ]
-        rejected = {
-            (recall.playbook.corpus, recall.playbook.answer_id): recall.playbook
-            for recall in usable
-            if recall.playbook.outcome == "rejected" and recall.distance <= self._matrix.inject_within
-        }
-        for candidate in candidates:
-            candidate.rejected_by = rejected.get((candidate.corpus, candidate.id))
-        worked = [recall for recall in usable if recall.playbook.outcome == "worked"]
-        for recall in worked:
-            found = present.get((recall.playbook.corpus, recall.playbook.answer_id))
-            if found is not None:
-                _boost(found, recall)
-        missing = self._missing(worked, present.keys() | rejected.keys(), filter)
-        put_in = {(candidate.corpus, candidate.id) for candidate in missing}
-        ordered = [*results, *(other for other in rest if (other.corpus, other.id) not in put_in)]
-        ordered.sort(key=lambda candidate: candidate.order)
-        for candidate in missing:
-            self._inject(ordered, candidate, k)
-        return ordered
-
-    def _same_role(self, entry: Playbook) -> bool:
-        if not self._role or not entry.role:
-            return True
-        if self._code and entry.role_code:
-            return self._code == entry.role_code
-        return role_equal(self._role, entry.role)
-
-    def _missing(
-        self, recalls: Sequence[Recall], known: AbstractSet[tuple[str, str]], filter: Filter | None
-    ) -> list[_Candidate]:
-        """Return the remembered answers that are not among the results, one per answer, nearest first."""
-        found: dict[tuple[str, str], _Candidate] = {}
-        for recall in recalls:
-            entry = recall.playbook
-            key = (entry.corpus, entry.answer_id)
-            if key in known or recall.distance > self._matrix.inject_within:
-                continue
-            distance = recall.distance * boost_factor(entry.score)
-            if key in found and found[key].distance <= distance:
-                continue
-            person = self._matrix.person(*key)
-            # Not on the roster any more, or refused by the caller's own filter: memory does not override either.
-            if person is None or (filter and not passes(filter, person)):
-                continue
-            found[key] = _Candidate(
-                entry.answer_id,
-                entry.corpus,
-                distance,
-                person,
-                self._wanted.standing(person),
-                memory=_use("inject", recall),
-            )
-        return sorted(found.values(), key=lambda candidate: candidate.order)
-
-    def _inject(self, candidates: list[_Candidate], new: _Candidate, k: int) -> None:
-        """Put one answer in at its place, unless it meets less of the demand than whom it would displace."""
-        if self._wanted.stated and new.standing == ANYONE:
-            return
-        at = next((at for at, other in enumerate(candidates) if new.order < other.order), len(candidates))
-        if at >= k:
-            return
-        if at < len(candidates) and self._rater:
-            displaced = candidates[at]
-            if (self._rater.of(new).rating or 0) < (self._rater.of(displaced).rating or 0):
-                return
-        candidates.insert(at, new)
-
-
-def _boost(candidate: _Candidate, recall: Recall) -> None:
-    """Move a candidate closer by the entry that moves it most."""
-    base = candidate.memory.base_distance if candidate.memory else candidate.distance
-    moved = base * boost_factor(recall.playbook.score)
-    if moved < candidate.distance:
-        candidate.distance = moved
-        candidate.memory = msgspec.structs.replace(_use("boost", recall), base_distance=base)
-    elif candidate.memory is None:
-        candidate.memory = msgspec.structs.replace(_use("none", recall), base_distance=base)
-
-
-def _use(effect: Any, recall: Recall) -> MemoryUse:
-    entry = recall.playbook
-    return MemoryUse(
-        effect=effect,
-        playbook_id=entry.id,
-        base_distance=recall.distance,
-        namespace=entry.namespace,
-        recorded_at=entry.updated_at,
-    )
-
-
-def _match(candidate: _Candidate) -> Match:
+def _match(candidate: Candidate) -> Match:
     rating = candidate.rating
     reasons = list(rating.reasons) if rating else []
     if candidate.rejected_by is not None:
@@ -409,5 +245,5 @@ def _match(candidate: _Candidate) -> Match:
     )
 
 
-def _count(candidates: Iterable[_Candidate], effect: str) -> int:
+def _count(candidates: Iterable[Candidate], effect: str) -> int:
     return sum(candidate.memory is not None and candidate.memory.effect == effect for candidate in candidates)
