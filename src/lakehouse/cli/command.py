@@ -30,6 +30,7 @@ from lakehouse.cli import (
     rosters,
     searching,
     serving,
+    stacks,
     vectors,
 )
 from lakehouse.cli.tree import Commands, Tree
@@ -57,7 +58,7 @@ _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 
 _GROUPS = (
-    ("start here", (demo, serving, doctor)),
+    ("start here", (demo, serving, stacks, doctor)),
     ("data in, questions out", (datasets, rosters)),
     ("people for a demand", (searching, playbooks)),
     ("parts and proof", (vectors, evaluations)),
