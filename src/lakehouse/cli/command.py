@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 from lakehouse import __version__
 from lakehouse.cli import (
+    backups,
     datasets,
     demo,
     doctor,
@@ -58,7 +59,7 @@ _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 
 _GROUPS = (
-    ("start here", (demo, serving, stacks, doctor)),
+    ("start here", (demo, serving, stacks, backups, doctor)),
     ("data in, questions out", (datasets, rosters)),
     ("people for a demand", (searching, playbooks)),
     ("parts and proof", (vectors, evaluations)),

@@ -47,13 +47,18 @@ def is_remote(arguments: argparse.Namespace) -> bool:
 
 
 def folder_of(arguments: argparse.Namespace, data: str | None = None) -> str:
-    """Return the folder of a command that works on files, not on a running stack.
+    """Return the folder of a command that works on files, not on a running stack; `stack:NAME` is that of its data.
 
     Raises:
         InvalidInput: A URL was named.
+        NotFound: No stack has that name.
     """
     named = data or arguments.lake or settings_of(arguments).data
-    if named.startswith((*_URL, _STACK)):
+    if named.startswith(_STACK):
+        from lakehouse.serve.stacks import Stacks
+
+        return Stacks(settings_of(arguments).stacks.folder).get(named.removeprefix(_STACK)).data
+    if named.startswith(_URL):
         raise InvalidInput(f"{named} is a running stack; this command needs the folder of a lake")
     return named
 
