@@ -1,11 +1,11 @@
-"""How good the product is, measured: `eval parsing|roles|search`."""
+"""How good the product is, measured: `eval parsing|roles|search|stress`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from lakehouse.cli import reading
+from lakehouse.cli import proving, reading
 from lakehouse.cli.tree import Commands, Tree
 from lakehouse.errors import InvalidInput, NotFound
 
@@ -56,6 +56,7 @@ def add(commands: Commands) -> None:
     _add_number(search, "--asks", 200, "demands of each kind, and fresh workers")
     _add_number(search, "--seed", 1, "of rosters and demands")
     _add_number(search, "--failures", 10, "how many failures to show")
+    proving.add(evaluations)
 
 
 def _add_number(tree: Tree, option: str, default: int, what: str) -> None:
