@@ -21,6 +21,9 @@ from lakehouse.errors import InvalidInput
 
 Runs = Literal["inline", "thread"]
 
+# Questions too long for an address.
+_READS_BY_POST = frozenset({"sql.query", "sql.arrow", "embed.texts", "vectors.search", "demand.parse", "matrix.search"})
+
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one service and where it stands on the wire.
@@ -53,6 +56,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """Dotted name, `matrix.search`."""
         return f"{self.service}.{self.method}"
+
+    @property
+    def changes(self) -> bool:
+        """Whether a call may change the lake; such calls wait while a backup is taken."""
+        return self.verb not in {"GET", "HEAD"} and self.name not in _READS_BY_POST
 
     @property
     def path_arguments(self) -> tuple[str, ...]:

@@ -186,13 +186,29 @@ class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Service logs: JSON lines on standard error.
+    """Service logs: JSON lines on standard error, or in a file.
 
     Attributes:
         level: `debug`, `info` (one line a request), `warning` or `error`.
+        file: Where they go instead of standard error.
+        max_bytes: Size at which the file is put aside as `FILE.1` and a new one begun.
+        keep_files: How many of those put aside are kept.
     """
 
     level: str = "info"
+    file: str = ""
+    max_bytes: int = 32 * 1024 * 1024
+    keep_files: int = 4
+
+
+class Stacks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Named stacks, see `lakehouse up --stack`.
+
+    Attributes:
+        folder: Where they are recorded; empty means `lakehouse/stacks` in the user's state folder.
+    """
+
+    folder: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -213,6 +229,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     matrix: Matrix = Matrix()
     models: Models = Models()
     logging: Logging = Logging()
+    stacks: Stacks = Stacks()
 
 
 _PREFIX = "LAKEHOUSE_"
