@@ -181,7 +181,10 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("storage.head", "HEAD /v1/storage/{key:path}", _STORE),
     _operation("storage.delete", "DELETE /v1/storage/{key:path}", _STORE, status=204),
     _operation("storage.list", "GET /v1/storage", _STORE, query=("prefix",)),
-    _operation("ingest.file", "POST /v1/ingest", _INGEST, raw="source", query=("name", "key", "quarantine")),
+    _operation("ingest.file", "POST /v1/ingest", _INGEST, raw="source", query=("name", "key", "quarantine", "mapping")),
+    _operation(
+        "ingest.explain", "POST /v1/ingest/explain", _INGEST, raw="source", query=("name", "key", "mapping")
+    ),
     _operation("catalog.datasets", "GET /v1/catalog/datasets", _CATALOG),
     _operation("catalog.dataset", "GET /v1/catalog/datasets/{name}", _CATALOG),
     _operation("catalog.drop", "DELETE /v1/catalog/datasets/{name}", _CATALOG, status=204),
