@@ -100,7 +100,8 @@ class Explainer:
         if not found:
             return ""
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE sampled AS SELECT * FROM ({reader.rows(connection)}) LIMIT {SAMPLE_ROWS}"
+            f"CREATE OR REPLACE TEMP TABLE sampled AS SELECT * FROM ({reader.rows(connection)})"  # noqa: S608 - quoted
+            f" LIMIT {SAMPLE_ROWS}"
         )
         file = Side(found, {column.name: _values(connection, "sampled", column) for column in found})
         known = self._mapping or ColumnMap({})
@@ -144,7 +145,11 @@ class Explainer:
         names = {column: kind for column, kind, *_ in connection.execute("DESCRIBE sampled").fetchall()}
         forms: dict[str, str] = {}
         for target, source in sources.items():
-            if target in known.types or names[source] != "VARCHAR" or have.get(target) == "string":
+            if target in known.types or have.get(target) == "string":
+                continue
+            if names[source] == "TIMESTAMP" and have.get(target) == "date":
+                forms[target] = "day"
+            if names[source] != "VARCHAR":
                 continue
             form = _form(connection, source)
             if form and have.get(target, _infer.FORMS[form]) == _infer.FORMS[form]:
@@ -245,8 +250,6 @@ def _written(
     for target in lacking:
         columns.setdefault(target, [target])
     optional = [*known.optional, *(name for name in [*lacking, *(fresh if known.columns else ())])]
-    suggested = msgspec.structs.replace(
-        known, columns=columns, types=types, optional=list(dict.fromkeys(optional))
-    )
+    suggested = msgspec.structs.replace(known, columns=columns, types=types, optional=list(dict.fromkeys(optional)))
     heading = ["Columns of the dataset on the left, what files call them on the right. Read it before you use it."]
     return _suggest.written(suggested, remarks, heading)

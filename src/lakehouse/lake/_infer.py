@@ -26,7 +26,7 @@ SHOWN = {
 CANDIDATES = ("bool", "int64", "float64", "date", "timestamp", "timestamptz")
 
 _FLOAT = r"-?((0|[1-9]\d{0,17})(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?"
-_MONEY = r"-?\$? ?(\d{1,3}(,\d{3})+|\d{1,18})(\.\d{1,9})?"
+_MONEY = r"-?\$? ?(\d{1,3}(,\d{3})+|\d{1,18})(\.\d{0,9})?"
 _DATE = r"\d{4}-\d\d-\d\d"
 _TIME = r"[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
 _ZONE = r"(Z|[+-]\d\d(:?\d\d)?)"

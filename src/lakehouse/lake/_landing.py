@@ -66,7 +66,7 @@ def open_reader(source: Source, scratch: Path, *, batch_rows: int, mapping: Colu
     elif plan.forms:
         column, form = next(iter(plan.forms.items()))
         raise InvalidInput(
-            f"the mapping reads {column!r} as {form}, which is for CSV; in {source.format} values have types of their own",
+            f"the mapping reads {column!r} as {form}, which is for CSV; {source.format} has types of its own",
             field="mapping",
         )
     return MappedReader(reader, plan)
@@ -101,9 +101,7 @@ class Landing:
     def land(self, name: str, *, key: str | None, quarantine: bool, notes: Mapping[str, str]) -> Landed:
         """Do all of it; see `Ingest.file`."""
         base = self._catalog.versions().get(name) if key else None
-        reader = open_reader(
-            self._source, self._scratch, batch_rows=self._settings.batch_rows, mapping=self._mapping
-        )
+        reader = open_reader(self._source, self._scratch, batch_rows=self._settings.batch_rows, mapping=self._mapping)
         survey = reader.survey({field.name: field.type for field in base.fields} if base else {})
         self._check(survey.bad, quarantine)
         if not survey.columns:

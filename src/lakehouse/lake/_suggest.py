@@ -12,8 +12,8 @@ import msgspec
 from lakehouse.lake._mapping import ColumnMap, alternatives
 from lakehouse.lake.columns import Column
 
-# Below this a pair is chance: SOC_NAME and SWA_NAME score .5 by name alone.
-LEAST = 0.55
+# Below this a pair is chance: SOC_NAME and SWA_NAME score less by name alone.
+LEAST = 0.52
 # Columns of fewer distinct values (Y and N) share them with anything.
 TELLING = 5
 _WORDS = re.compile(r"[^a-z0-9]+")
@@ -76,13 +76,34 @@ def _score(
     left, right = snake(source.name), snake(target.name)
     if left == right:
         return 1.0
-    words = set(left.split("_")), set(right.split("_"))
-    shared = len(words[0] & words[1]) / len(words[0] | words[1])
-    name = 0.5 * shared + 0.5 * difflib.SequenceMatcher(None, left, right).ratio()
+    name = 0.5 * _alike(left.split("_"), right.split("_")) + 0.5 * difflib.SequenceMatcher(None, left, right).ratio()
     mine, theirs = set(values.get(source.name, ())), set(others.get(target.name, ()))
-    if min(len(mine), len(theirs)) < TELLING:
-        return min(name, 0.99)
-    return min(0.6 * name + 0.4 * len(mine & theirs) / min(len(mine), len(theirs)), 0.99)
+    # Names alone count less: two columns of other years' dates or ids share no value and may be the same.
+    best = 0.8 * name
+    if min(len(mine), len(theirs)) >= TELLING or (mine == theirs and any(len(value) > 1 for value in mine)):
+        best = max(best, 0.5 * name + 0.5 * len(mine & theirs) / min(len(mine), len(theirs)))
+    return min(best, 0.99)
+
+
+def _alike(left: Sequence[str], right: Sequence[str]) -> float:
+    """Return the share of words that two names have in common; `edu` and `education` are one word."""
+    rest = list(right)
+    shared = 0
+    for word in left:
+        same = next((other for other in rest if _same(word, other)), None)
+        if same is not None:
+            rest.remove(same)
+            shared += 1
+    return shared / (len(left) + len(right) - shared)
+
+
+def _same(left: str, right: str) -> bool:
+    short, long = sorted((left, right), key=len)
+    if short == long:
+        return True
+    # Short for it: the same start, and every letter in order (`reqd`, `required`).
+    letters = iter(long)
+    return len(short) >= 3 and long.startswith(short[:3]) and all(letter in letters for letter in short)
 
 
 def _key(name: str) -> str:

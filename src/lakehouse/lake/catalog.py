@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -54,6 +54,21 @@ class DatasetList(msgspec.Struct, frozen=True):
     datasets: list[Manifest]
 
 
+class Snapshot(msgspec.Struct, frozen=True):
+    """One state of a dataset; `at` is when it was committed, RFC 3339 in UTC."""
+
+    snapshot_id: int
+    at: str
+    rows: int
+    fingerprint: str
+
+
+class SnapshotList(msgspec.Struct, frozen=True):
+    """Snapshots that are kept, newest first."""
+
+    snapshots: list[Snapshot]
+
+
 class Purged(msgspec.Struct, frozen=True):
     """What a purge removed: rows of the dataset, rows of its quarantine, and the snapshot that has none of them."""
 
@@ -88,6 +103,7 @@ class Catalog:
         self._opened: Warehouse | None = None
         self._writing: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._pins = Pins()
+        self._reserved: set[str] = set()
 
     def datasets(self) -> DatasetList:
         """List every dataset, by name.
@@ -104,6 +120,30 @@ class Catalog:
             NotFound: There is none of that name; the message lists those there are.
         """
         return self._manifest(self.version(name))
+
+    def snapshots(self, name: str) -> SnapshotList:
+        """List the states of a dataset that can still be read, newest first.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        self.version(name)
+        with self._warehouse.mapped():
+            return SnapshotList(self._warehouse.tables.history(name))
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Refuse datasets of these names from now on: SQL knows other tables by them."""
+        self._reserved.update(names)
+
+    def check_free(self, name: str) -> None:
+        """Refuse a name that no dataset can have.
+
+        Raises:
+            InvalidInput: It is malformed, or is the name of a log.
+        """
+        check_name(name)
+        if name in self._reserved:
+            raise InvalidInput(f"dataset name {name!r} is taken by a log of that name; choose another", field="name")
 
     def drop(self, name: str) -> None:
         """Remove a dataset with its rows and its history; statements already reading it finish.

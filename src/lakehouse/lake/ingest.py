@@ -183,8 +183,8 @@ class Ingest:
                 written; empty keeps the file's names. `explain` suggests one; docs/ingest.md describes it.
 
         Raises:
-            InvalidInput: The name, the type, the mapping or the file is wrong, or rows are bad and `quarantine` is false:
-                `detail.rejected` lists the first of them; nothing was written.
+            InvalidInput: The name, the type, the mapping or the file is wrong, or rows are bad and `quarantine` is
+                false: `detail.rejected` lists the first of them; nothing was written.
             Conflict: Another process kept changing the dataset.
             Unavailable, PermissionDenied: The disk is full or not writable; nothing was written.
         """
@@ -256,7 +256,7 @@ class Ingest:
         from lakehouse.lake import _mapping, _source
         from lakehouse.lake._iceberg import note
 
-        check_name(name)
+        self._catalog.check_free(name)
         columns = _mapping.parse(mapping) if mapping else None
         if quarantine:
             self._check_quarantine(name)
@@ -278,7 +278,7 @@ class Ingest:
         if name.endswith(QUARANTINE):
             raise InvalidInput(f"dataset {name!r} holds bad rows itself; choose another name", field="name")
         try:
-            check_name(name + QUARANTINE)
+            self._catalog.check_free(name + QUARANTINE)
         except InvalidInput:
             raise InvalidInput(
                 f"with quarantine a name has at most {63 - len(QUARANTINE)} letters", field="name"
