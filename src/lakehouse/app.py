@@ -206,6 +206,7 @@ class Rooms:
                     asks=asks,
                     model=self.embed.model,
                     dimension=self.embed.dimension,
+                    config=config.matrix,
                     clock=clock,
                 )
             )
