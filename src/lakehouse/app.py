@@ -208,6 +208,7 @@ class Rooms:
                     asks=asks,
                     model=self.embed.model,
                     dimension=self.embed.dimension,
+                    config=config.matrix,
                     clock=clock,
                 )
             )

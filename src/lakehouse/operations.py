@@ -38,6 +38,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
             argument `content_type` beside it carries the header of that name.
         accept: Media type that chooses this operation among those of one path.
         status: HTTP status of success; 204 has no body.
+        stops: The work asks `progress.abandoned`, so that a caller who hangs up stops it.
         runs: `inline` on the event loop (microseconds, holds the interpreter anyway) or in a `thread`.
     """
 
@@ -50,6 +51,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     raw: str = ""
     accept: str = ""
     status: int = 200
+    stops: bool = False
     runs: Runs = "thread"
 
     @property
@@ -189,12 +191,14 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("storage.head", "HEAD /v1/storage/{key:path}", _STORE),
     _operation("storage.delete", "DELETE /v1/storage/{key:path}", _STORE, status=204),
     _operation("storage.list", "GET /v1/storage", _STORE, query=("prefix",)),
-    _operation("ingest.file", "POST /v1/ingest", _INGEST, raw="source", query=("name", "key", "quarantine")),
+    _operation("ingest.file", "POST /v1/ingest", _INGEST, raw="source", query=("name", "key", "quarantine", "mapping")),
+    _operation("ingest.explain", "POST /v1/ingest/explain", _INGEST, raw="source", query=("name", "key", "mapping")),
     _operation("catalog.datasets", "GET /v1/catalog/datasets", _CATALOG),
     _operation("catalog.dataset", "GET /v1/catalog/datasets/{name}", _CATALOG),
+    _operation("catalog.snapshots", "GET /v1/catalog/datasets/{name}/snapshots", _CATALOG),
     _operation("catalog.drop", "DELETE /v1/catalog/datasets/{name}", _CATALOG, status=204),
-    _operation("sql.query", "POST /v1/sql", _QUERY),
-    _operation("sql.arrow", "POST /v1/sql", _QUERY, accept=ARROW_STREAM),
+    _operation("sql.query", "POST /v1/sql", _QUERY, stops=True),
+    _operation("sql.arrow", "POST /v1/sql", _QUERY, accept=ARROW_STREAM, stops=True),
     _operation("embed.texts", "POST /v1/embed", _EMBED),
     _operation("vectors.create", "POST /v1/vectors/index", _VECTORS, status=201),
     _operation("vectors.list", "GET /v1/vectors/index", _VECTORS),

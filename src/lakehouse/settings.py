@@ -157,6 +157,10 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         boost_within: Farthest recorded query that moves a remembered answer closer.
         inject_within: Farthest recorded query that puts a missing answer in.
+        inject_unknown: Whether a missing answer is put in although the role of either demand is unknown, or it is not
+            known of the person whether they meet the demand.
+        half_life_days: Days in which what outcomes say of a remembered answer fades by half; 0 keeps it for ever.
+        holdout: Share of demands, 0 to 1, that memory leaves alone so that its effect can be measured.
         near_km: How far from a place still counts as there.
         good_rating: Least rating of a good match, 1 to 5.
         max_k: Most results of one search.
@@ -164,6 +168,9 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     boost_within: float = 0.5
     inject_within: float = 0.20
+    inject_unknown: bool = False
+    half_life_days: float = 365.0
+    holdout: float = 0.0
     near_km: float = 40.0
     good_rating: int = 4
     max_k: int = 10_000

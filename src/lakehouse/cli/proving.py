@@ -34,10 +34,10 @@ def add(evaluations: Commands) -> None:
         "stress",
         _stress,
         "three coordinators and their contracts, hours 0 to 48",
-        more="Baseline, fresh workers, an inbox, a surge, a swap of 200, merge, handover in the same and in other\n"
-        "words, a divided contract, and everything again. Without --lake on a lake of its own, which takes some\n"
-        "minutes to make; with it on corpora `workers` and `ethereal_workers` that are there, from which\n"
-        "everything added is removed again. The exit code is 1 when a claim does not hold.",
+        more="Baseline, fresh workers, an inbox, a surge, a swap of 200, merge, handover in the same and in\n"
+        "other words, a divided contract, and everything again. Without --lake on a lake of its own, which\n"
+        "takes some minutes to make; with it on corpora `workers` and `ethereal_workers` that are there,\n"
+        "from which everything added is removed again. The exit code is 1 when a claim does not hold.",
     )
     _number(stress, "--workers", 5_000, "people in the first corpus")
     _number(stress, "--others", 10_000, "people in the second corpus")
@@ -54,10 +54,11 @@ def add(evaluations: Commands) -> None:
         "load a running stack and measure latencies and what it uses",
         more="rotating:  six demands in turn, with memory.\n"
         "unique:    demands not seen before.\n"
-        "multitier: six weighted scenarios of several calls: search and email 35 %, fill 15 %, swap 15 %,\n"
-        "           repeat 15 %, sms 10 %, record and replay 10 %.\n"
-        "Without a URL a lake of 15,000 people is made and served, or the one of --data. Entries that scenarios\n"
-        "record stay in the namespaces load, load-0 to load-49. The exit code is 1 when anything failed.",
+        "multitier: six weighted scenarios of several calls: search and email 35 %, fill 15 %,\n"
+        "           swap 15 %, repeat 15 %, sms 10 %, record and replay 10 %.\n"
+        "Without a URL a lake of 15,000 people is made and served, or the one of --data. Entries that\n"
+        "scenarios record stay in the namespaces load, load-0 to load-49. The exit code is 1 when anything\n"
+        "failed.",
     )
     _load_options(load)
     load.add_argument("--seconds", type=float, default=30.0, metavar="S", help="how long (default: 30)")
@@ -72,8 +73,8 @@ def add(evaluations: Commands) -> None:
         "soak",
         _soak,
         "load a stack at half of its peak for long, and see whether memory stays flat",
-        more="The peak is measured first, for ten seconds. The exit code is 1 when anything failed, or when memory\n"
-        "grows by more than 1 % an hour; a line through few minutes says little about an hour.",
+        more="The peak is measured first, for ten seconds. The exit code is 1 when anything failed, or when\n"
+        "memory grows by more than 1 % an hour; a line through few minutes says little about an hour.",
     )
     _load_options(soak)
     soak.add_argument("--minutes", type=float, default=30.0, metavar="M", help="how long (default: 30)")

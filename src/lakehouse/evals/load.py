@@ -156,9 +156,10 @@ class _Run:
 
     async def _driven(self, seconds: float) -> None:
         drive = self._open if self._options.rate else self._closed
-        await drive(time.perf_counter() + seconds)
+        began = time.perf_counter()
+        await drive(began, began + seconds)
 
-    async def _closed(self, until: float) -> None:
+    async def _closed(self, _began: float, until: float) -> None:
         async def one(seed: int) -> None:
             chooser = random.Random(seed)
             async with Connection(self._address) as connection:
@@ -167,11 +168,11 @@ class _Run:
 
         await asyncio.gather(*(one(self._options.seed * 1_000 + at) for at in range(self._options.connections)))
 
-    async def _open(self, until: float) -> None:
+    async def _open(self, began: float, until: float) -> None:
         waiting: asyncio.Queue[float | None] = asyncio.Queue()
 
         async def arrive() -> None:
-            began, step = time.perf_counter(), 1 / self._options.rate
+            step = 1 / self._options.rate
             for at in itertools.count():
                 due = began + at * step
                 if due >= until:
