@@ -115,7 +115,7 @@ def test_search_description_copied_from_a_resume_finds_whose_it_is(lake):
         "ran a hyperbaric chamber offshore, tended divers through long decompressions and logged every gas mix by hand"
     )
     for number in range(8):
-        resume = f"Has {told} aboard vessel number {number} of the northern fleet"
+        resume = " ".join(f"{word}{number}" for word in told.split())
         text = f"Diver. {'Dive tender, rope access, ' * (number + 1)}. {resume}"
         lake.vectors.add("workers", [{"id": f"w-d{number}", "text": text, "metadata": {"resume": resume}}])
         answer = lake.matrix.search(resume, ["workers"], k=1)
