@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lakehouse.lake.ingest import Ingest
     from lakehouse.lake.query import Query
     from lakehouse.lake.store import Store
+    from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
     from lakehouse.memory.playbooks import Playbooks
@@ -73,6 +74,7 @@ class Lakehouse:
     demand: Parser
     matrix: Matrix
     playbooks: Playbooks
+    subjects: Subjects
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -154,6 +156,11 @@ class Rooms:
         from lakehouse.lake.ingest import Ingest
         from lakehouse.lake.query import Query
         from lakehouse.lake.store import Store
+        from lakehouse.ledger.erasure import Eraser
+        from lakehouse.ledger.ledger import Ledger
+        from lakehouse.ledger.people import People
+        from lakehouse.ledger.subjects import Subjects
+        from lakehouse.ledger.witness import Witness
         from lakehouse.matrix.corpora import Corpora
         from lakehouse.matrix.search import Matrix
         from lakehouse.memory.asks import Asks
@@ -219,6 +226,18 @@ class Rooms:
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
             )
+            self.ledger = self._closing(
+                Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
+            )
+            self.subjects = Subjects(
+                self.state,
+                ledger=self.ledger,
+                people=People(self.corpora.defined, self.sql.query),
+                eraser=Eraser(path, {}),
+                clock=clock,
+            )
+            if config.ledger.enabled:
+                self.around.append(Witness(self.ledger, self.corpora.defined))
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
                 for operation in operations.OPERATIONS
@@ -250,6 +269,16 @@ class Rooms:
         """Close every room, last opened first, and unlock the folder; idempotent."""
         while self._closers:
             self._closers.pop()()
+
+
+def _bucket(storage: settings.Storage, name: str, prefix: str) -> Callable[[str, bytes], object]:
+    """Return what creates, and only creates, objects in a bucket of the configured S3 service."""
+    import msgspec
+
+    from lakehouse.lake.store import Store
+
+    store = Store(msgspec.structs.replace(storage, backend="s3", bucket=name, prefix=prefix), Path())
+    return functools.partial(store.put_if, etag=None)
 
 
 def connect(

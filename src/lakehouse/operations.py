@@ -175,8 +175,10 @@ _CORPORA = "lakehouse.matrix.corpora:Corpora"
 _PARSER = "lakehouse.staffing.parse:Parser"
 _MATRIX = "lakehouse.matrix.search:Matrix"
 _PLAYBOOKS = "lakehouse.memory.playbooks:Playbooks"
+_SUBJECTS = "lakehouse.ledger.subjects:Subjects"
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
+JSON_LINES = "application/x-ndjson"
 
 
 def _operation(name: str, route: str, owner: str, **options: Any) -> Operation:
@@ -219,4 +221,10 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("playbooks.list", "GET /v1/matrix/playbooks", _PLAYBOOKS, query=("namespace",)),
     _operation("playbooks.delete", "DELETE /v1/matrix/playbooks/{id}", _PLAYBOOKS, status=204),
     _operation("playbooks.handover", "POST /v1/matrix/playbooks/handover", _PLAYBOOKS),
+    _operation("subjects.put", "POST /v1/subjects", _SUBJECTS),
+    _operation("subjects.get", "GET /v1/subjects/{id}", _SUBJECTS),
+    _operation("subjects.audit", "GET /v1/subjects/{id}/audit", _SUBJECTS, query=("after", "limit")),
+    _operation("subjects.audit_log", "GET /v1/subjects/{id}/audit", _SUBJECTS, accept=JSON_LINES),
+    _operation("subjects.verify", "GET /v1/subjects/{id}/audit/verify", _SUBJECTS),
+    _operation("subjects.erase", "DELETE /v1/subjects/{id}", _SUBJECTS, query=("reason",)),
 )

@@ -176,6 +176,22 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_k: int = 10_000
 
 
+class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who saw and used whose data.
+
+    Attributes:
+        enabled: Whether rows are written.
+        keys: Folder of the key files; empty means `ledger/keys` in the data folder, made on first use.
+        anchor: A second place for signed checkpoints: a folder, `git:FOLDER` or `s3://BUCKET/PREFIX`; empty for none.
+        checkpoint_every_s: Seconds between checkpoints while rows are written; 0 makes them only at the end.
+    """
+
+    enabled: bool = True
+    keys: str = ""
+    anchor: str = ""
+    checkpoint_every_s: float = 60
+
+
 class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tiers to model names.
 
@@ -234,6 +250,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embed: Embed = Embed()
     vectors: Vectors = Vectors()
     matrix: Matrix = Matrix()
+    ledger: Ledger = Ledger()
     models: Models = Models()
     logging: Logging = Logging()
     stacks: Stacks = Stacks()
