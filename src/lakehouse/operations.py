@@ -24,6 +24,12 @@ Runs = Literal["inline", "thread"]
 # Questions too long for an address.
 _READS_BY_POST = frozenset({"sql.query", "sql.arrow", "embed.texts", "vectors.search", "demand.parse", "matrix.search"})
 
+# What changes something, and the same again changes nothing more.
+_REPEATABLE = frozenset(
+    {"ingest.file", "vectors.add", "vectors.merge", "corpora.build", "playbooks.record", "playbooks.bulk"}
+    | {"playbooks.handover"}
+)
+
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one service and where it stands on the wire.
@@ -63,6 +69,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def changes(self) -> bool:
         """Whether a call may change the lake; such calls wait while a backup is taken."""
         return self.verb not in {"GET", "HEAD"} and self.name not in _READS_BY_POST
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice is as good as once, so that it may be sent again when an answer was lost."""
+        return self.verb in {"GET", "HEAD", "PUT"} or not self.changes or self.name in _REPEATABLE
 
     @property
     def path_arguments(self) -> tuple[str, ...]:

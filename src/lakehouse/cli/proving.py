@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import statistics
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from lakehouse.errors import InvalidInput
 
 if TYPE_CHECKING:
     from lakehouse.app import Lakehouse
+    from lakehouse.evals.chaos import Report as ChaosReport
     from lakehouse.evals.load import Report
     from lakehouse.evals.stress import Options, Result
 
@@ -78,6 +80,22 @@ def add(evaluations: Commands) -> None:
     )
     _load_options(soak)
     soak.add_argument("--minutes", type=float, default=30.0, metavar="M", help="how long (default: 30)")
+
+    chaos = evaluations.command(
+        "chaos",
+        _chaos,
+        "kill one process of a divided stack after the other, under load",
+        more="Needs the folder of a lake with both corpora (--data), which is served in several processes for the\n"
+        "run and changed by it. The exit code is 1 when an acknowledged write is lost, when the client library\n"
+        "raised an error in spite of its retries, or when the stack answered anything but success or 502 and 503\n"
+        "with `retryable: true`.",
+    )
+    chaos.add_argument("--data", required=True, metavar="FOLDER", help="folder of the lake")
+    chaos.add_argument("--seconds", type=float, default=300.0, metavar="S", help="how long (default: 300)")
+    chaos.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between kills (default: 10)")
+    _number(chaos, "--coordinators", 4, "who work meanwhile")
+    _number(chaos, "--seed", 1, "of what is killed when")
+    chaos.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def _load_options(tree: Tree) -> None:
@@ -224,3 +242,47 @@ def _show_load(report: Report) -> None:
             f"the stack: {report.processes} processes, at most {report.peak_mb:,.0f} MB"
             f" ({report.peak_private_mb:,.0f} MB less pages of files), {report.cpus} processors busy"
         )
+
+
+def _chaos(arguments: argparse.Namespace) -> int:
+    from lakehouse.evals import chaos
+    from lakehouse.serve import background, ports
+    from lakehouse.serve.stacks import Stacks
+
+    options = chaos.Options(
+        seconds=arguments.seconds, every=arguments.every, coordinators=arguments.coordinators, seed=arguments.seed
+    )
+    with ports.bind("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="lakehouse-chaos-") as folder:
+        stacks = Stacks(folder)
+        try:
+            name = chaos.started(stacks, Path(arguments.data).absolute(), port)
+            with bars("chaos"):
+                report = chaos.run(stacks, name, options, token=_token(arguments) or None)
+        finally:
+            if stacks.all():
+                background.stop(stacks, "chaos", force=True)
+    if arguments.json:
+        showing.json_document(report)
+    else:
+        _show_chaos(report)
+    return 1 if report.lost or report.client_errors or report.wrong else 0
+
+
+def _show_chaos(report: ChaosReport) -> None:
+    by_part: dict[str, list[float]] = {}
+    for kill in report.kills:
+        by_part.setdefault(kill.part, []).append(kill.recovered_s)
+    columns = [
+        showing.Column(title, right=at > 0) for at, title in enumerate(("killed", "times", "median s", "longest s"))
+    ]
+    showing.table(
+        columns, [[part, len(times), statistics.median(times), max(times)] for part, times in sorted(by_part.items())]
+    )
+    written = ", ".join(f"{count:,} {kind}" for kind, count in report.acknowledged.items())
+    print(f"acknowledged: {written}; lost: {len(report.lost)}; searches: {report.searches:,}")
+    print(f"errors raised by the client library: {report.client_errors or 'none'}")
+    print("without retries: " + ", ".join(f"{status}: {count:,}" for status, count in report.statuses.items()))
+    for wrong in report.wrong:
+        print(f"  wrong: {wrong}")

@@ -25,6 +25,7 @@ from lakehouse.app import Lakehouse, connect
 from lakehouse.errors import InvalidInput
 from lakehouse.serve import console, logs, ports
 from lakehouse.serve.api import Api
+from lakehouse.serve.gateway import Gateway
 from lakehouse.serve.guard import is_loopback
 from lakehouse.settings import Settings
 
@@ -41,6 +42,7 @@ def serve(
     only: frozenset[str] | None = None,
     environ: Mapping[str, str] | None = None,
     ready: Callable[[str], None] | None = None,
+    listener: socket.socket | None = None,
 ) -> None:
     """Serve a lake until SIGTERM or SIGINT, then let requests finish, close it and return.
 
@@ -53,6 +55,8 @@ def serve(
         only: Services to serve; None serves all of them as the gateway, with the console.
         environ: Where the token is, under the name in `server.token_env`; `os.environ` by default.
         ready: Called with the URL when requests are answered.
+        listener: Bound by somebody else, who may hold it longer than this process lives; `server.host` and
+            `server.port` are not bound then.
 
     Raises:
         InvalidInput: The host is not loopback and no token is set.
@@ -62,11 +66,11 @@ def serve(
     environ = os.environ if environ is None else environ
     token = token_of(config, environ)
     logs.configure(config.logging)
-    with contextlib.closing(ports.bind(config.server.host, config.server.port)) as listener:
+    with contextlib.closing(listener or ports.bind(config.server.host, config.server.port)) as bound:
         with _on_stop_signal(_leave):
             lake = connect(config=config)
             pages = console.routes(lake) if only is None else ()
-            stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
+            stack = Stack(lake, config, bound, token=token, only=only, pages=pages)
         try:
             stack.run(ready=functools.partial(_announce, stack, config, environ, ready))
         finally:
@@ -115,23 +119,8 @@ class Stack:
         self._api = Api(lake, config, token=token, only=only, pages=pages)
         self._listener = listener
         self._grace_ms = config.server.shutdown_grace_ms
-        self._server = _Server(
-            uvicorn.Config(
-                self._api,
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=math.ceil(self._grace_ms / 1000),
-            ),
-            warm=self._api.warm,
-        )
-        host, port = listener.getsockname()[:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._server = _Server(_uvicorn(self._api, self._grace_ms), warm=self._api.warm)
+        self.url = url_of(listener)
 
     def run(self, *, ready: Callable[[], None] = lambda: None) -> None:
         """Answer requests until `stop`, or SIGTERM or SIGINT in the main thread; call `ready` first."""
@@ -146,6 +135,50 @@ class Stack:
         """Wait after `run` for calls under way, for what is left of the grace, and tell whether all have finished."""
         spent_ms = (time.monotonic() - self._server.stopping_since) * 1000
         return self._api.runtime.close(within_ms=max(_LEAST_DRAIN_MS, self._grace_ms - spent_ms))
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the URL of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve_gateway(
+    config: Settings, routes: Mapping[str, str], listener: socket.socket, *, ready: Callable[[str], None]
+) -> None:
+    """Forward requests to services until SIGTERM or SIGINT, then let those under way finish and return.
+
+    Args:
+        config: Limits, logs and where the token is.
+        routes: Start of a path to the URL of its service.
+        listener: Bound socket.
+        ready: Called with the URL when requests are answered.
+
+    Raises:
+        InvalidInput: The host is not loopback and no token is set.
+    """
+    token = token_of(config, os.environ)
+    logs.configure(config.logging)
+    gateway = Gateway(routes, token=token, local=is_loopback(config.server.host))
+    server = _Server(_uvicorn(gateway, config.server.shutdown_grace_ms), warm=gateway.warm)
+    server.ready = functools.partial(ready, url_of(listener))
+    with _on_stop_signal(_leave):
+        server.run(sockets=[listener])
+
+
+def _uvicorn(app: Api | Gateway, grace_ms: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(grace_ms / 1000),
+    )
 
 
 class _Server(uvicorn.Server):
