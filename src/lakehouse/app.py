@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lakehouse.lake.store import Store
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
+    from lakehouse.memory.pathways import Pathways
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.operations import Operation
     from lakehouse.staffing.parse import Parser
@@ -73,6 +74,7 @@ class Lakehouse:
     demand: Parser
     matrix: Matrix
     playbooks: Playbooks
+    pathways: Pathways
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -157,6 +159,7 @@ class Rooms:
         from lakehouse.matrix.corpora import Corpora
         from lakehouse.matrix.search import Matrix
         from lakehouse.memory.asks import Asks
+        from lakehouse.memory.pathways import Pathways
         from lakehouse.memory.playbooks import Playbooks
         from lakehouse.staffing.certifications import Certifications
         from lakehouse.staffing.parse import Parser
@@ -210,12 +213,14 @@ class Rooms:
                     clock=clock,
                 )
             )
+            self.pathways = Pathways(self.state, self.embed.array, clock=clock)
             self.matrix = Matrix(
                 config.matrix,
                 vectors=self.vectors,
                 asks=asks,
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
+                weak_models=config.models.weak_models,
             )
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
