@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lakehouse.lake.ingest import Ingest
     from lakehouse.lake.query import Query
     from lakehouse.lake.store import Store
+    from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
     from lakehouse.memory.pathways import Pathways
@@ -75,6 +76,7 @@ class Lakehouse:
     matrix: Matrix
     playbooks: Playbooks
     pathways: Pathways
+    subjects: Subjects
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -167,12 +169,14 @@ class Rooms:
         from lakehouse.staffing.roles import Roles
         from lakehouse.state.database import Database
         from lakehouse.state.folder import open_folder
+        from lakehouse.state.quiet import Gate
         from lakehouse.vectors.service import Vectors
 
         self.settings = config
-        self.around: list[Around] = []
         self._folder = open_folder(Path(config.data))
         path = self._folder.path
+        self._gate = Gate(path)
+        self.around: list[Around] = [self._through_the_gate]
         self._closers: list[Callable[[], None]] = [self._folder.close]
         try:
             self.state = self._closing(Database.open(path / "state.db"))
@@ -222,6 +226,7 @@ class Rooms:
                 today=lambda: clock().date(),
                 weak_models=config.models.weak_models,
             )
+            self._open_ledger(config, path, clock)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
                 for operation in operations.OPERATIONS
@@ -229,6 +234,26 @@ class Rooms:
         except BaseException:
             self.close()
             raise
+
+    def _open_ledger(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
+        from lakehouse.ledger.erasure import Eraser
+        from lakehouse.ledger.ledger import Ledger
+        from lakehouse.ledger.people import People
+        from lakehouse.ledger.subjects import Subjects
+        from lakehouse.ledger.witness import Witness
+
+        self.ledger = self._closing(
+            Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
+        )
+        self.subjects = Subjects(
+            self.state,
+            ledger=self.ledger,
+            people=People(self.corpora.defined, self.sql.query),
+            eraser=Eraser(path, {}),
+            clock=clock,
+        )
+        if config.ledger.enabled:
+            self.around.append(Witness(self.ledger, self.corpora.defined))
 
     def _closing(self, room: _Closable) -> _Closable:
         self._closers.append(room.close)
@@ -243,10 +268,26 @@ class Rooms:
                 work = functools.partial(around, operation, checked, work)
             return work()
 
+    def _through_the_gate(self, operation: Operation, _values: Mapping[str, Any], work: Callable[[], Any]) -> Any:
+        if not operation.changes:
+            return work()
+        with self._gate.passing():
+            return work()
+
     def close(self) -> None:
         """Close every room, last opened first, and unlock the folder; idempotent."""
         while self._closers:
             self._closers.pop()()
+
+
+def _bucket(storage: settings.Storage, name: str, prefix: str) -> Callable[[str, bytes], object]:
+    """Return what creates, and only creates, objects in a bucket of the configured S3 service."""
+    import msgspec
+
+    from lakehouse.lake.store import Store
+
+    store = Store(msgspec.structs.replace(storage, backend="s3", bucket=name, prefix=prefix), Path())
+    return functools.partial(store.put_if, etag=None)
 
 
 def connect(

@@ -176,6 +176,22 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_k: int = 10_000
 
 
+class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who saw and used whose data.
+
+    Attributes:
+        enabled: Whether rows are written.
+        keys: Folder of the key files; empty means `ledger/keys` in the data folder, made on first use.
+        anchor: A second place for signed checkpoints: a folder, `git:FOLDER` or `s3://BUCKET/PREFIX`; empty for none.
+        checkpoint_every_s: Seconds between checkpoints while rows are written; 0 makes them only at the end.
+    """
+
+    enabled: bool = True
+    keys: str = ""
+    anchor: str = ""
+    checkpoint_every_s: float = 60
+
+
 class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tiers to model names.
 
@@ -193,13 +209,29 @@ class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Service logs: JSON lines on standard error.
+    """Service logs: JSON lines on standard error, or in a file.
 
     Attributes:
         level: `debug`, `info` (one line a request), `warning` or `error`.
+        file: Where they go instead of standard error.
+        max_bytes: Size at which the file is put aside as `FILE.1` and a new one begun.
+        keep_files: How many of those put aside are kept.
     """
 
     level: str = "info"
+    file: str = ""
+    max_bytes: int = 32 * 1024 * 1024
+    keep_files: int = 4
+
+
+class Stacks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Named stacks, see `lakehouse up --stack`.
+
+    Attributes:
+        folder: Where they are recorded; empty means `lakehouse/stacks` in the user's state folder.
+    """
+
+    folder: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -218,8 +250,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embed: Embed = Embed()
     vectors: Vectors = Vectors()
     matrix: Matrix = Matrix()
+    ledger: Ledger = Ledger()
     models: Models = Models()
     logging: Logging = Logging()
+    stacks: Stacks = Stacks()
 
 
 _PREFIX = "LAKEHOUSE_"

@@ -18,7 +18,21 @@ BY_NAME = {operation.name: operation for operation in operations.OPERATIONS}
 
 # What differs from one lake to the next, and from one moment to the next.
 VOLATILE = frozenset(
-    {"trace_id", "elapsed_ms", "modified", "etag", "created_at", "updated_at", "built_at", "recorded_at", "snapshot_id"}
+    {
+        "trace_id",
+        "elapsed_ms",
+        "modified",
+        "etag",
+        "created_at",
+        "updated_at",
+        "built_at",
+        "recorded_at",
+        "snapshot_id",
+        "at",
+        "time",
+        "prev",
+        "hmac",
+    }
 )
 
 
@@ -93,6 +107,8 @@ def test_contract_case_ends_as_told(play, name, case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("name", [name for name in FACES if name != "process"])
 def test_contract_case_ends_as_in_process(play, name, case):
+    if case.varies:
+        return
     assert play(name, case).lasting == play("process", case).lasting
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -11,13 +13,14 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 import lakehouse
-from lakehouse import operations
+from lakehouse import operations, progress
 from lakehouse.app import Lakehouse
 from lakehouse.errors import MethodNotAllowed
+from lakehouse.ledger.ledger import deferred
 from lakehouse.operations import Operation
 from lakehouse.serve import answers, requests
 from lakehouse.serve.answers import Reply
-from lakehouse.serve.pool import Pool
+from lakehouse.serve.pool import Commits, Pool
 from lakehouse.serve.requests import Body
 from lakehouse.settings import Settings
 
@@ -46,6 +49,7 @@ class Runtime:
         # Apart from the calls, so that a search never waits behind slow ones.
         self.embedding = Pool(1, waiting=waiting, name="embed")
         self.spooling = Pool(2, waiting=waiting, name="spool")
+        self.commits = Commits(self._commit)
 
     def body(self, scope: Scope, receive: Receive) -> Body:
         """Return the body of a request that is held in memory."""
@@ -56,9 +60,13 @@ class Runtime:
         body = Body(scope, receive, self.server.max_ingest_bytes, setting="server.max_ingest_bytes")
         return await body.spool(self.uploads, self.spooling)
 
+    def _commit(self, position: int) -> None:
+        self.lake.rooms.ledger.commit(position)
+
     def close(self, *, within_ms: float) -> bool:
         """Let calls under way finish, and tell whether all did in time."""
-        closed = [pool.close(within_ms=within_ms) for pool in (self.calls, self.embedding, self.spooling)]
+        pools = (self.calls, self.embedding, self.spooling, self.commits)
+        closed = [pool.close(within_ms=within_ms) for pool in pools]
         return all(closed)
 
 
@@ -129,7 +137,10 @@ class Resource:
             values = requests.from_body(operation, address, body)
             if not values.get(_SLOW_WITH.get(operation.name, "")):
                 return self._call(operation, values)
-        return await self._runtime.calls.run(functools.partial(self._decode_and_call, operation, address, body))
+        work = functools.partial(self._decode_and_call, operation, address, body)
+        if operation.stops:
+            return await _while_awaited(self._runtime.calls, work, receive)
+        return await self._runtime.calls.run(work)
 
     def _decode_and_call(self, operation: Operation, address: dict[str, Any], body: bytes) -> Reply:
         # Decoding and encoding large bodies is work too, so both happen off the event loop.
@@ -151,6 +162,26 @@ class Resource:
             return await runtime.calls.run(functools.partial(self._call, operation, values))
         finally:
             path.unlink(missing_ok=True)
+
+
+async def _while_awaited(pool: Pool, work: Callable[[], Reply], receive: Receive) -> Reply:
+    """Run a call, and tell it when its caller has hung up."""
+    gone = threading.Event()
+    with progress.awaited(gone):
+        answer = asyncio.ensure_future(pool.run(work))
+    leaving = asyncio.ensure_future(_hung_up(receive))
+    try:
+        await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            gone.set()
+        return await answer
+    finally:
+        leaving.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
 
 
 @functools.cache
@@ -176,7 +207,12 @@ class Search:
         matrix = runtime.lake.rooms.matrix
         if not matrix.ready(values["query_text"]):
             await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
-        await answers.json_reply(runtime.lake.call(self._operation, values)).send(send)
+        with deferred() as positions:
+            reply = answers.json_reply(runtime.lake.call(self._operation, values))
+        if positions:
+            # Nobody is shown before it is on disk who saw them; searches that wait meanwhile share one sync.
+            await runtime.commits.safe(positions[-1])
+        await reply.send(send)
 
     def _arguments(self, body: bytes) -> dict[str, Any]:
         try:
