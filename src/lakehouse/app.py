@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
+    from lakehouse.memory.pathways import Pathways
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.operations import Operation
     from lakehouse.staffing.parse import Parser
@@ -74,6 +75,7 @@ class Lakehouse:
     demand: Parser
     matrix: Matrix
     playbooks: Playbooks
+    pathways: Pathways
     subjects: Subjects
 
     def __init__(self, transport: Transport) -> None:
@@ -156,14 +158,10 @@ class Rooms:
         from lakehouse.lake.ingest import Ingest
         from lakehouse.lake.query import Query
         from lakehouse.lake.store import Store
-        from lakehouse.ledger.erasure import Eraser
-        from lakehouse.ledger.ledger import Ledger
-        from lakehouse.ledger.people import People
-        from lakehouse.ledger.subjects import Subjects
-        from lakehouse.ledger.witness import Witness
         from lakehouse.matrix.corpora import Corpora
         from lakehouse.matrix.search import Matrix
         from lakehouse.memory.asks import Asks
+        from lakehouse.memory.pathways import Pathways
         from lakehouse.memory.playbooks import Playbooks
         from lakehouse.staffing.certifications import Certifications
         from lakehouse.staffing.parse import Parser
@@ -219,25 +217,16 @@ class Rooms:
                     clock=clock,
                 )
             )
+            self.pathways = Pathways(self.state, self.embed.array, clock=clock)
             self.matrix = Matrix(
                 config.matrix,
                 vectors=self.vectors,
                 asks=asks,
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
+                weak_models=config.models.weak_models,
             )
-            self.ledger = self._closing(
-                Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
-            )
-            self.subjects = Subjects(
-                self.state,
-                ledger=self.ledger,
-                people=People(self.corpora.defined, self.sql.query),
-                eraser=Eraser(path, {}),
-                clock=clock,
-            )
-            if config.ledger.enabled:
-                self.around.append(Witness(self.ledger, self.corpora.defined))
+            self._open_ledger(config, path, clock)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
                 for operation in operations.OPERATIONS
@@ -245,6 +234,26 @@ class Rooms:
         except BaseException:
             self.close()
             raise
+
+    def _open_ledger(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
+        from lakehouse.ledger.erasure import Eraser
+        from lakehouse.ledger.ledger import Ledger
+        from lakehouse.ledger.people import People
+        from lakehouse.ledger.subjects import Subjects
+        from lakehouse.ledger.witness import Witness
+
+        self.ledger = self._closing(
+            Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
+        )
+        self.subjects = Subjects(
+            self.state,
+            ledger=self.ledger,
+            people=People(self.corpora.defined, self.sql.query),
+            eraser=Eraser(path, {}),
+            clock=clock,
+        )
+        if config.ledger.enabled:
+            self.around.append(Witness(self.ledger, self.corpora.defined))
 
     def _closing(self, room: _Closable) -> _Closable:
         self._closers.append(room.close)

@@ -175,6 +175,7 @@ _CORPORA = "lakehouse.matrix.corpora:Corpora"
 _PARSER = "lakehouse.staffing.parse:Parser"
 _MATRIX = "lakehouse.matrix.search:Matrix"
 _PLAYBOOKS = "lakehouse.memory.playbooks:Playbooks"
+_PATHWAYS = "lakehouse.memory.pathways:Pathways"
 _SUBJECTS = "lakehouse.ledger.subjects:Subjects"
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
@@ -216,11 +217,27 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("corpora.list", "GET /v1/matrix/corpora", _CORPORA),
     _operation("demand.parse", "POST /v1/demand/parse", _PARSER, runs="inline"),
     _operation("matrix.search", "POST /v1/matrix/search", _MATRIX, runs="inline"),
+    _operation("matrix.relevance", "POST /v1/matrix/relevance", _MATRIX),
+    _operation("matrix.downgrade", "POST /v1/matrix/downgrade", _MATRIX, runs="inline"),
     _operation("playbooks.record", "POST /v1/matrix/playbooks/record", _PLAYBOOKS),
     _operation("playbooks.bulk", "POST /v1/matrix/playbooks/bulk", _PLAYBOOKS),
     _operation("playbooks.list", "GET /v1/matrix/playbooks", _PLAYBOOKS, query=("namespace",)),
+    _operation("playbooks.get", "GET /v1/matrix/playbooks/{id}", _PLAYBOOKS),
     _operation("playbooks.delete", "DELETE /v1/matrix/playbooks/{id}", _PLAYBOOKS, status=204),
     _operation("playbooks.handover", "POST /v1/matrix/playbooks/handover", _PLAYBOOKS),
+    _operation("playbooks.merge", "POST /v1/matrix/playbooks/merge", _PLAYBOOKS),
+    _operation("playbooks.export", "POST /v1/matrix/playbooks/export", _PLAYBOOKS),
+    _operation("playbooks.import_", "POST /v1/matrix/playbooks/import", _PLAYBOOKS),
+    _operation("playbooks.lift", "GET /v1/matrix/lift", _PLAYBOOKS, query=("namespace",)),
+    _operation("pathways.add", "POST /v1/pathways", _PATHWAYS),
+    _operation("pathways.add_idempotent", "POST /v1/pathways/idempotent", _PATHWAYS),
+    _operation("pathways.search", "GET /v1/pathways/search", _PATHWAYS, query=("q", "k", "tag")),
+    _operation("pathways.stats", "GET /v1/pathways/stats", _PATHWAYS),
+    _operation("pathways.update", "POST /v1/pathways/{uid}/update", _PATHWAYS),
+    _operation("pathways.revise", "POST /v1/pathways/{uid}/revise", _PATHWAYS),
+    _operation("pathways.retire", "POST /v1/pathways/{uid}/retire", _PATHWAYS),
+    _operation("pathways.get", "GET /v1/pathways/{uid}", _PATHWAYS),
+    _operation("pathways.history", "GET /v1/pathways/{uid}/history", _PATHWAYS),
     _operation("subjects.put", "POST /v1/subjects", _SUBJECTS),
     _operation("subjects.get", "GET /v1/subjects/{id}", _SUBJECTS),
     _operation("subjects.audit", "GET /v1/subjects/{id}/audit", _SUBJECTS, query=("after", "limit")),
