@@ -26,11 +26,14 @@ from lakehouse.cli import (
     demo,
     doctor,
     evaluations,
+    inbox,
+    ops,
     playbooks,
     rosters,
     searching,
     serving,
     vectors,
+    workflows,
 )
 from lakehouse.cli.tree import Commands, Tree
 from lakehouse.errors import (
@@ -59,7 +62,8 @@ _PIPE_CLOSED = 141
 _GROUPS = (
     ("start here", (demo, serving, doctor)),
     ("data in, questions out", (datasets, rosters)),
-    ("people for a demand", (searching, playbooks)),
+    ("people for a demand", (searching, playbooks, inbox)),
+    ("what is done, and was", (ops, workflows)),
     ("parts and proof", (vectors, evaluations)),
 )
 

@@ -63,6 +63,7 @@ def serve(
             lake = connect(config=config)
             pages = console.routes(lake) if only is None else ()
             stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
+            lake.rooms.attend()
         try:
             stack.run(ready=lambda: _announce(stack, config))
         finally:

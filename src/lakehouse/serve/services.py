@@ -28,6 +28,7 @@ SERVICES: tuple[Service, ...] = (
     Service("vectord", 3215, ("vectors",)),
     Service("embedd", 3216, ("embed",)),
     Service("matrixd", 3218, ("matrix", "corpora", "playbooks", "demand")),
+    Service("observerd", 3219, ("observer", "inbox", "workflow", "traces")),
 )
 
 
