@@ -400,7 +400,17 @@ PLAYBOOKS = [
     Case("handover-mode", [("playbooks.handover", {"from": "pb1", "to": "p", "mode": "lend"})], raises=InvalidInput),
 ]  # fmt: skip
 
-# They need the words above.
-from contract.observe_cases import OBSERVE  # noqa: E402
+# Below everything those modules take from this one.
+from contract import lake_cases, observe_cases  # noqa: E402
 
-CASES = [*STORAGE, *LAKE, *VECTORS, *TEXTS, *CORPORA, *MATRIX, *PLAYBOOKS, *OBSERVE]
+CASES = [
+    *STORAGE,
+    *LAKE,
+    *VECTORS,
+    *TEXTS,
+    *CORPORA,
+    *MATRIX,
+    *PLAYBOOKS,
+    *lake_cases.CASES,
+    *observe_cases.CASES,
+]

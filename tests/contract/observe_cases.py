@@ -167,4 +167,4 @@ WORKFLOWS = [
     Case("resume", [("workflow.resume", {})], lambda resumed: resumed.run_ids == []),
 ]  # fmt: skip
 
-OBSERVE = [*OPS, *INBOX, *WORKFLOWS]
+CASES = [*OPS, *INBOX, *WORKFLOWS]

@@ -30,6 +30,7 @@ VOLATILE = frozenset(
         "built_at",
         "recorded_at",
         "snapshot_id",
+        "at",
     }
 )
 
