@@ -20,9 +20,9 @@ def add(commands: Commands) -> None:
         "run",
         _run,
         "run a graph of nodes",
-        more="The file holds"
-        ' {"name": ..., "nodes": [{"id": "a", "mode": "fixture.upper", "inputs": {"text": "hi"}}, ...]}.\n'
-        'An input {"$from": "a"} or {"$from": "a.results.0.id"} is the output of another node.',
+        more='The file holds {"name": ..., "nodes": [...]}, a node being\n'
+        '{"id": "a", "mode": "fixture.upper", "inputs": {"text": "hi"}}.\n'
+        'An input {"$from": "a"} or {"$from": "a.results.0.id"} is the output of another.',
     )
     run.add_argument("file", metavar="FILE", help="JSON file, or - for standard input")
     run.add_argument("--no-wait", action="store_true", help="begin it and return")
