@@ -92,7 +92,7 @@ class Collector:
                     receiver.answer(self)
                     return
                 receiver.take(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
-                receiver.headers.append(dict(self.headers))
+                receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
                 self.send_response(200)
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.end_headers()

@@ -55,7 +55,8 @@ def add(commands: Commands) -> None:
         "show",
         _trace,
         "print a trace as a tree, from the local log",
-        more="Spans are kept while the setting traces.log is true; without them the operations\nof the trace are shown.",
+        more="Spans are kept while the setting traces.log is true; without them the\n"
+        "operations of the trace are shown.",
     )
     show.add_argument("id", metavar="ID", help="trace id, as in an answer, an error or an operation")
     show.add_argument("--json", action="store_true", help="print one JSON document")

@@ -54,6 +54,7 @@ class Drain(Generic[T]):
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._complained = float("-inf")
+        self._in_hand = 0
         self.dropped = 0
 
     def put(self, item: T) -> bool:
@@ -85,7 +86,10 @@ class Drain(Generic[T]):
         thread.join(within_ms / 1000)
         if thread.is_alive():
             left, self._waiting = self._waiting, deque()
-            self._drop(sum(not isinstance(item, threading.Event) for item in left))
+            with self._lock:
+                # Nobody will know what becomes of the batch that is under way.
+                self.dropped += self._in_hand + sum(not isinstance(item, threading.Event) for item in left)
+                self._in_hand = 0
             return False
         return True
 
@@ -131,11 +135,14 @@ class Drain(Generic[T]):
                 break
             items.append(item)
         if items:
+            self._in_hand = len(items)
             try:
                 self._work(items)
             except Exception as error:  # noqa: BLE001 - whatever happens here must reach nobody
-                self._drop(len(items))
+                with self._lock:
+                    self.dropped += self._in_hand
                 self._complain(error)
+            self._in_hand = 0
         for event in reached:
             event.set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from opentelemetry.trace.status import Status, StatusCode
 from lakehouse import tracing
 from lakehouse.errors import Upstream
 from lakehouse.tracing import Span
+
+# It says for every batch and attempt what is counted and told once a minute by whoever sends.
+logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
 
 _KINDS = {"internal": SpanKind.INTERNAL, "server": SpanKind.SERVER, "client": SpanKind.CLIENT}
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)

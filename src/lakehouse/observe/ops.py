@@ -18,7 +18,7 @@ from lakehouse.errors import LakehouseError, TooLarge
 from lakehouse.observe._drain import Drain
 from lakehouse.observe._summaries import Counters, Row, summarised
 from lakehouse.observe.base import OK, Op, OpId, OpList, OpStats, Said, Source, Word
-from lakehouse.observe.lines import one_line
+from lakehouse.observe.lines import json_line, one_line
 
 if TYPE_CHECKING:
     from lakehouse import settings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_DETAIL_BYTES = 8 * 1024
 _INTERNAL = "internal"
 # Looking at the witness is not witnessed, and what records itself is not recorded twice.
-_SELF = frozenset({"observer", "traces"})
+SELF = frozenset({"observer", "traces"})
 _SELF_RECORDED = frozenset({"inbox.receive", "workflow.run"})
 
 Elapsed = Annotated[float, msgspec.Meta(ge=0)]
@@ -148,7 +148,7 @@ class Ops:
 
     def around(self, operation: Named, arguments: Mapping[str, Any], work: Callable[[], Any]) -> Any:  # noqa: ARG002 - the shape of `Rooms.around`
         """Do the work of an operation and record it; its answer or error is passed on as it is."""
-        if operation.service in _SELF or operation.name in _SELF_RECORDED:
+        if operation.service in SELF or operation.name in _SELF_RECORDED:
             return work()
         started = time.perf_counter()
         status = _INTERNAL
@@ -224,7 +224,7 @@ class Ops:
         self.counters.add(rows)
         log = self._log = self._log or Log(self.path)
         try:
-            log.write([msgspec.json.encode(self._op(row)) for row in rows])
+            log.write([json_line(msgspec.json.encode(self._op(row))) for row in rows])
         except LakehouseError:
             # It takes no rows any more; the next batch tries anew.
             self._log = None

@@ -16,8 +16,8 @@ from lakehouse.errors import InvalidInput, LakehouseError, NotFound
 from lakehouse.observe import _conventions
 from lakehouse.observe._drain import Drain
 from lakehouse.observe.base import OK, Op, Trace, TraceLine
-from lakehouse.observe.lines import one_line
-from lakehouse.observe.ops import Named
+from lakehouse.observe.lines import json_line, one_line
+from lakehouse.observe.ops import SELF, Named
 from lakehouse.tracing import Span
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class Traces:
 
     def around(self, operation: Named, arguments: Mapping[str, Any], work: Callable[[], Any]) -> Any:
         """Do the work of an operation under a span of its name."""
+        if operation.service in SELF:
+            return work()
         name = operation.name
         with tracing.begin(self, name) as span:
             answer = work()
@@ -170,6 +172,7 @@ class Traces:
             _log.warning("the collector at %s is too slow; spans were dropped", self._config.endpoint)
         if self._exporter is not None:
             self._exporter.close()
+            self._exporter = None
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -204,7 +207,7 @@ class Traces:
             return
         log = self._log = self._log or Log(self._path)
         try:
-            log.write([msgspec.json.encode(self._row(span)) for span in spans])
+            log.write([json_line(msgspec.json.encode(self._row(span))) for span in spans])
         except LakehouseError:
             self._log = None
             log.close()
