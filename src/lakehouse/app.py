@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lakehouse.lake.ingest import Ingest
     from lakehouse.lake.query import LogTable, Query
     from lakehouse.lake.store import Store
+    from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
     from lakehouse.memory.playbooks import Playbooks
@@ -95,6 +96,7 @@ class Lakehouse:
     inbox: Inbox
     workflow: Workflows
     traces: Traces
+    subjects: Subjects
 
     def __init__(self, transport: Transport, *, spans: Traces | None = None) -> None:
         self.transport = transport
@@ -263,6 +265,7 @@ class Rooms:
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
             )
+            self._account(config, path, clock)
             self._take_in(config, path, clock)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
@@ -287,6 +290,27 @@ class Rooms:
         self.around.append(self.observer.around)
         if self.traces.on:
             self.around.append(self.traces.around)
+
+    def _account(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
+        """Open the ledger: who saw and used whose data."""
+        from lakehouse.ledger.erasure import Eraser
+        from lakehouse.ledger.ledger import Ledger
+        from lakehouse.ledger.people import People
+        from lakehouse.ledger.subjects import Subjects
+        from lakehouse.ledger.witness import Witness
+
+        self.ledger = self._closing(
+            Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
+        )
+        self.subjects = Subjects(
+            self.state,
+            ledger=self.ledger,
+            people=People(self.corpora.defined, self.sql.query),
+            eraser=Eraser(path, {}),
+            clock=clock,
+        )
+        if config.ledger.enabled:
+            self.around.append(Witness(self.ledger, self.corpora.defined))
 
     def _take_in(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
         """Open the inbox and the workflows, which reach the rooms above them through the table."""
@@ -387,6 +411,16 @@ def _log_tables(path: Path) -> list[LogTable]:
         LogTable("ops", path / _LOGS / "ops.jsonl", OP_COLUMNS),
         LogTable("spans", path / _LOGS / "spans.jsonl", SPAN_COLUMNS),
     ]
+
+
+def _bucket(storage: settings.Storage, name: str, prefix: str) -> Callable[[str, bytes], object]:
+    """Return what creates, and only creates, objects in a bucket of the configured S3 service."""
+    import msgspec
+
+    from lakehouse.lake.store import Store
+
+    store = Store(msgspec.structs.replace(storage, backend="s3", bucket=name, prefix=prefix), Path())
+    return functools.partial(store.put_if, etag=None)
 
 
 def connect(

@@ -175,6 +175,7 @@ _CORPORA = "lakehouse.matrix.corpora:Corpora"
 _PARSER = "lakehouse.staffing.parse:Parser"
 _MATRIX = "lakehouse.matrix.search:Matrix"
 _PLAYBOOKS = "lakehouse.memory.playbooks:Playbooks"
+_SUBJECTS = "lakehouse.ledger.subjects:Subjects"
 
 _OPS = "lakehouse.observe.ops:Ops"
 _INBOX = "lakehouse.observe.inbox:Inbox"
@@ -182,6 +183,7 @@ _WORKFLOWS = "lakehouse.observe.workflows:Workflows"
 _TRACES = "lakehouse.observe.traces:Traces"
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
+JSON_LINES = "application/x-ndjson"
 
 
 def _operation(name: str, route: str, owner: str, **options: Any) -> Operation:
@@ -240,4 +242,10 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("workflow.cancel", "POST /v1/observer/workflow/runs/{run_id}/cancel", _WORKFLOWS),
     _operation("workflow.picture", "GET /v1/observer/workflow/runs/{run_id}/picture", _WORKFLOWS),
     _operation("traces.show", "GET /v1/observer/traces/{trace_id}", _TRACES),
+    _operation("subjects.put", "POST /v1/subjects", _SUBJECTS),
+    _operation("subjects.get", "GET /v1/subjects/{id}", _SUBJECTS),
+    _operation("subjects.audit", "GET /v1/subjects/{id}/audit", _SUBJECTS, query=("after", "limit")),
+    _operation("subjects.audit_log", "GET /v1/subjects/{id}/audit", _SUBJECTS, accept=JSON_LINES),
+    _operation("subjects.verify", "GET /v1/subjects/{id}/audit/verify", _SUBJECTS),
+    _operation("subjects.erase", "DELETE /v1/subjects/{id}", _SUBJECTS, query=("reason",)),
 )

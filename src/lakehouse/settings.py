@@ -255,6 +255,22 @@ class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_output_bytes: int = 4 * 1024 * 1024
 
 
+class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who saw and used whose data.
+
+    Attributes:
+        enabled: Whether rows are written.
+        keys: Folder of the key files; empty means `ledger/keys` in the data folder, made on first use.
+        anchor: A second place for signed checkpoints: a folder, `git:FOLDER` or `s3://BUCKET/PREFIX`; empty for none.
+        checkpoint_every_s: Seconds between checkpoints while rows are written; 0 makes them only at the end.
+    """
+
+    enabled: bool = True
+    keys: str = ""
+    anchor: str = ""
+    checkpoint_every_s: float = 60
+
+
 class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tiers to model names.
 
@@ -317,6 +333,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inbox: Inbox = Inbox()
     workflow: Workflow = Workflow()
     traces: Traces = Traces()
+    ledger: Ledger = Ledger()
     models: Models = Models()
     logging: Logging = Logging()
     stacks: Stacks = Stacks()

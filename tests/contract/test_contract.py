@@ -31,6 +31,9 @@ VOLATILE = frozenset(
         "recorded_at",
         "snapshot_id",
         "at",
+        "time",
+        "prev",
+        "hmac",
     }
 )
 
@@ -106,6 +109,8 @@ def test_contract_case_ends_as_told(play, name, case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("name", [name for name in FACES if name != "process"])
 def test_contract_case_ends_as_in_process(play, name, case):
+    if case.varies:
+        return
     assert play(name, case).lasting == play("process", case).lasting
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from lakehouse import settings, tracing
 from lakehouse.errors import NotFound
+from lakehouse.matrix import _quoted
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._memory import Memory, Rules
 from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
@@ -95,7 +96,8 @@ class Matrix:
         """Find people for a demand, a description or a few words.
 
         What the text states (role, certifications, place, shift) is required first and given up step by
-        step, least important last, until k people are found; within a step the nearest come first. Memory
+        step, least important last, until k people are found; within a step the nearest come first. A long
+        description that stands almost word for word in a person's resume finds that person first. Memory
         then moves remembered answers closer (recorded query within 0.5) and puts missing ones in (within
         0.20), never across roles, never an excluded person, never one rated below whom they would displace.
 
@@ -239,16 +241,23 @@ class Matrix:
                 self._collect(found, corpus, ask, enough, step, excluded)
                 if len(found) >= enough:
                     break
-            self._collect(found, corpus, ask, k, steps[-1], excluded)
+            described = not wanted.stated and len(ask.text.split()) > _DESCRIPTION_WORDS
+            self._collect(found, corpus, ask, max(k, _quoted.AMONG) if described else k, steps[-1], excluded)
         except NotFound:
             known = [stats.name for stats in self._vectors.list().indexes if not stats.name.startswith("playbook_")]
             raise NotFound(
                 f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
             ) from None
-        return [
+        candidates = [
             Candidate(hit.id, corpus, hit.distance, hit.metadata, wanted.standing(hit.metadata))
             for hit in found.values()
         ]
+        if not described:
+            return candidates
+        for candidate in candidates:
+            if _quoted.quotes(ask.text, candidate.metadata):
+                candidate.standing = _quoted.STANDING
+        return sorted(candidates, key=lambda candidate: candidate.order)[:k]
 
     def _collect(
         self, found: dict[str, Hit], corpus: str, ask: Ask, k: int, step: Filter | None, excluded: frozenset[str]
