@@ -29,6 +29,7 @@ SERVICES: tuple[Service, ...] = (
     Service("embedd", 3216, ("embed",)),
     Service("pathwayd", 3217, ("pathways",)),
     Service("matrixd", 3218, ("matrix", "corpora", "playbooks", "demand")),
+    Service("observerd", 3219, ("observer", "inbox", "workflow", "traces")),
 )
 
 
