@@ -161,6 +161,7 @@ class Rooms:
         from lakehouse.ledger.people import People
         from lakehouse.ledger.subjects import Subjects
         from lakehouse.ledger.witness import Witness
+        from lakehouse.matrix import erasing
         from lakehouse.matrix.corpora import Corpora
         from lakehouse.matrix.search import Matrix
         from lakehouse.memory.asks import Asks
@@ -223,6 +224,14 @@ class Rooms:
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
             )
+            holding = erasing.Rooms(
+                path,
+                catalog=self.catalog,
+                vectors=self.vectors,
+                corpora=self.corpora,
+                embed=self.embed,
+                playbooks=self.playbooks,
+            )
             self.ledger = self._closing(
                 Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
             )
@@ -230,7 +239,7 @@ class Rooms:
                 self.state,
                 ledger=self.ledger,
                 people=People(self.corpora.defined, self.sql.query),
-                eraser=Eraser(path, {}),
+                eraser=Eraser(path, holding.purges()),
                 clock=clock,
             )
             if config.ledger.enabled:

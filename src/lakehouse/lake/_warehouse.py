@@ -89,6 +89,7 @@ class Warehouse:
         keep: Sequence[str],
         notes: Mapping[str, str],
         onto: Version | Literal["any"] | None,
+        history: int | None = None,
     ) -> None:
         """Commit files as the new snapshot of a dataset; see `Catalog.commit`."""
         table = self.tables.load(name) if name in self.tables.locations() else None
@@ -109,7 +110,7 @@ class Warehouse:
         before = _commit.files_below(self.tables, change.location)
         intent = self._intend(name, change.location)
         try:
-            freed = _commit.commit(self.tables, change, self._settings.keep_snapshots)
+            freed = _commit.commit(self.tables, change, history or self._settings.keep_snapshots)
         except BaseException:
             if not self._shared:
                 made = _commit.files_below(self.tables, change.location) - before

@@ -108,6 +108,26 @@ class Catalog:
             self.version(name)
             warehouse.drop(name)
 
+    def purge(self, name: str, column: str, values: Sequence[str]) -> int:
+        """Take rows out of a dataset for good, with every earlier snapshot of it.
+
+        Args:
+            name: The dataset.
+            column: Whose values, as text, decide.
+            values: Rows that hold one of these go.
+
+        Returns:
+            How many rows there were.
+
+        Raises:
+            NotFound: No such dataset.
+            InvalidInput: It has no such column.
+            Conflict, Unavailable, PermissionDenied: As `commit`.
+        """
+        from lakehouse.lake._purge import purge
+
+        return purge(self, name, column, values)
+
     def scan(
         self, name: str, *, columns: Sequence[str] | None = None, snapshot_id: int | None = None
     ) -> pa.RecordBatchReader:
@@ -199,6 +219,7 @@ class Catalog:
         keep: Sequence[str],
         notes: Mapping[str, str],
         onto: Version | Literal["any"] | None = "any",
+        history: int | None = None,
     ) -> Version:
         """Make files the new snapshot of a dataset, all or nothing; on return it survives a power cut.
 
@@ -211,6 +232,7 @@ class Catalog:
             keep: Recorded locations of the present files that stay.
             notes: What the manifest is to remember (`lakehouse.*` properties).
             onto: The version that `add` and `keep` were made from, null when there was none.
+            history: Snapshots kept, `catalog.keep_snapshots` by default.
 
         Raises:
             Conflict: Another process changed the dataset since; nothing was written.
@@ -218,7 +240,7 @@ class Catalog:
         """
         warehouse = self._warehouse
         with self.writing(name), warehouse.mapped():
-            warehouse.commit(name, fields, add, keep=keep, notes=notes, onto=onto)
+            warehouse.commit(name, fields, add, keep=keep, notes=notes, onto=onto, history=history)
             return self.version(name)
 
     @contextmanager

@@ -206,6 +206,32 @@ class Playbooks:
         found.sort(key=lambda recall: (recall.distance, recall.playbook.id))
         return found
 
+    def purge(self, answer_ids: Sequence[str], pieces: Sequence[str] = ()) -> int:
+        """Forget for good every entry about these people, and every entry whose demand names one of `pieces`.
+
+        Returns:
+            How many entries there were.
+        """
+        with self._writing:
+            with self._state.read() as connection:
+                entries = self._rows.of_namespaces(connection, list(self._rows.counts(connection)))
+            wanted = frozenset(answer_ids)
+            gone = [
+                entry
+                for entry in entries
+                if entry.answer_id in wanted or any(piece in entry.query_text for piece in pieces)
+            ]
+            by_namespace: dict[str, list[str]] = {}
+            for entry in gone:
+                by_namespace.setdefault(entry.namespace, []).append(entry.id)
+            for namespace, ids in by_namespace.items():
+                self._vectors.purge(index_name(namespace), ids)
+                for chunk in _chunks(ids):
+                    with self._state.write() as connection:
+                        self._rows.remove(connection, chunk)
+            self._state.scrub()
+            return len(gone)
+
     def close(self) -> None:
         """Note that the indexes hold every row, so that the next start has nothing to catch up."""
         with self._writing, self._state.write() as connection:
