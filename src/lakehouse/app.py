@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lakehouse.lake.ingest import Ingest
     from lakehouse.lake.query import Query
     from lakehouse.lake.store import Store
+    from lakehouse.ledger.access import Access
     from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
@@ -75,6 +76,7 @@ class Lakehouse:
     matrix: Matrix
     playbooks: Playbooks
     subjects: Subjects
+    keys: Access
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -156,12 +158,6 @@ class Rooms:
         from lakehouse.lake.ingest import Ingest
         from lakehouse.lake.query import Query
         from lakehouse.lake.store import Store
-        from lakehouse.ledger.erasure import Eraser
-        from lakehouse.ledger.ledger import Ledger
-        from lakehouse.ledger.people import People
-        from lakehouse.ledger.subjects import Subjects
-        from lakehouse.ledger.witness import Witness
-        from lakehouse.matrix import erasing
         from lakehouse.matrix.corpora import Corpora
         from lakehouse.matrix.search import Matrix
         from lakehouse.memory.asks import Asks
@@ -224,26 +220,7 @@ class Rooms:
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
             )
-            holding = erasing.Rooms(
-                path,
-                catalog=self.catalog,
-                vectors=self.vectors,
-                corpora=self.corpora,
-                embed=self.embed,
-                playbooks=self.playbooks,
-            )
-            self.ledger = self._closing(
-                Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
-            )
-            self.subjects = Subjects(
-                self.state,
-                ledger=self.ledger,
-                people=People(self.corpora.defined, self.sql.query),
-                eraser=Eraser(path, holding.purges()),
-                clock=clock,
-            )
-            if config.ledger.enabled:
-                self.around.append(Witness(self.ledger, self.corpora.defined))
+            self._open_ledger(clock)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
                 for operation in operations.OPERATIONS
@@ -251,6 +228,41 @@ class Rooms:
         except BaseException:
             self.close()
             raise
+
+    def _open_ledger(self, clock: Callable[[], datetime]) -> None:
+        """Open what stands around every call: who may call, and who saw whose data."""
+        from lakehouse.ledger.access import Access
+        from lakehouse.ledger.erasure import Eraser
+        from lakehouse.ledger.gate import Gate
+        from lakehouse.ledger.ledger import Ledger
+        from lakehouse.ledger.people import People
+        from lakehouse.ledger.subjects import Subjects
+        from lakehouse.ledger.witness import Witness
+        from lakehouse.matrix import erasing
+
+        config, path = self.settings, self._folder.path
+        holding = erasing.Rooms(
+            path,
+            catalog=self.catalog,
+            vectors=self.vectors,
+            corpora=self.corpora,
+            embed=self.embed,
+            playbooks=self.playbooks,
+        )
+        self.ledger = self._closing(
+            Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
+        )
+        self.subjects = Subjects(
+            self.state,
+            ledger=self.ledger,
+            people=People(self.corpora.defined, self.sql.query),
+            eraser=Eraser(path, holding.purges()),
+            clock=clock,
+        )
+        self.keys = Access(self.state, clock=clock)
+        self.around.append(Gate())
+        if config.ledger.enabled:
+            self.around.append(Witness(self.ledger, self.corpora.defined))
 
     def _closing(self, room: _Closable) -> _Closable:
         self._closers.append(room.close)

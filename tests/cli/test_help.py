@@ -77,6 +77,7 @@ def test_every_list_command_has_json() -> None:
     assert set(without) <= {
         "lakehouse up",
         "lakehouse serve",
+        "lakehouse key revoke",
         "lakehouse demo",
         "lakehouse roster generate",
         "lakehouse vectors get",

@@ -30,6 +30,7 @@ from lakehouse.cli import (
     rosters,
     searching,
     serving,
+    subjects,
     vectors,
 )
 from lakehouse.cli.tree import Commands, Tree
@@ -60,6 +61,7 @@ _GROUPS = (
     ("start here", (demo, serving, doctor)),
     ("data in, questions out", (datasets, rosters)),
     ("people for a demand", (searching, playbooks)),
+    ("whose data, and who saw it", (subjects,)),
     ("parts and proof", (vectors, evaluations)),
 )
 

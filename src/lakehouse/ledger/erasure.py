@@ -1,4 +1,4 @@
-"""Erasure: what tells a person from others, its removal from every place, and the look through every file afterwards."""
+"""Erasure: what tells a person from others, its removal from every place, the look through every file afterwards."""
 
 from __future__ import annotations
 

@@ -203,9 +203,7 @@ class Subjects:
             held = self.get(id).legal_hold
             if held:
                 self._note(id, "erase", (), "refused")
-                raise PermissionDenied(
-                    f"{id!r} is under a legal hold ({held}); lift it first", id=id, legal_hold=held
-                )
+                raise PermissionDenied(f"{id!r} is under a legal hold ({held}); lift it first", id=id, legal_hold=held)
         now = self._now()
         people = [self._gone(id) for id in ids]
         purged = self._eraser.purge(people)
