@@ -402,7 +402,17 @@ PLAYBOOKS = [
     Case("handover-mode", [("playbooks.handover", {"from": "pb1", "to": "p", "mode": "lend"})], raises=InvalidInput),
 ]  # fmt: skip
 
-# Last, because it is made of what stands above.
-from contract import ledger_cases  # noqa: E402
+# Below everything those modules take from this one.
+from contract import lake_cases, ledger_cases  # noqa: E402
 
-CASES = [*STORAGE, *LAKE, *VECTORS, *TEXTS, *CORPORA, *MATRIX, *PLAYBOOKS, *ledger_cases.CASES]
+ROOMS = (lake_cases, ledger_cases)
+CASES = [
+    *STORAGE,
+    *LAKE,
+    *VECTORS,
+    *TEXTS,
+    *CORPORA,
+    *MATRIX,
+    *PLAYBOOKS,
+    *(case for room in ROOMS for case in room.CASES),
+]

@@ -28,6 +28,7 @@ VOLATILE = frozenset(
         "built_at",
         "recorded_at",
         "snapshot_id",
+        "at",
         "time",
         "prev",
         "hmac",

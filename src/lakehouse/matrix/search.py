@@ -10,11 +10,13 @@ import msgspec
 
 from lakehouse import settings, tracing
 from lakehouse.errors import NotFound
+from lakehouse.matrix import _quoted
 from lakehouse.matrix._candidates import Candidate, Rater
-from lakehouse.matrix._memory import Memory
-from lakehouse.matrix.base import CorpusCounts, Match, SearchAnswer
+from lakehouse.matrix._memory import Memory, Rules
+from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
 from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
-from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace
+from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace, Recall
+from lakehouse.memory.role_gate import RoleGate
 from lakehouse.vectors.base import Filter, Hit
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ RATED = 100
 # A text of more words without the form of a demand describes somebody (a resume); its place and
 # certifications are then part of the description and not requirements.
 _DESCRIPTION_WORDS = 14
+# Of so many results everything remembered is looked up; of the others what was recorded near by.
+_REMEMBERED_OF = 100
 # Without anything to rate, results farther than this are about something else.
 _FAR = 0.62
 
@@ -66,6 +70,7 @@ class Matrix:
         self._asks = asks
         self._playbooks = playbooks
         self._today = today
+        self._same_role = RoleGate(asks.roles)
 
     def ready(self, query_text: str) -> bool:
         """Tell whether a search for this text needs no parsing and embedding any more."""
@@ -91,7 +96,8 @@ class Matrix:
         """Find people for a demand, a description or a few words.
 
         What the text states (role, certifications, place, shift) is required first and given up step by
-        step, least important last, until k people are found; within a step the nearest come first. Memory
+        step, least important last, until k people are found; within a step the nearest come first. A long
+        description that stands almost word for word in a person's resume finds that person first. Memory
         then moves remembered answers closer (recorded query within 0.5) and puts missing ones in (within
         0.20), never across roles, never an excluded person, never one rated below whom they would displace.
 
@@ -122,23 +128,23 @@ class Matrix:
         ]
         counts = {corpus: sum(candidate.corpus == corpus for candidate in candidates) for corpus in corpora}
         candidates.sort(key=lambda candidate: candidate.order)
-        rater = Rater(ask, self._today(), self._config.near_km, self._asks) if rate else None
-        if use_playbook:
-            memory = Memory(
-                ask,
-                wanted,
-                query_role or ask.demand.role or "",
-                rater=rater,
-                person=self.person,
-                inject_within=self._config.inject_within,
-            )
-            recalls = self._playbooks.recall(playbook, ask.meaning, corpora=corpora, within=self._config.boost_within)
+        rater = Rater(ask, self._today(), self._config.near_km, self._asks)
+        held_out = use_playbook and self._playbooks.held_out(query_text)
+        dropped: list[DroppedMemory] = []
+        if use_playbook and not held_out:
+            memory = self._memory(ask, wanted, query_role, rater)
+            recalls = self._recalls(playbook, ask, wanted, query_role, [*corpora], candidates[:k])
             candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
+            dropped = memory.dropped
         if max_distance is not None:
             candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]
         chosen = candidates[:k]
-        if rater:
+        if rate:
             rater.rate(chosen[:RATED])
+        else:
+            # The judge gate may have rated some of them.
+            for candidate in chosen:
+                candidate.rating = None
         return SearchAnswer(
             results=[_match(candidate) for candidate in chosen],
             per_corpus={
@@ -150,6 +156,44 @@ class Matrix:
             excluded=len(excluded),
             no_good_match=not self._any_good(chosen, wanted),
             trace_id=tracing.current(),
+            dropped=dropped,
+            held_out=held_out,
+        )
+
+    def _memory(self, ask: Ask, wanted: Requirements, query_role: str | None, rater: Rater) -> Memory:
+        config = self._config
+        return Memory(
+            ask,
+            wanted,
+            _role_of(ask, wanted, query_role),
+            rater=rater,
+            person=self.person,
+            same_role=self._same_role,
+            rules=Rules(
+                inject_within=config.inject_within,
+                inject_unknown=config.inject_unknown,
+                half_life_days=config.half_life_days,
+                today=self._today(),
+            ),
+        )
+
+    def _recalls(
+        self,
+        playbook: str,
+        ask: Ask,
+        wanted: Requirements,
+        query_role: str | None,
+        corpora: Sequence[str],
+        results: Sequence[Candidate],
+    ) -> Sequence[Recall]:
+        return self._playbooks.recall(
+            playbook,
+            ask,
+            role=_role_of(ask, wanted, query_role),
+            corpora=corpora,
+            answers=[candidate.id for candidate in results[:_REMEMBERED_OF]],
+            within=self._config.boost_within,
+            near_km=self._config.near_km,
         )
 
     def _requirements(self, ask: Ask, query_role: str | None) -> Requirements:
@@ -192,16 +236,23 @@ class Matrix:
                 self._collect(found, corpus, ask, enough, step, excluded)
                 if len(found) >= enough:
                     break
-            self._collect(found, corpus, ask, k, steps[-1], excluded)
+            described = not wanted.stated and len(ask.text.split()) > _DESCRIPTION_WORDS
+            self._collect(found, corpus, ask, max(k, _quoted.AMONG) if described else k, steps[-1], excluded)
         except NotFound:
             known = [stats.name for stats in self._vectors.list().indexes if not stats.name.startswith("playbook_")]
             raise NotFound(
                 f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
             ) from None
-        return [
+        candidates = [
             Candidate(hit.id, corpus, hit.distance, hit.metadata, wanted.standing(hit.metadata))
             for hit in found.values()
         ]
+        if not described:
+            return candidates
+        for candidate in candidates:
+            if _quoted.quotes(ask.text, candidate.metadata):
+                candidate.standing = _quoted.STANDING
+        return sorted(candidates, key=lambda candidate: candidate.order)[:k]
 
     def _collect(
         self, found: dict[str, Hit], corpus: str, ask: Ask, k: int, step: Filter | None, excluded: frozenset[str]
@@ -229,11 +280,16 @@ class Matrix:
             return None
 
 
+def _role_of(ask: Ask, wanted: Requirements, query_role: str | None) -> tuple[str, str]:
+    """Return the role that memory goes by, with its code; empty when unknown."""
+    return query_role or ask.demand.role or "", wanted.role_code or ask.demand.role_code or ""
+
+
 def _match(candidate: Candidate) -> Match:
     rating = candidate.rating
     reasons = list(rating.reasons) if rating else []
     if candidate.rejected_by is not None:
-        reasons.append(f"turned down before for a like demand ({candidate.rejected_by.updated_at[:10]})")
+        reasons.append(f"turned down before for a like demand ({candidate.rejected_by.playbook.updated_at[:10]})")
     return Match(
         id=candidate.id,
         corpus=candidate.corpus,

@@ -106,7 +106,7 @@ def read(text: str, places: Places, certifications: Certifications) -> Reading:
         len(text),
         [
             *(Mark("contact", m.start(), m.end()) for m in CONTACT.finditer(text)),
-            *(Mark("place", p.start, _place_end(text, p), i) for i, p in enumerate(found_places)),
+            *(Mark("place", p.start, _marked_end(text, p, certs), i) for i, p in enumerate(found_places)),
             *(Mark("cert", c.start, c.end, i) for i, c in enumerate(certs)),
             *(Mark("shift", s.start, s.end, i) for i, s in enumerate(shift_matches)),
             *(Mark("pay", m.start(), m.end()) for m in PAY.finditer(text)),
@@ -138,6 +138,12 @@ def _in_name(text: str, cert: CertificationMatch) -> bool:
 def _place_end(text: str, place: PlaceMatch) -> int:
     after = _AFTER_PLACE.match(text, place.end)
     return after.end() if after else place.end
+
+
+def _marked_end(text: str, place: PlaceMatch, certs: Iterable[CertificationMatch]) -> int:
+    """Return where a place ends: "Detroit MI, US Soccer coaching license" names no country."""
+    end = _place_end(text, place)
+    return place.end if any(place.end < cert.start < end for cert in certs) else end
 
 
 def _without_overlap(length: int, marks: Iterable[Mark]) -> list[Mark]:

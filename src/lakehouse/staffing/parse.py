@@ -106,7 +106,8 @@ class Parser:
         found = next(((segment, draft) for segment, draft in drafts if draft), None)
         if found is None:
             return None, whole
-        following = next((segment for segment, draft in drafts if draft), None)
+        within = found[1].segment.end
+        following = next((segment for segment, draft in drafts if draft and segment.start >= within), None)
         return found[1], (whole[0], following.start if following else whole[1])
 
     def _from_form(self, reading: Reading, form: list[Entry]) -> Draft:
