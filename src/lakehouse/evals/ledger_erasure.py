@@ -2,10 +2,10 @@
 
     python -m lakehouse.evals.ledger_erasure --workers 1000 --people 100
 
-A synthetic roster is ingested and made searchable; its people are searched, recorded in playbooks by name in the demand's
-text, and named in an inbox. Then some are erased, ten at a time, each with a receipt, and all files of the folder are
-read by this script, not by the product, for their names, phones, emails and the sentences of their resumes that nobody
-else has.
+A synthetic roster is ingested and made searchable; its people are searched, recorded in playbooks by name in the
+demand's text, and named in an inbox. Then some are erased, ten at a time, each with a receipt, and all files of the
+folder are read by this script, not by the product, for their names, phones, emails and the sentences of their resumes
+that nobody else has.
 """
 
 from __future__ import annotations
