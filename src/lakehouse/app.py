@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lakehouse.lake.ingest import Ingest
     from lakehouse.lake.query import LogTable, Query
     from lakehouse.lake.store import Store
+    from lakehouse.ledger.access import Access
     from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
@@ -99,6 +100,7 @@ class Lakehouse:
     workflow: Workflows
     traces: Traces
     subjects: Subjects
+    keys: Access
 
     def __init__(self, transport: Transport, *, spans: Traces | None = None) -> None:
         self.transport = transport
@@ -270,7 +272,7 @@ class Rooms:
                 today=lambda: clock().date(),
                 weak_models=config.models.weak_models,
             )
-            self._account(config, path, clock)
+            self._open_ledger(clock)
             self._take_in(config, path, clock)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
@@ -296,14 +298,26 @@ class Rooms:
         if self.traces.on:
             self.around.append(self.traces.around)
 
-    def _account(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
-        """Open the ledger: who saw and used whose data."""
+    def _open_ledger(self, clock: Callable[[], datetime]) -> None:
+        """Open what stands around every call: who may call, and who saw whose data."""
+        from lakehouse.ledger.access import Access
         from lakehouse.ledger.erasure import Eraser
+        from lakehouse.ledger.gate import Gate
         from lakehouse.ledger.ledger import Ledger
         from lakehouse.ledger.people import People
         from lakehouse.ledger.subjects import Subjects
         from lakehouse.ledger.witness import Witness
+        from lakehouse.matrix import erasing
 
+        config, path = self.settings, self._folder.path
+        holding = erasing.Rooms(
+            path,
+            catalog=self.catalog,
+            vectors=self.vectors,
+            corpora=self.corpora,
+            embed=self.embed,
+            playbooks=self.playbooks,
+        )
         self.ledger = self._closing(
             Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
         )
@@ -311,9 +325,11 @@ class Rooms:
             self.state,
             ledger=self.ledger,
             people=People(self.corpora.defined, self.sql.query),
-            eraser=Eraser(path, {}),
+            eraser=Eraser(path, holding.purges()),
             clock=clock,
         )
+        self.keys = Access(self.state, clock=clock)
+        self.around.append(Gate())
         if config.ledger.enabled:
             self.around.append(Witness(self.ledger, self.corpora.defined))
 
