@@ -87,17 +87,21 @@ class Remote:
         checked = operations.arguments(operation, dict(values), strict=strict)
         given = {name.rstrip("_") for name in values}
         checked = {name.rstrip("_"): value for name, value in checked.items() if name.rstrip("_") in given}
+        with tracing.span(operation.name, calls=True):
+            return self._persistently(operation, checked)
+
+    def _persistently(self, operation: Operation, values: Mapping[str, Any]) -> Any:
         until = 0.0
         pauses = itertools.chain(_PAUSES_S, itertools.repeat(_PAUSES_S[-1]))
         with tracing.trace():
             while True:
                 try:
-                    return self._once(operation, checked)
+                    return self._once(operation, values)
                 except errors.LakehouseError as error:
                     pause = next(pauses) * random.uniform(0.5, 1.0)
                     # The time counts from the first failure: a call may have waited long before it broke.
                     until = until or time.monotonic() + self._retry_within_ms / 1000
-                    if time.monotonic() + pause > until or not self._may_repeat(operation, checked, error):
+                    if time.monotonic() + pause > until or not self._may_repeat(operation, values, error):
                         raise
                 time.sleep(pause)
 
@@ -184,7 +188,10 @@ def _query(operation: Operation, values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _headers(operation: Operation, media: str) -> dict[str, str]:
-    headers = {tracing.HEADER: tracing.current() or tracing.new_id()}
+    trace_id = tracing.current() or tracing.new_id()
+    headers = {tracing.HEADER: trace_id}
+    if above := tracing.parent_header(trace_id):
+        headers[tracing.PARENT_HEADER] = above
     if media:
         headers["Content-Type"] = media
     if operation.accept:

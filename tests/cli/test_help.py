@@ -80,6 +80,7 @@ def test_every_list_command_has_json() -> None:
         "lakehouse stop",
         "lakehouse restart",
         "lakehouse serve",
+        "lakehouse key revoke",
         "lakehouse demo",
         "lakehouse roster generate",
         "lakehouse vectors get",

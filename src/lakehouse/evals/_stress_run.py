@@ -94,7 +94,8 @@ class Recorder:
         began, first = time.perf_counter(), len(self.events)
         self._phase = (name, hour)
         progress.report("phases", len(self.phases), _PHASES)
-        yield
+        with self.lake.phase(f"stress.{name}", hour=hour):
+            yield
         done = Phase(
             name=name,
             hour=hour,
@@ -372,4 +373,5 @@ _PHASES = 10
 
 def _operation_of(method: str) -> operations.Operation | None:
     """Return the operation by which a message is recorded, None in a version that has none."""
-    return next((each for each in operations.OPERATIONS if each.path.endswith(f"/{method}")), None)
+    posted = (each for each in operations.OPERATIONS if each.verb == "POST")
+    return next((each for each in posted if each.path.endswith(f"/{method}")), None)

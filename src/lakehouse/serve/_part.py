@@ -31,7 +31,7 @@ def _serve(order: Order, listener: socket.socket) -> None:
     from lakehouse.serve import run
 
     if order.part == GATEWAY:
-        run.serve_gateway(order.config, order.routes, listener, ready=_say_ready)
+        run.serve_gateway(order.config, order.behind, listener, ready=_say_ready)
         return
     # The lake serves everything, so that what has no part of its own is behind the gateway all the same.
     only = None if order.part == LAKE else frozenset({order.part})

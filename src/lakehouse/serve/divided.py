@@ -42,12 +42,12 @@ _log = logging.getLogger("lakehouse.serve")
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a part is told on its standard input: what it is, its settings, its socket, and where others answer."""
+    """What a part is told on its standard input; `behind` is the URL of what the gateway forwards to."""
 
     part: str
     config: Settings
     listener: int
-    routes: dict[str, str] = {}
+    behind: str = ""
 
 
 class Part:
@@ -185,16 +185,21 @@ def _parts(config: Settings, offset: int, bound: contextlib.ExitStack, changed: 
     embedd, lake = inner("embedd"), inner("matrixd")
     token_env = config.server.token_env
     embedding, lake_url = (url_of(host, int(part.getsockname()[1])) for part in (embedd, lake))
-    behind = msgspec.structs.replace(config.server, host=host)
-    own = msgspec.structs.replace(config, server=behind)
+    server = msgspec.structs.replace(
+        config.server,
+        host=host,
+        tls_cert="",
+        tls_key="",
+        behind_tls_proxy=config.server.behind_tls_proxy or bool(config.server.tls_cert),
+    )
+    own = msgspec.structs.replace(config, server=server)
     # Its own folder holds nothing but a cache: the lake's belongs to the part that owns the files.
     embeds = msgspec.structs.replace(own, data=str(Path(config.data) / EMBEDD_FOLDER))
     uses = msgspec.structs.replace(own, embed=msgspec.structs.replace(config.embed, url=embedding, token_env=token_env))
-    routes = {"/": lake_url, "/v1/embed": embedding, "/ai/embed": embedding}
     orders = (
         (Order(part="embedd", config=_logging_apart(embeds, "embedd"), listener=embedd.fileno()), embedd),
         (Order(part=LAKE, config=_logging_apart(uses, LAKE), listener=lake.fileno()), lake),
-        (Order(part=GATEWAY, config=_logging_apart(config, GATEWAY), listener=front.fileno(), routes=routes), front),
+        (Order(part=GATEWAY, config=_logging_apart(config, GATEWAY), listener=front.fileno(), behind=lake_url), front),
     )
     return [Part(order, listener, changed) for order, listener in orders]
 
@@ -215,4 +220,5 @@ def _logging_apart(config: Settings, part: str) -> Settings:
 def _tell(config: Settings, parts: list[Part], ready: Callable[[str, Mapping[str, int]], None] | None) -> None:
     running = {part.name: part.pid for part in parts if part.pid is not None}
     if ready is not None and GATEWAY in running:
-        ready(url_of(config.server.host, parts[-1].port), running)
+        url = url_of(config.server.host, parts[-1].port)
+        ready(url.replace("http:", "https:", 1) if config.server.tls_cert else url, running)

@@ -1,11 +1,11 @@
-"""The front door of a divided stack: passes each request to the service that owns its path, as it came."""
+"""The front door of a divided stack: passes each request to the part behind it, as it came."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -26,6 +26,8 @@ _PAUSE_S = 0.05
 _KEEP_BYTES = 1024 * 1024
 # Of one connection, not of the message.
 _HOP = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"proxy-connection"})
+# Looked at here; they name this address and not that of the part behind it.
+_ADMITTED = frozenset({b"host", b"origin"})
 _TRACE = tracing.HEADER.lower().encode()
 
 
@@ -37,16 +39,15 @@ class Gateway:
     changed may or may not have happened.
 
     Args:
-        routes: Start of a path to the URL of its service, the longest start that fits decides.
-        token: Bearer token asked for on every path but `/health`; empty means none.
+        service: URL of the part behind it.
         local: Serve loopback names only.
     """
 
-    def __init__(self, routes: Mapping[str, str], *, token: str = "", local: bool = True) -> None:
-        self._routes = sorted(routes.items(), key=lambda route: -len(route[0]))
+    def __init__(self, service: str, *, local: bool = True) -> None:
+        self._service = service
         self._health = health(GATEWAY)
         self._client: httpx.AsyncClient | None = None
-        self._app: ASGIApp = Guard(self._answer, token=token, local=local)
+        self._app: ASGIApp = Guard(self._answer, local=local)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -59,9 +60,7 @@ class Gateway:
         if scope["path"] == "/health":
             await self._health(scope, receive, send)
             return
-        service = self._service(scope["path"])
-        body = _Body(receive)
-        response = await self._sent(service, scope, body)
+        response = await self._sent(scope, _Body(receive))
         try:
             await send({"type": "http.response.start", "status": response.status_code, "headers": _kept(response)})
             async for data in response.aiter_raw():
@@ -70,16 +69,13 @@ class Gateway:
         finally:
             await response.aclose()
 
-    def _service(self, path: str) -> str:
-        return next(url for start, url in self._routes if path.startswith(start))
-
-    async def _sent(self, service: str, scope: Scope, body: _Body) -> httpx.Response:
+    async def _sent(self, scope: Scope, body: _Body) -> httpx.Response:
         clock = asyncio.get_running_loop().time
         until = clock() + _PATIENCE_S
         repeatable = _is_repeatable(scope)
         while True:
             try:
-                return await self._connections().send(self._request(service, scope, body), stream=True)
+                return await self._connections().send(self._request(scope, body), stream=True)
             except httpx.ConnectError as error:
                 if clock() >= until or not body.can_be_sent_again:
                     raise Unavailable(f"the service behind {scope['path']} does not answer: {error}") from None
@@ -88,11 +84,11 @@ class Gateway:
                     raise Upstream(f"the service behind {scope['path']} broke off: {type(error).__name__}") from None
             await asyncio.sleep(_PAUSE_S)
 
-    def _request(self, service: str, scope: Scope, body: _Body) -> httpx.Request:
-        url = service + scope["raw_path"].decode("ascii")
+    def _request(self, scope: Scope, body: _Body) -> httpx.Request:
+        url = self._service + scope["raw_path"].decode("ascii")
         if scope["query_string"]:
             url += "?" + scope["query_string"].decode("ascii")
-        headers = [(name, value) for name, value in scope["headers"] if name not in _HOP and name != _TRACE]
+        headers = [(name, value) for name, value in scope["headers"] if name not in {*_HOP, *_ADMITTED, _TRACE}]
         headers.append((_TRACE, tracing.current().encode("ascii")))
         has_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
         content = body.chunks() if has_body else None
