@@ -85,10 +85,10 @@ def add(evaluations: Commands) -> None:
         "chaos",
         _chaos,
         "kill one process of a divided stack after the other, under load",
-        more="Needs the folder of a lake with both corpora (--data), which is served in several processes for the\n"
-        "run and changed by it. The exit code is 1 when an acknowledged write is lost, when the client library\n"
-        "raised an error in spite of its retries, or when the stack answered anything but success or 502 and 503\n"
-        "with `retryable: true`.",
+        more="Needs the folder of a lake with both corpora (--data), which is served in several processes\n"
+        "for the run and changed by it. The exit code is 1 when an acknowledged write is lost, when the\n"
+        "client library raised an error in spite of its retries, or when the stack answered anything but\n"
+        "success or 502 and 503 with `retryable: true`.",
     )
     chaos.add_argument("--data", required=True, metavar="FOLDER", help="folder of the lake")
     chaos.add_argument("--seconds", type=float, default=300.0, metavar="S", help="how long (default: 300)")
