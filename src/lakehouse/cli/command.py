@@ -30,6 +30,7 @@ from lakehouse.cli import (
     inbox,
     ops,
     playbooks,
+    reviewing,
     rosters,
     searching,
     serving,
@@ -68,7 +69,7 @@ _GROUPS = (
     ("people for a demand", (searching, playbooks, inbox)),
     ("what is done, and was", (ops, workflows)),
     ("whose data, and who saw it", (subjects,)),
-    ("parts and proof", (vectors, evaluations)),
+    ("parts and proof", (vectors, evaluations, reviewing)),
 )
 
 
