@@ -121,30 +121,35 @@ class Matrix:
             InvalidInput: Empty text, or a field out of range.
             NotFound: A corpus does not exist; the message names those that do.
         """
-        ask = self._asks.of(query_text)
+        with tracing.span("embed", texts=1):
+            ask = self._asks.of(query_text)
         wanted = self._requirements(ask, query_role)
         excluded = frozenset(exclude_ids)
         corpora = list(dict.fromkeys(corpora))
-        candidates = [
-            candidate
-            for corpus in corpora
-            for candidate in self._candidates(corpus, ask, wanted, k=k, filter=filter, excluded=excluded)
-        ]
+        candidates = []
+        for corpus in corpora:
+            with tracing.span("matrix.corpus", corpus=corpus, k=k) as span:
+                found = self._candidates(corpus, ask, wanted, k=k, filter=filter, excluded=excluded)
+                candidates += found
+                span.set(found=len(found))
         counts = {corpus: sum(candidate.corpus == corpus for candidate in candidates) for corpus in corpora}
         candidates.sort(key=lambda candidate: candidate.order)
         rater = Rater(ask, self._today(), self._config.near_km, self._asks)
         held_out = use_playbook and self._playbooks.held_out(query_text)
         dropped: list[DroppedMemory] = []
         if use_playbook and not held_out:
-            memory = self._memory(ask, wanted, query_role, rater)
-            recalls = self._recalls(playbook, ask, wanted, query_role, [*corpora], candidates[:k])
-            candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
-            dropped = memory.dropped
+            with tracing.span("memory", playbook=playbook) as span:
+                memory = self._memory(ask, wanted, query_role, rater)
+                recalls = self._recalls(playbook, ask, wanted, query_role, [*corpora], candidates[:k])
+                candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
+                dropped = memory.dropped
+                span.set(recalled=len(recalls), dropped=len(dropped))
         if max_distance is not None:
             candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]
         chosen = candidates[:k]
         if rate:
-            rater.rate(chosen[:RATED])
+            with tracing.span("rate", rated=min(len(chosen), RATED)):
+                rater.rate(chosen[:RATED])
         else:
             # The judge gate may have rated some of them.
             for candidate in chosen:
@@ -250,7 +255,7 @@ class Matrix:
         k: int,
         filter: Filter | None,
         excluded: frozenset[str],
-    ) -> Iterable[Candidate]:
+    ) -> list[Candidate]:
         """Search one corpus, strictest first, until k people are found.
 
         The unconditional search always runs: people of whom a requirement is unknown are found by it alone.
