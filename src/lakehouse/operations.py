@@ -22,7 +22,10 @@ from lakehouse.errors import InvalidInput
 Runs = Literal["inline", "thread"]
 
 # Questions too long for an address.
-_READS_BY_POST = frozenset({"sql.query", "sql.arrow", "embed.texts", "vectors.search", "demand.parse", "matrix.search"})
+_READS_BY_POST = frozenset(
+    "sql.query sql.arrow embed.texts vectors.search demand.parse matrix.search matrix.relevance matrix.downgrade"
+    " playbooks.export".split()
+)
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

@@ -88,4 +88,7 @@ def test_every_list_command_has_json() -> None:
         "lakehouse eval parsing",
         "lakehouse eval roles",
         "lakehouse eval search",
+        # Their answers are files: JSONL, and a report with report.json.
+        "lakehouse playbook export",
+        "lakehouse eval lift",
     }
