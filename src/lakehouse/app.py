@@ -14,16 +14,20 @@ from lakehouse import operations, settings, tracing
 from lakehouse.errors import Unavailable
 
 if TYPE_CHECKING:
+    from lakehouse.chat.base import ChatAnswer
+    from lakehouse.chat.service import Chat
     from lakehouse.embed.service import Embeddings
     from lakehouse.lake.catalog import Catalog
     from lakehouse.lake.ingest import Ingest
-    from lakehouse.lake.query import Query
+    from lakehouse.lake.query import LogTable, Query
     from lakehouse.lake.store import Store
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.operations import Operation
     from lakehouse.staffing.parse import Parser
+    from lakehouse.validate.iterate import Ask, Iterate
+    from lakehouse.validate.service import Validators
     from lakehouse.vectors.service import Vectors
 
 
@@ -73,6 +77,9 @@ class Lakehouse:
     demand: Parser
     matrix: Matrix
     playbooks: Playbooks
+    chat: Chat
+    validate: Validators
+    iterate: Iterate
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -149,6 +156,7 @@ class Rooms:
     """
 
     def __init__(self, config: settings.Settings, *, clock: Callable[[], datetime] = _now) -> None:
+        from lakehouse.chat.service import Chat
         from lakehouse.embed.service import Embeddings
         from lakehouse.lake.catalog import Catalog
         from lakehouse.lake.ingest import Ingest
@@ -164,6 +172,10 @@ class Rooms:
         from lakehouse.staffing.roles import Roles
         from lakehouse.state.database import Database
         from lakehouse.state.folder import open_folder
+        from lakehouse.validate.iterate import Iterate
+        from lakehouse.validate.roster import Roster
+        from lakehouse.validate.service import Validators
+        from lakehouse.validate.session import SessionLog
         from lakehouse.vectors.service import Vectors
 
         self.settings = config
@@ -176,7 +188,8 @@ class Rooms:
             self.storage = Store(config.storage, path)
             self.catalog = self._closing(Catalog(config.catalog, path))
             self.ingest = Ingest(config.ingest, self.catalog)
-            self.sql = self._closing(Query(config.query, self.catalog))
+            sessions = path / config.validatord.session_log_path if config.validatord.session_log_path else None
+            self.sql = self._closing(Query(config.query, self.catalog, _log_tables(sessions)))
             self.embed = self._closing(Embeddings(config.embed, path))
             self.vectors = self._closing(
                 Vectors(
@@ -216,6 +229,31 @@ class Rooms:
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
             )
+            self.chat = self._closing(Chat(config.chat, path))
+            self.roster = Roster(
+                self.catalog,
+                self.vectors,
+                corpora=self.corpora.definitions,
+                built_ids=self.corpora.built_ids,
+                parser=self.demand,
+                roles=roles,
+            )
+            self.validate = Validators(
+                config.validatord,
+                self.state,
+                look_up=self.roster.look_up,
+                prefixes=lambda: [corpus.id_prefix for corpus in self.corpora.definitions()],
+                parser=self.demand,
+                roles=roles,
+                clock=clock,
+            )
+            self.iterate = Iterate(
+                config.validatord,
+                complete=self._ask_model,
+                validators=self.validate,
+                log=self._closing(SessionLog(sessions)),
+                clock=clock,
+            )
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
                 for operation in operations.OPERATIONS
@@ -227,6 +265,21 @@ class Rooms:
     def _closing(self, room: _Closable) -> _Closable:
         self._closers.append(room.close)
         return room
+
+    def _ask_model(self, ask: Ask) -> ChatAnswer:
+        import msgspec
+
+        from lakehouse.chat.base import Message, SchemaFormat
+
+        return self.chat.complete(
+            ask.model,
+            [msgspec.convert({"role": role, "content": text}, Message) for role, text in ask.turns],
+            max_tokens=ask.max_tokens,
+            format=SchemaFormat(ask.schema),
+            timeout_ms=ask.timeout_ms,
+            namespace=ask.namespace,
+            data_class=ask.data_class,
+        )
 
     def call(self, operation: Operation, values: Mapping[str, Any], *, strict: bool = True) -> Any:
         """Check the arguments and call the room's method in this thread, under the trace at hand."""
@@ -241,6 +294,14 @@ class Rooms:
         """Close every room, last opened first, and unlock the folder; idempotent."""
         while self._closers:
             self._closers.pop()()
+
+
+def _log_tables(sessions: Path | None) -> list[LogTable]:
+    """Return the logs of the product that are tables in SQL."""
+    from lakehouse.lake.query import LogTable
+    from lakehouse.validate.session import COLUMNS
+
+    return [LogTable("sessions", sessions, dict(COLUMNS))] if sessions else []
 
 
 def connect(

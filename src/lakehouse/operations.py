@@ -19,7 +19,10 @@ import msgspec
 
 from lakehouse.errors import InvalidInput
 
-Runs = Literal["inline", "thread"]
+ARROW_STREAM = "application/vnd.apache.arrow.stream"
+EVENT_STREAM = "text/event-stream"
+
+Runs = Literal["inline", "thread", "upstream"]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +38,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
             argument `content_type` beside it carries the header of that name.
         accept: Media type that chooses this operation among those of one path.
         status: HTTP status of success; 204 has no body.
-        runs: `inline` on the event loop (microseconds, holds the interpreter anyway) or in a `thread`.
+        runs: `inline` on the event loop (microseconds, holds the interpreter anyway), in a `thread`, or in a thread of
+            those that wait for somebody else (`upstream`).
     """
 
     service: str
@@ -53,6 +57,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """Dotted name, `matrix.search`."""
         return f"{self.service}.{self.method}"
+
+    @property
+    def streams(self) -> bool:
+        """Whether the method gives an iterator, sent as server-sent events."""
+        return self.accept == EVENT_STREAM
 
     @property
     def path_arguments(self) -> tuple[str, ...]:
@@ -92,8 +101,9 @@ def request_type(operation: Operation) -> type[msgspec.Struct]:
 
 @functools.cache
 def answer_type(operation: Operation) -> Any:
-    """Return the annotation of the method's answer."""
-    return typing.get_type_hints(function(operation)).get("return", type(None))
+    """Return the annotation of the method's answer; of a stream, that of one event."""
+    answer = typing.get_type_hints(function(operation)).get("return", type(None))
+    return typing.get_args(answer)[0] if operation.streams else answer
 
 
 def arguments(operation: Operation, values: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
@@ -165,8 +175,9 @@ _CORPORA = "lakehouse.matrix.corpora:Corpora"
 _PARSER = "lakehouse.staffing.parse:Parser"
 _MATRIX = "lakehouse.matrix.search:Matrix"
 _PLAYBOOKS = "lakehouse.memory.playbooks:Playbooks"
-
-ARROW_STREAM = "application/vnd.apache.arrow.stream"
+_CHAT = "lakehouse.chat.service:Chat"
+_ITERATE = "lakehouse.validate.iterate:Iterate"
+_VALIDATORS = "lakehouse.validate.service:Validators"
 
 
 def _operation(name: str, route: str, owner: str, **options: Any) -> Operation:
@@ -207,4 +218,12 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("playbooks.list", "GET /v1/matrix/playbooks", _PLAYBOOKS, query=("namespace",)),
     _operation("playbooks.delete", "DELETE /v1/matrix/playbooks/{id}", _PLAYBOOKS, status=204),
     _operation("playbooks.handover", "POST /v1/matrix/playbooks/handover", _PLAYBOOKS),
+    _operation("chat.complete", "POST /v1/chat", _CHAT, runs="upstream"),
+    _operation("chat.stream", "POST /v1/chat", _CHAT, accept=EVENT_STREAM, runs="upstream"),
+    _operation("chat.providers", "GET /v1/chat/providers", _CHAT),
+    _operation("validate.check", "POST /v1/validate", _VALIDATORS),
+    _operation("validate.accept", "POST /v1/validate/fills", _VALIDATORS, status=201),
+    _operation("validate.fills", "GET /v1/validate/fills", _VALIDATORS, query=("worker_id",)),
+    _operation("iterate.run", "POST /v1/iterate", _ITERATE, runs="upstream"),
+    _operation("validate.release", "DELETE /v1/validate/fills/{fill_id}", _VALIDATORS, status=204),
 )

@@ -8,34 +8,17 @@ cases do not see each other.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
+from contract.case import Arguments, Case
+from contract.validate_cases import VALIDATE
 from lakehouse.errors import AlreadyExists, InvalidInput, LakehouseError, NotFound, TooLarge
-
-Arguments = dict[str, Any] | Callable[[list[Any]], dict[str, Any]]
 
 FORKLIFT = "Need 2 Forklift Operators in Cleveland OH, day shift, must have OSHA-30"
 SAME_WORDS_DIFFER = "Looking for 2 Forklift Operators at Cleveland OH, days, OSHA-30 holders"
 CSV = b"id,role,resume\n1,cook,grill and prep\n2,welder,MIG and TIG\n"
 PAIR = [{"id": "a", "vector": [1.0, 0.0], "metadata": {"n": 1}}, {"id": "b", "vector": [0.0, 1.0]}]
 ROSTER = {"id_column": "id", "text_columns": ["role", "resume"], "metadata_columns": ["role"]}
-
-
-class Case(msgspec.Struct, frozen=True):
-    """One story. `covers` is the operation of its last step."""
-
-    name: str
-    steps: list[tuple[str, Arguments]]
-    holds: Callable[[Any], bool] | None = None
-    raises: type[LakehouseError] | None = None
-    says: str = ""
-
-    @property
-    def covers(self) -> str:
-        return self.steps[-1][0]
 
 
 def index(name: str, dimension: int = 2) -> tuple[str, Arguments]:
@@ -400,4 +383,4 @@ PLAYBOOKS = [
     Case("handover-mode", [("playbooks.handover", {"from": "pb1", "to": "p", "mode": "lend"})], raises=InvalidInput),
 ]  # fmt: skip
 
-CASES = [*STORAGE, *LAKE, *VECTORS, *TEXTS, *CORPORA, *MATRIX, *PLAYBOOKS]
+CASES = [*STORAGE, *LAKE, *VECTORS, *TEXTS, *CORPORA, *MATRIX, *PLAYBOOKS, *VALIDATE]

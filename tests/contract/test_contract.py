@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 import lakehouse
-from contract.cases import CASES, Case
+from contract.case import Case
+from contract.cases import CASES
 from lakehouse import operations
 from lakehouse.errors import LakehouseError
 
@@ -18,7 +19,18 @@ BY_NAME = {operation.name: operation for operation in operations.OPERATIONS}
 
 # What differs from one lake to the next, and from one moment to the next.
 VOLATILE = frozenset(
-    {"trace_id", "elapsed_ms", "modified", "etag", "created_at", "updated_at", "built_at", "recorded_at", "snapshot_id"}
+    {
+        "trace_id",
+        "elapsed_ms",
+        "modified",
+        "etag",
+        "created_at",
+        "updated_at",
+        "built_at",
+        "recorded_at",
+        "snapshot_id",
+        "fill_id",
+    }
 )
 
 

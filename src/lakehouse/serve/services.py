@@ -28,6 +28,8 @@ SERVICES: tuple[Service, ...] = (
     Service("vectord", 3215, ("vectors",)),
     Service("embedd", 3216, ("embed",)),
     Service("matrixd", 3218, ("matrix", "corpora", "playbooks", "demand")),
+    Service("chatd", 3220, ("chat",)),
+    Service("validatord", 3221, ("validate", "iterate")),
 )
 
 
