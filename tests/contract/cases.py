@@ -11,6 +11,7 @@ import io
 from typing import Any
 
 from contract.case import Arguments, Case
+from contract.chat_cases import CHAT
 from contract.validate_cases import VALIDATE
 from lakehouse.errors import AlreadyExists, InvalidInput, LakehouseError, NotFound, TooLarge
 
@@ -383,4 +384,4 @@ PLAYBOOKS = [
     Case("handover-mode", [("playbooks.handover", {"from": "pb1", "to": "p", "mode": "lend"})], raises=InvalidInput),
 ]  # fmt: skip
 
-CASES = [*STORAGE, *LAKE, *VECTORS, *TEXTS, *CORPORA, *MATRIX, *PLAYBOOKS, *VALIDATE]
+CASES = [*STORAGE, *LAKE, *VECTORS, *TEXTS, *CORPORA, *MATRIX, *PLAYBOOKS, *VALIDATE, *CHAT]

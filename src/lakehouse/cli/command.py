@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 from lakehouse import __version__
 from lakehouse.cli import (
+    chatting,
     datasets,
     demo,
     doctor,
@@ -30,6 +31,7 @@ from lakehouse.cli import (
     rosters,
     searching,
     serving,
+    validating,
     vectors,
 )
 from lakehouse.cli.tree import Commands, Tree
@@ -59,8 +61,8 @@ _PIPE_CLOSED = 141
 _GROUPS = (
     ("start here", (demo, serving, doctor)),
     ("data in, questions out", (datasets, rosters)),
-    ("people for a demand", (searching, playbooks)),
-    ("parts and proof", (vectors, evaluations)),
+    ("people for a demand", (searching, playbooks, validating)),
+    ("parts and proof", (chatting, vectors, evaluations)),
 )
 
 

@@ -266,8 +266,7 @@ def booked(fill: Fill, taken: Mapping[str, Any]) -> Iterator[Finding]:
             yield consistency(
                 "double_booked",
                 f"workers[{at}].id",
-                f"worker {quoted(proposed.id)} is booked from {booking.starts} to {booking.ends}"
-                f" (fill {booking.fill_id})",
+                f"worker {quoted(proposed.id)} is booked from {booking.starts} to {booking.ends}",
             )
 
 
