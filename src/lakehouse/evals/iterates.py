@@ -3,8 +3,9 @@
     python -m lakehouse.evals.iterates --iterates 10000
 
 The model stands behind a real server on loopback. It proposes people who do not exist, people twice, too few, with a
-lowered demand; writes secrets, placeholders and prose; breaks off, answers with errors; and now and then tells the truth. Afterwards every accepted fill is looked at again, apart from the validators: each id against the rows
-that were put in, the alarm query of docs/session-log.md, and the bookings for anybody booked twice.
+lowered demand; writes secrets, placeholders and prose; breaks off, answers with errors; and sometimes tells the truth.
+Afterwards every accepted fill is looked at again, apart from the validators: each id against the rows that were put in,
+the alarm query of docs/session-log.md, and the accepted fills for anybody booked twice.
 """
 
 from __future__ import annotations
