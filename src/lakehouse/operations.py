@@ -21,8 +21,15 @@ from lakehouse.errors import InvalidInput
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
 EVENT_STREAM = "text/event-stream"
+JSON_LINES = "application/x-ndjson"
 
 Runs = Literal["inline", "thread", "upstream"]
+
+# Questions too long for an address.
+_READS_BY_POST = frozenset(
+    "sql.query sql.arrow embed.texts vectors.search demand.parse matrix.search chat.complete chat.stream"
+    " validate.check".split()
+)
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +45,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
             argument `content_type` beside it carries the header of that name.
         accept: Media type that chooses this operation among those of one path.
         status: HTTP status of success; 204 has no body.
+        stops: The work asks `progress.abandoned`, so that a caller who hangs up stops it.
         runs: `inline` on the event loop (microseconds, holds the interpreter anyway), in a `thread`, or in a thread of
             those that wait for somebody else (`upstream`).
     """
@@ -51,6 +59,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     raw: str = ""
     accept: str = ""
     status: int = 200
+    stops: bool = False
     runs: Runs = "thread"
 
     @property
@@ -62,6 +71,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def streams(self) -> bool:
         """Whether the method gives an iterator, sent as server-sent events."""
         return self.accept == EVENT_STREAM
+
+    @property
+    def changes(self) -> bool:
+        """Whether a call may change the lake; such calls wait while a backup is taken."""
+        return self.verb not in {"GET", "HEAD"} and self.name not in _READS_BY_POST
 
     @property
     def path_arguments(self) -> tuple[str, ...]:
@@ -178,6 +192,13 @@ _PLAYBOOKS = "lakehouse.memory.playbooks:Playbooks"
 _CHAT = "lakehouse.chat.service:Chat"
 _ITERATE = "lakehouse.validate.iterate:Iterate"
 _VALIDATORS = "lakehouse.validate.service:Validators"
+_PATHWAYS = "lakehouse.memory.pathways:Pathways"
+_SUBJECTS = "lakehouse.ledger.subjects:Subjects"
+
+_OPS = "lakehouse.observe.ops:Ops"
+_INBOX = "lakehouse.observe.inbox:Inbox"
+_WORKFLOWS = "lakehouse.observe.workflows:Workflows"
+_TRACES = "lakehouse.observe.traces:Traces"
 
 
 def _operation(name: str, route: str, owner: str, **options: Any) -> Operation:
@@ -188,16 +209,18 @@ def _operation(name: str, route: str, owner: str, **options: Any) -> Operation:
 
 OPERATIONS: tuple[Operation, ...] = (
     _operation("storage.put", "PUT /v1/storage/{key:path}", _STORE, raw="data"),
-    _operation("storage.get", "GET /v1/storage/{key:path}", _STORE),
+    _operation("storage.get", "GET /v1/storage/{key:path}", _STORE, query=("start", "length")),
     _operation("storage.head", "HEAD /v1/storage/{key:path}", _STORE),
     _operation("storage.delete", "DELETE /v1/storage/{key:path}", _STORE, status=204),
-    _operation("storage.list", "GET /v1/storage", _STORE, query=("prefix",)),
-    _operation("ingest.file", "POST /v1/ingest", _INGEST, raw="source", query=("name", "key", "quarantine")),
+    _operation("storage.list", "GET /v1/storage", _STORE, query=("prefix", "after", "limit")),
+    _operation("ingest.file", "POST /v1/ingest", _INGEST, raw="source", query=("name", "key", "quarantine", "mapping")),
+    _operation("ingest.explain", "POST /v1/ingest/explain", _INGEST, raw="source", query=("name", "key", "mapping")),
     _operation("catalog.datasets", "GET /v1/catalog/datasets", _CATALOG),
     _operation("catalog.dataset", "GET /v1/catalog/datasets/{name}", _CATALOG),
+    _operation("catalog.snapshots", "GET /v1/catalog/datasets/{name}/snapshots", _CATALOG),
     _operation("catalog.drop", "DELETE /v1/catalog/datasets/{name}", _CATALOG, status=204),
-    _operation("sql.query", "POST /v1/sql", _QUERY),
-    _operation("sql.arrow", "POST /v1/sql", _QUERY, accept=ARROW_STREAM),
+    _operation("sql.query", "POST /v1/sql", _QUERY, stops=True),
+    _operation("sql.arrow", "POST /v1/sql", _QUERY, accept=ARROW_STREAM, stops=True),
     _operation("embed.texts", "POST /v1/embed", _EMBED),
     _operation("vectors.create", "POST /v1/vectors/index", _VECTORS, status=201),
     _operation("vectors.list", "GET /v1/vectors/index", _VECTORS),
@@ -213,11 +236,49 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("corpora.list", "GET /v1/matrix/corpora", _CORPORA),
     _operation("demand.parse", "POST /v1/demand/parse", _PARSER, runs="inline"),
     _operation("matrix.search", "POST /v1/matrix/search", _MATRIX, runs="inline"),
+    _operation("matrix.relevance", "POST /v1/matrix/relevance", _MATRIX),
+    _operation("matrix.downgrade", "POST /v1/matrix/downgrade", _MATRIX, runs="inline"),
     _operation("playbooks.record", "POST /v1/matrix/playbooks/record", _PLAYBOOKS),
     _operation("playbooks.bulk", "POST /v1/matrix/playbooks/bulk", _PLAYBOOKS),
     _operation("playbooks.list", "GET /v1/matrix/playbooks", _PLAYBOOKS, query=("namespace",)),
+    _operation("playbooks.get", "GET /v1/matrix/playbooks/{id}", _PLAYBOOKS),
     _operation("playbooks.delete", "DELETE /v1/matrix/playbooks/{id}", _PLAYBOOKS, status=204),
     _operation("playbooks.handover", "POST /v1/matrix/playbooks/handover", _PLAYBOOKS),
+    _operation("playbooks.merge", "POST /v1/matrix/playbooks/merge", _PLAYBOOKS),
+    _operation("playbooks.export", "POST /v1/matrix/playbooks/export", _PLAYBOOKS),
+    _operation("playbooks.import_", "POST /v1/matrix/playbooks/import", _PLAYBOOKS),
+    _operation("playbooks.lift", "GET /v1/matrix/lift", _PLAYBOOKS, query=("namespace",)),
+    _operation("pathways.add", "POST /v1/pathways", _PATHWAYS),
+    _operation("pathways.add_idempotent", "POST /v1/pathways/idempotent", _PATHWAYS),
+    _operation("pathways.search", "GET /v1/pathways/search", _PATHWAYS, query=("q", "k", "tag")),
+    _operation("pathways.stats", "GET /v1/pathways/stats", _PATHWAYS),
+    _operation("pathways.update", "POST /v1/pathways/{uid}/update", _PATHWAYS),
+    _operation("pathways.revise", "POST /v1/pathways/{uid}/revise", _PATHWAYS),
+    _operation("pathways.retire", "POST /v1/pathways/{uid}/retire", _PATHWAYS),
+    _operation("pathways.get", "GET /v1/pathways/{uid}", _PATHWAYS),
+    _operation("pathways.history", "GET /v1/pathways/{uid}/history", _PATHWAYS),
+    _operation("observer.event", "POST /v1/observer/event", _OPS, status=202, runs="inline"),
+    _operation("observer.stats", "GET /v1/observer/stats", _OPS),
+    _operation("observer.ops", "GET /v1/observer/ops", _OPS, query=("source", "kind", "status", "after", "limit")),
+    _operation("inbox.receive", "POST /v1/observer/inbox", _INBOX, status=202),
+    _operation("inbox.list", "GET /v1/observer/inbox", _INBOX, query=("kind", "sender", "tag", "priority", "limit")),
+    _operation("inbox.file", "POST /v1/observer/inbox/file", _INBOX, raw="source"),
+    _operation("inbox.get", "GET /v1/observer/inbox/{id}", _INBOX),
+    _operation("inbox.match", "POST /v1/observer/inbox/{id}/match", _INBOX),
+    _operation("workflow.run", "POST /v1/observer/workflow/run", _WORKFLOWS),
+    _operation("workflow.modes", "GET /v1/observer/workflow/modes", _WORKFLOWS),
+    _operation("workflow.list", "GET /v1/observer/workflow/runs", _WORKFLOWS, query=("status", "limit")),
+    _operation("workflow.resume", "POST /v1/observer/workflow/resume", _WORKFLOWS),
+    _operation("workflow.get", "GET /v1/observer/workflow/runs/{run_id}", _WORKFLOWS),
+    _operation("workflow.cancel", "POST /v1/observer/workflow/runs/{run_id}/cancel", _WORKFLOWS),
+    _operation("workflow.picture", "GET /v1/observer/workflow/runs/{run_id}/picture", _WORKFLOWS),
+    _operation("traces.show", "GET /v1/observer/traces/{trace_id}", _TRACES),
+    _operation("subjects.put", "POST /v1/subjects", _SUBJECTS),
+    _operation("subjects.get", "GET /v1/subjects/{id}", _SUBJECTS),
+    _operation("subjects.audit", "GET /v1/subjects/{id}/audit", _SUBJECTS, query=("after", "limit")),
+    _operation("subjects.audit_log", "GET /v1/subjects/{id}/audit", _SUBJECTS, accept=JSON_LINES),
+    _operation("subjects.verify", "GET /v1/subjects/{id}/audit/verify", _SUBJECTS),
+    _operation("subjects.erase", "DELETE /v1/subjects/{id}", _SUBJECTS, query=("reason",)),
     _operation("chat.complete", "POST /v1/chat", _CHAT, runs="upstream"),
     _operation("chat.stream", "POST /v1/chat", _CHAT, accept=EVENT_STREAM, runs="upstream"),
     _operation("chat.providers", "GET /v1/chat/providers", _CHAT),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from contract.case import Arguments, Case
+from contract.cases import Arguments, Case
 from lakehouse.errors import InvalidInput, NotFound, ValidationFailed
 
 PAYLOAD = {
@@ -22,7 +22,7 @@ def iterated(artifact: str, payload: object, **more: object) -> tuple[str, Argum
     return "iterate.run", {"artifact": artifact, "prompt": prompt, "model": "small", **more}
 
 
-CHAT = [
+CASES = [
     Case(
         "chat",
         [("chat.complete", said("good morning"))],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contract.case import Arguments, Case
+from contract.cases import Arguments, Case
 from lakehouse.errors import InvalidInput, NotFound, ValidationFailed
 
 DEMAND = {
@@ -27,7 +27,7 @@ def message(kind: str, **fields: str) -> tuple[str, Arguments]:
     return "validate.check", {"artifact": kind, "payload": fields}
 
 
-VALIDATE = [
+CASES = [
     Case("fill", [fill("w-1", "w-2")], lambda verdict: verdict.ok and verdict.roster == "workers"),
     Case("fill-phantom", [fill("w-1", "w-99")], raises=ValidationFailed, says="'w-99' is not in the roster"),
     Case("fill-wrong-role", [fill("w-1", "w-13")], raises=ValidationFailed, says="w-13"),

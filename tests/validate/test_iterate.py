@@ -62,7 +62,7 @@ def test_iterate_that_never_passes_is_exhausted_and_keeps_nothing_of_it(lake, mo
     detail = caught.value.detail
     assert (detail["status"], len(detail["attempts"])) == ("max_iter_exhausted", 2)
     assert sessions(lake) == [["max_iter_exhausted", "sms", None, 2, None, detail["session_id"]]]
-    assert b"219-09-9999" not in (Path(lake.rooms.settings.data) / "sessions.jsonl").read_bytes()
+    assert b"219-09-9999" not in (Path(lake.rooms.settings.data) / "logs" / "sessions.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("manner", ["500", "429", "garbage", "closed"])
@@ -144,7 +144,7 @@ def test_iterate_without_log_path_keeps_no_log(open_copy, model, caplog):
     lake = open_copy(chat={"ollama_url": model.url}, validatord={"session_log_path": ""})
     script(model, GOOD)
     lake.iterate.run("fill", "One forklift operator.", "small")
-    assert not (Path(lake.rooms.settings.data) / "sessions.jsonl").exists()
+    assert not (Path(lake.rooms.settings.data) / "logs" / "sessions.jsonl").exists()
     assert "session log: off" in caplog.messages
 
 

@@ -22,17 +22,22 @@ from collections.abc import Sequence
 
 from lakehouse import __version__
 from lakehouse.cli import (
+    backups,
     chatting,
     datasets,
     demo,
     doctor,
     evaluations,
+    inbox,
+    ops,
     playbooks,
     rosters,
     searching,
     serving,
+    stacks,
     validating,
     vectors,
+    workflows,
 )
 from lakehouse.cli.tree import Commands, Tree
 from lakehouse.errors import (
@@ -59,9 +64,10 @@ _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 
 _GROUPS = (
-    ("start here", (demo, serving, doctor)),
+    ("start here", (demo, serving, stacks, backups, doctor)),
     ("data in, questions out", (datasets, rosters)),
-    ("people for a demand", (searching, playbooks, validating)),
+    ("people for a demand", (searching, playbooks, inbox, validating)),
+    ("what is done, and was", (ops, workflows)),
     ("parts and proof", (chatting, vectors, evaluations)),
 )
 

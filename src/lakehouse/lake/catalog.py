@@ -5,22 +5,23 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from lakehouse.errors import InvalidInput, NotFound
+from lakehouse import settings
+from lakehouse.errors import Conflict, InvalidInput, NotFound
 from lakehouse.lake._pins import Pins
 from lakehouse.lake.columns import Column, Field
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakehouse import settings
     from lakehouse.lake._iceberg import Version
+    from lakehouse.lake._keeper import Keeper
     from lakehouse.lake._warehouse import Warehouse
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -54,6 +55,37 @@ class DatasetList(msgspec.Struct, frozen=True):
     datasets: list[Manifest]
 
 
+class Snapshot(msgspec.Struct, frozen=True):
+    """One state of a dataset; `at` is when it was committed, RFC 3339 in UTC."""
+
+    snapshot_id: int
+    at: str
+    rows: int
+    fingerprint: str
+
+
+class SnapshotList(msgspec.Struct, frozen=True):
+    """Snapshots that are kept, newest first."""
+
+    snapshots: list[Snapshot]
+
+
+class Maintained(msgspec.Struct, frozen=True):
+    """Files removed, and datasets left for the next time because somebody was writing them."""
+
+    removed: int
+    busy: list[str]
+
+
+class Purged(msgspec.Struct, frozen=True):
+    """What a purge removed: rows of the dataset, rows of its quarantine, and the snapshot that has none of them."""
+
+    dataset: str
+    rows: int
+    quarantined: int
+    snapshot_id: int
+
+
 class Catalog:
     """Every dataset of the lake. Thread-safe; writes to one dataset run one after another.
 
@@ -62,6 +94,7 @@ class Catalog:
     Args:
         catalog: The settings section. An empty `uri` is SQLite in the lake folder.
         folder: The lake folder.
+        storage: The settings section that tells how to reach an S3, for a warehouse there.
 
     >>> import tempfile
     >>> from lakehouse.settings import Catalog as Section
@@ -72,13 +105,16 @@ class Catalog:
     []
     """
 
-    def __init__(self, catalog: settings.Catalog, folder: Path) -> None:
+    def __init__(self, catalog: settings.Catalog, folder: Path, storage: settings.Storage | None = None) -> None:
         self._settings = catalog
+        self._storage = storage or settings.Storage()
         self._folder = folder
         self._opening = threading.Lock()
         self._opened: Warehouse | None = None
         self._writing: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._pins = Pins()
+        self._reserved: set[str] = set()
+        self._keeper: Keeper | None = None
 
     def datasets(self) -> DatasetList:
         """List every dataset, by name.
@@ -96,6 +132,30 @@ class Catalog:
         """
         return self._manifest(self.version(name))
 
+    def snapshots(self, name: str) -> SnapshotList:
+        """List the states of a dataset that can still be read, newest first.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        self.version(name)
+        with self._warehouse.mapped():
+            return SnapshotList(self._warehouse.tables.history(name))
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Refuse datasets of these names from now on: SQL knows other tables by them."""
+        self._reserved.update(names)
+
+    def check_free(self, name: str) -> None:
+        """Refuse a name that no dataset can have.
+
+        Raises:
+            InvalidInput: It is malformed, or is the name of a log.
+        """
+        check_name(name)
+        if name in self._reserved:
+            raise InvalidInput(f"dataset name {name!r} is taken by a log of that name; choose another", field="name")
+
     def drop(self, name: str) -> None:
         """Remove a dataset with its rows and its history; statements already reading it finish.
 
@@ -107,6 +167,51 @@ class Catalog:
         with self.writing(name), warehouse.mapped():
             self.version(name)
             warehouse.drop(name)
+
+    def purge(self, name: str, column: str, values: Sequence[str | int]) -> Purged:
+        """Remove every row with one of these values, and all history that could still show it.
+
+        One commit: data files that hold such a row are written again without it, every older snapshot is expired, and
+        the files that only those needed are deleted. Lines of the dataset's quarantine whose text holds a value as a
+        word of its own leave first. Of a crash remains the dataset as it was, or without the rows; what the crash left
+        of files is removed at the next start. Purging again changes nothing but the snapshot.
+
+        Args:
+            name: The dataset.
+            column: The column that holds the values.
+            values: Compared with the column's values as text: 7 and `7` are the same.
+
+        Returns:
+            What was removed. On return no file holds it any more, but for statements that were reading then: their
+            files go when they end.
+
+        Raises:
+            NotFound: There is no such dataset.
+            InvalidInput: The column does not exist, is a list, or there are no values.
+            Conflict: Another process kept changing the dataset.
+            Unavailable, PermissionDenied: The disk is full or not writable; nothing was removed.
+        """
+        from lakehouse.lake import _purge
+
+        return _purge.purge(self, name, column, [str(value) for value in values])
+
+    def maintain(self) -> Maintained:
+        """Expire snapshots that are too old and remove files that no snapshot refers to, of every dataset.
+
+        Also runs by itself every `catalog.maintain_every_ms` while the catalog is open.
+
+        Raises:
+            Unavailable, PermissionDenied: The catalog cannot be read or written.
+        """
+        warehouse, removed, busy = self._warehouse, 0, []
+        for name in self.versions():
+            try:
+                with self.writing(name), warehouse.mapped():
+                    removed += warehouse.maintain(name)
+            except (Conflict, NotFound):
+                # Somebody is writing it, or it is gone: the next look will do.
+                busy.append(name)
+        return Maintained(removed, busy)
 
     def scan(
         self, name: str, *, columns: Sequence[str] | None = None, snapshot_id: int | None = None
@@ -199,6 +304,7 @@ class Catalog:
         keep: Sequence[str],
         notes: Mapping[str, str],
         onto: Version | Literal["any"] | None = "any",
+        forget: bool = False,
     ) -> Version:
         """Make files the new snapshot of a dataset, all or nothing; on return it survives a power cut.
 
@@ -211,6 +317,7 @@ class Catalog:
             keep: Recorded locations of the present files that stay.
             notes: What the manifest is to remember (`lakehouse.*` properties).
             onto: The version that `add` and `keep` were made from, null when there was none.
+            forget: Keep no older snapshot, nor a trace of the files that leave.
 
         Raises:
             Conflict: Another process changed the dataset since; nothing was written.
@@ -218,7 +325,7 @@ class Catalog:
         """
         warehouse = self._warehouse
         with self.writing(name), warehouse.mapped():
-            warehouse.commit(name, fields, add, keep=keep, notes=notes, onto=onto)
+            warehouse.commit(name, fields, add, keep=keep, notes=notes, onto=onto, forget=forget)
             return self.version(name)
 
     @contextmanager
@@ -230,26 +337,34 @@ class Catalog:
     def close(self) -> None:
         """Close the catalog; idempotent."""
         with self._opening:
+            keeper, self._keeper = self._keeper, None
+        # Before the catalog goes: its last look would open it again.
+        if keeper is not None:
+            keeper.stop()
+        with self._opening:
             opened, self._opened = self._opened, None
         if opened is not None:
             opened.close()
 
     @property
     def _warehouse(self) -> Warehouse:
+        from lakehouse.lake._keeper import Keeper
         from lakehouse.lake._warehouse import Warehouse
 
         with self._opening:
             if self._opened is None:
-                self._opened = Warehouse(self._settings, self._folder, self._pins)
+                self._opened = Warehouse(self._settings, self._storage, self._folder, self._pins)
+                if self._settings.maintain_every_ms:
+                    self._keeper = Keeper(self.maintain, self._settings.maintain_every_ms / 1000)
             return self._opened
 
     def _manifest(self, version: Version) -> Manifest:
-        place = self._warehouse.place
+        root = self._warehouse.files.root + "/"
         return Manifest(
             name=version.name,
             schema=[field.column for field in version.fields],
             rows=version.rows,
-            objects=[str(Path(file).relative_to(place)) for file in version.files],
+            objects=[location.removeprefix(root) for location in version.recorded],
             fingerprint=version.properties.get("lakehouse.fingerprint", ""),
             snapshot_id=version.snapshot_id,
             created_at=version.created_at,

@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,14 +120,14 @@ class Corpora:
             self._save(name, manifest, shape)
         return report
 
+    def defined(self) -> tuple[Corpus, ...]:
+        """Return every corpus as it was last built, by name, without a look at its index."""
+        with self._state.read() as connection:
+            return tuple(self._rows_of.all_corpora(connection))
+
     def list(self) -> CorpusList:
         """List all corpora by name, each with whether its dataset has changed since it was built."""
-        return CorpusList(corpora=[self._now(corpus) for corpus in self.definitions()])
-
-    def definitions(self) -> Sequence[Corpus]:
-        """Return all corpora by name as they were built; `items` and `stale` are not brought up to date."""
-        with self._state.read() as connection:
-            return self._rows_of.all_corpora(connection)
+        return CorpusList(corpora=[self._now(corpus) for corpus in self.defined()])
 
     def built_ids(self, name: str) -> frozenset[str] | None:
         """Return the ids that a corpus got from its dataset at the last build, null when that is not known."""

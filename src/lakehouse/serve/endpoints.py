@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -11,13 +13,14 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 import lakehouse
-from lakehouse import operations
+from lakehouse import operations, progress
 from lakehouse.app import Lakehouse
 from lakehouse.errors import MethodNotAllowed
+from lakehouse.ledger.ledger import deferred
 from lakehouse.operations import Operation
 from lakehouse.serve import answers, events, requests
 from lakehouse.serve.answers import Reply
-from lakehouse.serve.pool import Pool
+from lakehouse.serve.pool import Commits, Pool
 from lakehouse.serve.requests import Body
 from lakehouse.settings import Settings
 
@@ -48,10 +51,7 @@ class Runtime:
         self.spooling = Pool(2, waiting=waiting, name="spool")
         # Calls that wait for a model take minutes, and do nothing meanwhile.
         self.upstream = Pool(self.server.upstream_threads, waiting=waiting, name="upstream")
-
-    @property
-    def _pools(self) -> tuple[Pool, ...]:
-        return self.calls, self.embedding, self.spooling, self.upstream
+        self.commits = Commits(self._commit)
 
     def body(self, scope: Scope, receive: Receive) -> Body:
         """Return the body of a request that is held in memory."""
@@ -62,9 +62,13 @@ class Runtime:
         body = Body(scope, receive, self.server.max_ingest_bytes, setting="server.max_ingest_bytes")
         return await body.spool(self.uploads, self.spooling)
 
+    def _commit(self, position: int) -> None:
+        self.lake.rooms.ledger.commit(position)
+
     def close(self, *, within_ms: float) -> bool:
         """Let calls under way finish, and tell whether all did in time."""
-        closed = [pool.close(within_ms=within_ms) for pool in self._pools]
+        pools = (self.calls, self.embedding, self.spooling, self.upstream, self.commits)
+        closed = [pool.close(within_ms=within_ms) for pool in pools]
         return all(closed)
 
 
@@ -138,8 +142,11 @@ class Resource:
             values = requests.from_body(operation, address, body)
             if not values.get(_SLOW_WITH.get(operation.name, "")):
                 return self._call(operation, values)
+        work = functools.partial(self._decode_and_call, operation, address, body)
+        if operation.stops:
+            return await _while_awaited(self._runtime.calls, work, receive)
         pool = self._runtime.upstream if operation.runs == "upstream" else self._runtime.calls
-        return await pool.run(functools.partial(self._decode_and_call, operation, address, body))
+        return await pool.run(work)
 
     async def _stream(
         self, operation: Operation, address: dict[str, Any], scope: Scope, receive: Receive, send: Send
@@ -173,6 +180,26 @@ class Resource:
             path.unlink(missing_ok=True)
 
 
+async def _while_awaited(pool: Pool, work: Callable[[], Reply], receive: Receive) -> Reply:
+    """Run a call, and tell it when its caller has hung up."""
+    gone = threading.Event()
+    with progress.awaited(gone):
+        answer = asyncio.ensure_future(pool.run(work))
+    leaving = asyncio.ensure_future(_hung_up(receive))
+    try:
+        await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            gone.set()
+        return await answer
+    finally:
+        leaving.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
 @functools.cache
 def _takes_path(operation: Operation) -> bool:
     return Path in get_args(get_type_hints(operations.function(operation))[operation.raw])
@@ -196,7 +223,12 @@ class Search:
         matrix = runtime.lake.rooms.matrix
         if not matrix.ready(values["query_text"]):
             await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
-        await answers.json_reply(runtime.lake.call(self._operation, values)).send(send)
+        with deferred() as positions:
+            reply = answers.json_reply(runtime.lake.call(self._operation, values))
+        if positions:
+            # Nobody is shown before it is on disk who saw them; searches that wait meanwhile share one sync.
+            await runtime.commits.safe(positions[-1])
+        await reply.send(send)
 
     def _arguments(self, body: bytes) -> dict[str, Any]:
         try:
@@ -205,6 +237,19 @@ class Search:
             # The general way has the words for what is wrong.
             return operations.arguments(self._operation, requests.from_body(self._operation, {}, body))
         return {name: getattr(request, name) for name in request.__struct_fields__}
+
+
+class Counters:
+    """What this process has counted, for Prometheus."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the shape of ASGI
+        """Answer one request."""
+        require_verb(scope, "GET", "HEAD")
+        body, media = await self._runtime.calls.run(self._runtime.lake.rooms.metrics.text)
+        await answers.reply(200, body, media.encode("ascii")).send(send)
 
 
 class OlderEmbed:
