@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lakehouse.lake.ingest import Ingest
     from lakehouse.lake.query import LogTable, Query
     from lakehouse.lake.store import Store
+    from lakehouse.ledger.access import Access
     from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
@@ -107,6 +108,7 @@ class Lakehouse:
     workflow: Workflows
     traces: Traces
     subjects: Subjects
+    keys: Access
 
     def __init__(self, transport: Transport, *, spans: Traces | None = None) -> None:
         self.transport = transport
@@ -278,7 +280,7 @@ class Rooms:
                 today=lambda: clock().date(),
                 weak_models=config.models.weak_models,
             )
-            self._account(config, path, clock)
+            self._open_ledger(clock)
             self._take_in(config, path, clock)
             self._judge(config, path, clock, roles)
             self._methods = {
@@ -305,14 +307,26 @@ class Rooms:
         if self.traces.on:
             self.around.append(self.traces.around)
 
-    def _account(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
-        """Open the ledger: who saw and used whose data."""
+    def _open_ledger(self, clock: Callable[[], datetime]) -> None:
+        """Open what stands around every call: who may call, and who saw whose data."""
+        from lakehouse.ledger.access import Access
         from lakehouse.ledger.erasure import Eraser
+        from lakehouse.ledger.gate import Gate
         from lakehouse.ledger.ledger import Ledger
         from lakehouse.ledger.people import People
         from lakehouse.ledger.subjects import Subjects
         from lakehouse.ledger.witness import Witness
+        from lakehouse.matrix import erasing
 
+        config, path = self.settings, self._folder.path
+        holding = erasing.Rooms(
+            path,
+            catalog=self.catalog,
+            vectors=self.vectors,
+            corpora=self.corpora,
+            embed=self.embed,
+            playbooks=self.playbooks,
+        )
         self.ledger = self._closing(
             Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
         )
@@ -320,9 +334,11 @@ class Rooms:
             self.state,
             ledger=self.ledger,
             people=People(self.corpora.defined, self.sql.query),
-            eraser=Eraser(path, {}),
+            eraser=Eraser(path, holding.purges()),
             clock=clock,
         )
+        self.keys = Access(self.state, clock=clock)
+        self.around.append(Gate())
         if config.ledger.enabled:
             self.around.append(Witness(self.ledger, self.corpora.defined))
 

@@ -194,6 +194,7 @@ _ITERATE = "lakehouse.validate.iterate:Iterate"
 _VALIDATORS = "lakehouse.validate.service:Validators"
 _PATHWAYS = "lakehouse.memory.pathways:Pathways"
 _SUBJECTS = "lakehouse.ledger.subjects:Subjects"
+_ACCESS = "lakehouse.ledger.access:Access"
 
 _OPS = "lakehouse.observe.ops:Ops"
 _INBOX = "lakehouse.observe.inbox:Inbox"
@@ -278,6 +279,9 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("subjects.audit", "GET /v1/subjects/{id}/audit", _SUBJECTS, query=("after", "limit")),
     _operation("subjects.audit_log", "GET /v1/subjects/{id}/audit", _SUBJECTS, accept=JSON_LINES),
     _operation("subjects.verify", "GET /v1/subjects/{id}/audit/verify", _SUBJECTS),
+    _operation("keys.add", "POST /v1/keys", _ACCESS, status=201),
+    _operation("keys.list", "GET /v1/keys", _ACCESS),
+    _operation("keys.revoke", "DELETE /v1/keys/{id}", _ACCESS, status=204),
     _operation("subjects.erase", "DELETE /v1/subjects/{id}", _SUBJECTS, query=("reason",)),
     _operation("chat.complete", "POST /v1/chat", _CHAT, runs="upstream"),
     _operation("chat.stream", "POST /v1/chat", _CHAT, accept=EVENT_STREAM, runs="upstream"),

@@ -35,6 +35,7 @@ from lakehouse.cli import (
     searching,
     serving,
     stacks,
+    subjects,
     validating,
     vectors,
     workflows,
@@ -68,6 +69,7 @@ _GROUPS = (
     ("data in, questions out", (datasets, rosters)),
     ("people for a demand", (searching, playbooks, inbox, validating)),
     ("what is done, and was", (ops, workflows)),
+    ("whose data, and who saw it", (subjects,)),
     ("parts and proof", (chatting, vectors, evaluations)),
 )
 
