@@ -32,7 +32,7 @@ def asked(parser, text):
         ),
         ("We need 3 Welders and 2 Cooks in Akron OH", [(3, "welder", "Akron"), (2, "cook", "Akron")]),
         (
-            "Hi team,\n\nPlease send 4 forklift operators to Cleveland OH.\nAlso need 2 welders in Toledo OH.\n\nThanks,",
+            "Hi team,\n\nSend 4 forklift operators to Cleveland OH.\nAlso need 2 welders in Toledo OH.\n\nThanks,",
             [(4, "forklift operator", "Cleveland"), (2, "welder", "Toledo")],
         ),
         (
