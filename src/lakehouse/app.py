@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from lakehouse.lake.ingest import Ingest
     from lakehouse.lake.query import LogTable, Query
     from lakehouse.lake.store import Store
+    from lakehouse.ledger.access import Access
     from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
+    from lakehouse.memory.pathways import Pathways
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.observe.base import Op
     from lakehouse.observe.inbox import Inbox
@@ -92,11 +94,13 @@ class Lakehouse:
     demand: Parser
     matrix: Matrix
     playbooks: Playbooks
+    pathways: Pathways
     observer: Ops
     inbox: Inbox
     workflow: Workflows
     traces: Traces
     subjects: Subjects
+    keys: Access
 
     def __init__(self, transport: Transport, *, spans: Traces | None = None) -> None:
         self.transport = transport
@@ -202,6 +206,7 @@ class Rooms:
         from lakehouse.matrix.corpora import Corpora
         from lakehouse.matrix.search import Matrix
         from lakehouse.memory.asks import Asks
+        from lakehouse.memory.pathways import Pathways
         from lakehouse.memory.playbooks import Playbooks
         from lakehouse.staffing.certifications import Certifications
         from lakehouse.staffing.parse import Parser
@@ -221,7 +226,7 @@ class Rooms:
         try:
             self.state = self._closing(Database.open(path / "state.db"))
             self.storage = Store(config.storage, path)
-            self.catalog = self._closing(Catalog(config.catalog, path))
+            self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
             self.ingest = Ingest(config.ingest, self.catalog)
             self._witness(config, path, clock)
             self.sql = self._closing(Query(config.query, self.catalog, _log_tables(path)))
@@ -258,14 +263,16 @@ class Rooms:
                     clock=clock,
                 )
             )
+            self.pathways = Pathways(self.state, self.embed.array, clock=clock)
             self.matrix = Matrix(
                 config.matrix,
                 vectors=self.vectors,
                 asks=asks,
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
+                weak_models=config.models.weak_models,
             )
-            self._account(config, path, clock)
+            self._open_ledger(clock)
             self._take_in(config, path, clock)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
@@ -291,14 +298,26 @@ class Rooms:
         if self.traces.on:
             self.around.append(self.traces.around)
 
-    def _account(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
-        """Open the ledger: who saw and used whose data."""
+    def _open_ledger(self, clock: Callable[[], datetime]) -> None:
+        """Open what stands around every call: who may call, and who saw whose data."""
+        from lakehouse.ledger.access import Access
         from lakehouse.ledger.erasure import Eraser
+        from lakehouse.ledger.gate import Gate
         from lakehouse.ledger.ledger import Ledger
         from lakehouse.ledger.people import People
         from lakehouse.ledger.subjects import Subjects
         from lakehouse.ledger.witness import Witness
+        from lakehouse.matrix import erasing
 
+        config, path = self.settings, self._folder.path
+        holding = erasing.Rooms(
+            path,
+            catalog=self.catalog,
+            vectors=self.vectors,
+            corpora=self.corpora,
+            embed=self.embed,
+            playbooks=self.playbooks,
+        )
         self.ledger = self._closing(
             Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
         )
@@ -306,9 +325,11 @@ class Rooms:
             self.state,
             ledger=self.ledger,
             people=People(self.corpora.defined, self.sql.query),
-            eraser=Eraser(path, {}),
+            eraser=Eraser(path, holding.purges()),
             clock=clock,
         )
+        self.keys = Access(self.state, clock=clock)
+        self.around.append(Gate())
         if config.ledger.enabled:
             self.around.append(Witness(self.ledger, self.corpora.defined))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +10,11 @@ import msgspec
 
 from lakehouse import settings, tracing
 from lakehouse.errors import NotFound
-from lakehouse.matrix import _quoted
+from lakehouse.matrix import _quoted, context
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._memory import Memory, Rules
 from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
+from lakehouse.matrix.context import Downgrade, Relevance
 from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
 from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace, Recall
 from lakehouse.memory.role_gate import RoleGate
@@ -54,6 +55,7 @@ class Matrix:
         asks: Parses and embeds query texts.
         playbooks: Memory.
         today: Date on which certifications must be valid when the demand names none.
+        weak_models: Chat models that get the full context.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class Matrix:
         asks: Asks,
         playbooks: Playbooks,
         today: Callable[[], date],
+        weak_models: Collection[str] = (),
     ) -> None:
         self._config = config
         self._vectors = vectors
         self._asks = asks
         self._playbooks = playbooks
         self._today = today
+        self._weak_models = frozenset(weak_models)
         self._same_role = RoleGate(asks.roles)
 
     def ready(self, query_text: str) -> bool:
@@ -200,6 +204,30 @@ class Matrix:
             within=self._config.boost_within,
             near_km=self._config.near_km,
         )
+
+    def relevance(
+        self, query: str, chunks: context.Chunks, threshold: context.Threshold = context.THRESHOLD
+    ) -> Relevance:
+        """Separate retrieved chunks that are about a question from those that stand next to its topic.
+
+        Args:
+            query: The question.
+            chunks: At most 1,000.
+            threshold: Least score, 0 to 1, that is kept.
+
+        Raises:
+            InvalidInput: The question is blank.
+        """
+        return context.relevance(query, chunks, threshold, self._asks.embed)
+
+    def downgrade(self, mode: context.Mode, model: context.ModelName) -> Downgrade:
+        """Say how much context a model gets: weak ones (`models.weak_models`) the full one, others an isolated prompt.
+
+        Args:
+            mode: `lakehouse`, a mode ending in `_lakehouse`, or any other, which is left as it is.
+            model: Name of the chat model.
+        """
+        return context.downgrade(mode, model, self._weak_models)
 
     def _requirements(self, ask: Ask, query_role: str | None) -> Requirements:
         demand = ask.demand
