@@ -21,7 +21,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The gateway and what every face shares.
 
     Attributes:
-        host: Address to listen on; one that others can reach needs a token.
+        host: Address to listen on; one that others can reach needs TLS and a token or API keys.
         port: Port to listen on; 0 takes a free one.
         max_body_bytes: Largest JSON request.
         max_ingest_bytes: Largest upload, of a file to ingest or an object.
@@ -29,6 +29,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         threads: Calls that run at once, beside searches.
         max_waiting: Calls that may wait for a thread; more are refused as unavailable.
         token_env: Name of the environment variable that holds the bearer token to ask for.
+        tls_cert: Certificate chain, PEM; with `tls_key` the server speaks HTTPS.
+        tls_key: Its private key, PEM.
+        behind_tls_proxy: True when a proxy in front of the server ends TLS.
     """
 
     host: str = "127.0.0.1"
@@ -39,6 +42,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 8
     max_waiting: int = 256
     token_env: str = "LAKEHOUSE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+    tls_cert: str = ""
+    tls_key: str = ""
+    behind_tls_proxy: bool = False
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -168,6 +174,10 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         boost_within: Farthest recorded query that moves a remembered answer closer.
         inject_within: Farthest recorded query that puts a missing answer in.
+        inject_unknown: Whether a missing answer is put in although the role of either demand is unknown, or it is not
+            known of the person whether they meet the demand.
+        half_life_days: Days in which what outcomes say of a remembered answer fades by half; 0 keeps it for ever.
+        holdout: Share of demands, 0 to 1, that memory leaves alone so that its effect can be measured.
         near_km: How far from a place still counts as there.
         good_rating: Least rating of a good match, 1 to 5.
         max_k: Most results of one search.
@@ -175,9 +185,107 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     boost_within: float = 0.5
     inject_within: float = 0.20
+    inject_unknown: bool = False
+    half_life_days: float = 365.0
+    holdout: float = 0.0
     near_km: float = 40.0
     good_rating: int = 4
     max_k: int = 10_000
+
+
+class Observer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ops: what was done, kept in memory and in `logs/ops.jsonl`.
+
+    Attributes:
+        ring: Newest ops kept in memory, for `stats` and `ops`.
+        queue: Ops that may wait for the disk; more are dropped and counted.
+        write_every_ms: How long ops are gathered before they are written and synced together.
+    """
+
+    ring: int = 10_000
+    queue: int = 100_000
+    write_every_ms: int = 200
+
+
+class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Messages of clients: where a running stack looks for new ones.
+
+    Attributes:
+        maildir: Folder in maildir form whose new messages are taken in; empty means none.
+        imap_host: IMAP server, reached by TLS; empty means none.
+        imap_port: Its port.
+        imap_user: Name to log in with.
+        imap_password_env: Name of the environment variable with the password.
+        imap_folder: Folder whose unseen messages are taken in, and marked as seen.
+        poll_every_ms: How often both are looked at.
+    """
+
+    maildir: str = ""
+    imap_host: str = ""
+    imap_port: int = 993
+    imap_user: str = ""
+    imap_password_env: str = "LAKEHOUSE_IMAP_PASSWORD"  # noqa: S105 - the name of a variable, not a secret
+    imap_folder: str = "INBOX"
+    poll_every_ms: int = 30_000
+
+
+class Traces(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Spans: what a call did inside. Off by default; ops carry the trace id in any case.
+
+    Attributes:
+        log: Keep spans in `logs/spans.jsonl`, for `lakehouse trace show`.
+        endpoint: OTLP/HTTP address that spans are sent to, such as `http://127.0.0.1:4318/v1/traces`; empty means
+            nowhere.
+        headers_env: Name of the environment variable with headers for it, `Name=value` parted by commas.
+        service: Name of this service in a trace.
+        content: Also send what went in and came out; contact data is masked, names of people are not.
+        langfuse: Also give Langfuse's own attributes (session, tags, input, output).
+        session: Session to which all traces of this process belong, for Langfuse.
+        tags: Tags of all traces of this process, parted by commas, for Langfuse.
+        queue: Spans that may wait to be sent or written; more are dropped and counted.
+        send_every_ms: How long spans are gathered before they are sent.
+        timeout_ms: How long a collector may take; what it does not take in time is dropped and counted.
+    """
+
+    log: bool = False
+    endpoint: str = ""
+    headers_env: str = "LAKEHOUSE_OTLP_HEADERS"
+    service: str = "lakehouse"
+    content: bool = False
+    langfuse: bool = False
+    session: str = ""
+    tags: str = ""
+    queue: int = 10_000
+    send_every_ms: int = 1_000
+    timeout_ms: int = 10_000
+
+
+class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Runs of several steps.
+
+    Attributes:
+        max_nodes: Most nodes of one run.
+        max_output_bytes: Largest output of a node, as JSON.
+    """
+
+    max_nodes: int = 200
+    max_output_bytes: int = 4 * 1024 * 1024
+
+
+class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who saw and used whose data.
+
+    Attributes:
+        enabled: Whether rows are written.
+        keys: Folder of the key files; empty means `ledger/keys` in the data folder, made on first use.
+        anchor: A second place for signed checkpoints: a folder, `git:FOLDER` or `s3://BUCKET/PREFIX`; empty for none.
+        checkpoint_every_s: Seconds between checkpoints while rows are written; 0 makes them only at the end.
+    """
+
+    enabled: bool = True
+    keys: str = ""
+    anchor: str = ""
+    checkpoint_every_s: float = 60
 
 
 class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -197,13 +305,29 @@ class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Service logs: JSON lines on standard error.
+    """Service logs: JSON lines on standard error, or in a file.
 
     Attributes:
         level: `debug`, `info` (one line a request), `warning` or `error`.
+        file: Where they go instead of standard error.
+        max_bytes: Size at which the file is put aside as `FILE.1` and a new one begun.
+        keep_files: How many of those put aside are kept.
     """
 
     level: str = "info"
+    file: str = ""
+    max_bytes: int = 32 * 1024 * 1024
+    keep_files: int = 4
+
+
+class Stacks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Named stacks, see `lakehouse up --stack`.
+
+    Attributes:
+        folder: Where they are recorded; empty means `lakehouse/stacks` in the user's state folder.
+    """
+
+    folder: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,12 +346,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embed: Embed = Embed()
     vectors: Vectors = Vectors()
     matrix: Matrix = Matrix()
+    observer: Observer = Observer()
+    inbox: Inbox = Inbox()
+    workflow: Workflow = Workflow()
+    traces: Traces = Traces()
+    ledger: Ledger = Ledger()
     models: Models = Models()
     logging: Logging = Logging()
+    stacks: Stacks = Stacks()
 
 
 _PREFIX = "LAKEHOUSE_"
-_NOT_SETTINGS = frozenset({"LAKEHOUSE_CONFIG", "LAKEHOUSE_TOKEN"})
+_NOT_SETTINGS = frozenset({"LAKEHOUSE_CONFIG", "LAKEHOUSE_TOKEN", "LAKEHOUSE_IMAP_PASSWORD", "LAKEHOUSE_OTLP_HEADERS"})
 
 
 def load(

@@ -22,15 +22,21 @@ from collections.abc import Sequence
 
 from lakehouse import __version__
 from lakehouse.cli import (
+    backups,
     datasets,
     demo,
     doctor,
     evaluations,
+    inbox,
+    ops,
     playbooks,
     rosters,
     searching,
     serving,
+    stacks,
+    subjects,
     vectors,
+    workflows,
 )
 from lakehouse.cli.tree import Commands, Tree
 from lakehouse.errors import (
@@ -57,9 +63,11 @@ _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 
 _GROUPS = (
-    ("start here", (demo, serving, doctor)),
+    ("start here", (demo, serving, stacks, backups, doctor)),
     ("data in, questions out", (datasets, rosters)),
-    ("people for a demand", (searching, playbooks)),
+    ("people for a demand", (searching, playbooks, inbox)),
+    ("what is done, and was", (ops, workflows)),
+    ("whose data, and who saw it", (subjects,)),
     ("parts and proof", (vectors, evaluations)),
 )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lakehouse.matrix.base import MemoryUse
-from lakehouse.memory.base import Playbook
+from lakehouse.memory.base import Recall
 from lakehouse.staffing.rate import Rating, rate
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Candidate(msgspec.Struct):
     metadata: dict[str, Any]
     standing: int
     memory: MemoryUse | None = None
-    rejected_by: Playbook | None = None
+    rejected_by: Recall | None = None
     rating: Rating | None = None
 
     @property

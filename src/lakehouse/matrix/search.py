@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +10,14 @@ import msgspec
 
 from lakehouse import settings, tracing
 from lakehouse.errors import NotFound
+from lakehouse.matrix import _quoted, context
 from lakehouse.matrix._candidates import Candidate, Rater
-from lakehouse.matrix._memory import Memory
-from lakehouse.matrix.base import CorpusCounts, Match, SearchAnswer
+from lakehouse.matrix._memory import Memory, Rules
+from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
+from lakehouse.matrix.context import Downgrade, Relevance
 from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
-from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace
+from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace, Recall
+from lakehouse.memory.role_gate import RoleGate
 from lakehouse.vectors.base import Filter, Hit
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ RATED = 100
 # A text of more words without the form of a demand describes somebody (a resume); its place and
 # certifications are then part of the description and not requirements.
 _DESCRIPTION_WORDS = 14
+# Of so many results everything remembered is looked up; of the others what was recorded near by.
+_REMEMBERED_OF = 100
 # Without anything to rate, results farther than this are about something else.
 _FAR = 0.62
 
@@ -50,6 +55,7 @@ class Matrix:
         asks: Parses and embeds query texts.
         playbooks: Memory.
         today: Date on which certifications must be valid when the demand names none.
+        weak_models: Chat models that get the full context.
     """
 
     def __init__(
@@ -60,12 +66,15 @@ class Matrix:
         asks: Asks,
         playbooks: Playbooks,
         today: Callable[[], date],
+        weak_models: Collection[str] = (),
     ) -> None:
         self._config = config
         self._vectors = vectors
         self._asks = asks
         self._playbooks = playbooks
         self._today = today
+        self._weak_models = frozenset(weak_models)
+        self._same_role = RoleGate(asks.roles)
 
     def ready(self, query_text: str) -> bool:
         """Tell whether a search for this text needs no parsing and embedding any more."""
@@ -91,7 +100,8 @@ class Matrix:
         """Find people for a demand, a description or a few words.
 
         What the text states (role, certifications, place, shift) is required first and given up step by
-        step, least important last, until k people are found; within a step the nearest come first. Memory
+        step, least important last, until k people are found; within a step the nearest come first. A long
+        description that stands almost word for word in a person's resume finds that person first. Memory
         then moves remembered answers closer (recorded query within 0.5) and puts missing ones in (within
         0.20), never across roles, never an excluded person, never one rated below whom they would displace.
 
@@ -111,34 +121,39 @@ class Matrix:
             InvalidInput: Empty text, or a field out of range.
             NotFound: A corpus does not exist; the message names those that do.
         """
-        ask = self._asks.of(query_text)
+        with tracing.span("embed", texts=1):
+            ask = self._asks.of(query_text)
         wanted = self._requirements(ask, query_role)
         excluded = frozenset(exclude_ids)
         corpora = list(dict.fromkeys(corpora))
-        candidates = [
-            candidate
-            for corpus in corpora
-            for candidate in self._candidates(corpus, ask, wanted, k=k, filter=filter, excluded=excluded)
-        ]
+        candidates = []
+        for corpus in corpora:
+            with tracing.span("matrix.corpus", corpus=corpus, k=k) as span:
+                found = self._candidates(corpus, ask, wanted, k=k, filter=filter, excluded=excluded)
+                candidates += found
+                span.set(found=len(found))
         counts = {corpus: sum(candidate.corpus == corpus for candidate in candidates) for corpus in corpora}
         candidates.sort(key=lambda candidate: candidate.order)
-        rater = Rater(ask, self._today(), self._config.near_km, self._asks) if rate else None
-        if use_playbook:
-            memory = Memory(
-                ask,
-                wanted,
-                query_role or ask.demand.role or "",
-                rater=rater,
-                person=self.person,
-                inject_within=self._config.inject_within,
-            )
-            recalls = self._playbooks.recall(playbook, ask.meaning, corpora=corpora, within=self._config.boost_within)
-            candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
+        rater = Rater(ask, self._today(), self._config.near_km, self._asks)
+        held_out = use_playbook and self._playbooks.held_out(query_text)
+        dropped: list[DroppedMemory] = []
+        if use_playbook and not held_out:
+            with tracing.span("memory", playbook=playbook) as span:
+                memory = self._memory(ask, wanted, query_role, rater)
+                recalls = self._recalls(playbook, ask, wanted, query_role, [*corpora], candidates[:k])
+                candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
+                dropped = memory.dropped
+                span.set(recalled=len(recalls), dropped=len(dropped))
         if max_distance is not None:
             candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]
         chosen = candidates[:k]
-        if rater:
-            rater.rate(chosen[:RATED])
+        if rate:
+            with tracing.span("rate", rated=min(len(chosen), RATED)):
+                rater.rate(chosen[:RATED])
+        else:
+            # The judge gate may have rated some of them.
+            for candidate in chosen:
+                candidate.rating = None
         return SearchAnswer(
             results=[_match(candidate) for candidate in chosen],
             per_corpus={
@@ -150,7 +165,69 @@ class Matrix:
             excluded=len(excluded),
             no_good_match=not self._any_good(chosen, wanted),
             trace_id=tracing.current(),
+            dropped=dropped,
+            held_out=held_out,
         )
+
+    def _memory(self, ask: Ask, wanted: Requirements, query_role: str | None, rater: Rater) -> Memory:
+        config = self._config
+        return Memory(
+            ask,
+            wanted,
+            _role_of(ask, wanted, query_role),
+            rater=rater,
+            person=self.person,
+            same_role=self._same_role,
+            rules=Rules(
+                inject_within=config.inject_within,
+                inject_unknown=config.inject_unknown,
+                half_life_days=config.half_life_days,
+                today=self._today(),
+            ),
+        )
+
+    def _recalls(
+        self,
+        playbook: str,
+        ask: Ask,
+        wanted: Requirements,
+        query_role: str | None,
+        corpora: Sequence[str],
+        results: Sequence[Candidate],
+    ) -> Sequence[Recall]:
+        return self._playbooks.recall(
+            playbook,
+            ask,
+            role=_role_of(ask, wanted, query_role),
+            corpora=corpora,
+            answers=[candidate.id for candidate in results[:_REMEMBERED_OF]],
+            within=self._config.boost_within,
+            near_km=self._config.near_km,
+        )
+
+    def relevance(
+        self, query: str, chunks: context.Chunks, threshold: context.Threshold = context.THRESHOLD
+    ) -> Relevance:
+        """Separate retrieved chunks that are about a question from those that stand next to its topic.
+
+        Args:
+            query: The question.
+            chunks: At most 1,000.
+            threshold: Least score, 0 to 1, that is kept.
+
+        Raises:
+            InvalidInput: The question is blank.
+        """
+        return context.relevance(query, chunks, threshold, self._asks.embed)
+
+    def downgrade(self, mode: context.Mode, model: context.ModelName) -> Downgrade:
+        """Say how much context a model gets: weak ones (`models.weak_models`) the full one, others an isolated prompt.
+
+        Args:
+            mode: `lakehouse`, a mode ending in `_lakehouse`, or any other, which is left as it is.
+            model: Name of the chat model.
+        """
+        return context.downgrade(mode, model, self._weak_models)
 
     def _requirements(self, ask: Ask, query_role: str | None) -> Requirements:
         demand = ask.demand
@@ -178,7 +255,7 @@ class Matrix:
         k: int,
         filter: Filter | None,
         excluded: frozenset[str],
-    ) -> Iterable[Candidate]:
+    ) -> list[Candidate]:
         """Search one corpus, strictest first, until k people are found.
 
         The unconditional search always runs: people of whom a requirement is unknown are found by it alone.
@@ -192,16 +269,23 @@ class Matrix:
                 self._collect(found, corpus, ask, enough, step, excluded)
                 if len(found) >= enough:
                     break
-            self._collect(found, corpus, ask, k, steps[-1], excluded)
+            described = not wanted.stated and len(ask.text.split()) > _DESCRIPTION_WORDS
+            self._collect(found, corpus, ask, max(k, _quoted.AMONG) if described else k, steps[-1], excluded)
         except NotFound:
             known = [stats.name for stats in self._vectors.list().indexes if not stats.name.startswith("playbook_")]
             raise NotFound(
                 f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
             ) from None
-        return [
+        candidates = [
             Candidate(hit.id, corpus, hit.distance, hit.metadata, wanted.standing(hit.metadata))
             for hit in found.values()
         ]
+        if not described:
+            return candidates
+        for candidate in candidates:
+            if _quoted.quotes(ask.text, candidate.metadata):
+                candidate.standing = _quoted.STANDING
+        return sorted(candidates, key=lambda candidate: candidate.order)[:k]
 
     def _collect(
         self, found: dict[str, Hit], corpus: str, ask: Ask, k: int, step: Filter | None, excluded: frozenset[str]
@@ -229,11 +313,16 @@ class Matrix:
             return None
 
 
+def _role_of(ask: Ask, wanted: Requirements, query_role: str | None) -> tuple[str, str]:
+    """Return the role that memory goes by, with its code; empty when unknown."""
+    return query_role or ask.demand.role or "", wanted.role_code or ask.demand.role_code or ""
+
+
 def _match(candidate: Candidate) -> Match:
     rating = candidate.rating
     reasons = list(rating.reasons) if rating else []
     if candidate.rejected_by is not None:
-        reasons.append(f"turned down before for a like demand ({candidate.rejected_by.updated_at[:10]})")
+        reasons.append(f"turned down before for a like demand ({candidate.rejected_by.playbook.updated_at[:10]})")
     return Match(
         id=candidate.id,
         corpus=candidate.corpus,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
 import os
@@ -24,6 +25,8 @@ from lakehouse.app import Lakehouse, connect
 from lakehouse.errors import InvalidInput
 from lakehouse.serve import console, logs, ports
 from lakehouse.serve.api import Api
+from lakehouse.serve.console import login
+from lakehouse.serve.doors import Doors
 from lakehouse.serve.guard import is_loopback
 from lakehouse.settings import Settings
 
@@ -39,6 +42,7 @@ def serve(
     *,
     only: frozenset[str] | None = None,
     environ: Mapping[str, str] | None = None,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve a lake until SIGTERM or SIGINT, then let requests finish, close it and return.
 
@@ -50,40 +54,69 @@ def serve(
         config: Where to listen, what to open, the limits.
         only: Services to serve; None serves all of them as the gateway, with the console.
         environ: Where the token is, under the name in `server.token_env`; `os.environ` by default.
+        ready: Called with the URL when requests are answered.
 
     Raises:
-        InvalidInput: The host is not loopback and no token is set.
+        InvalidInput: The host is not loopback and connections are not encrypted, or nobody is asked for a key.
         Unavailable: The port is taken; the message names its holder.
         Conflict, PermissionDenied: The lake cannot be opened, see `lakehouse.connect`.
     """
-    token = token_of(config, os.environ if environ is None else environ)
-    logs.configure(config.logging.level)
+    environ = os.environ if environ is None else environ
+    token = token_of(config, environ)
+    require_encrypted(config)
+    logs.configure(config.logging)
     with contextlib.closing(ports.bind(config.server.host, config.server.port)) as listener:
         with _on_stop_signal(_leave):
             lake = connect(config=config)
             pages = console.routes(lake) if only is None else ()
+            try:
+                require_safe(config, token, keys=lake.rooms.keys.any)
+            except InvalidInput:
+                lake.close()
+                raise
             stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
+            lake.rooms.attend()
         try:
-            stack.run(ready=lambda: _announce(stack, config))
+            stack.run(ready=functools.partial(_announce, stack, config, environ, ready))
         finally:
             with _on_stop_signal(_go_on):
                 _end(stack, lake, config.server.shutdown_grace_ms)
 
 
 def token_of(config: Settings, environ: Mapping[str, str]) -> str:
-    """Return the bearer token to ask for, empty for none.
+    """Return the bearer token to ask for, empty for none."""
+    return environ.get(config.server.token_env, "").strip()
+
+
+def require_encrypted(config: Settings) -> None:
+    """Refuse to be reached from elsewhere over connections that others can read.
 
     Raises:
-        InvalidInput: The configured host can be reached from elsewhere and there is no token.
+        InvalidInput: The host is not loopback and there is neither a certificate nor a proxy that has one.
     """
-    token = environ.get(config.server.token_env, "").strip()
-    if not token and not is_loopback(config.server.host):
+    server = config.server
+    if bool(server.tls_cert) != bool(server.tls_key):
+        raise InvalidInput("server.tls_cert and server.tls_key belong together; set both", field="server.tls_cert")
+    if not (is_loopback(server.host) or server.tls_cert or server.behind_tls_proxy):
         raise InvalidInput(
-            f"refusing to listen on {config.server.host} without a token: set {config.server.token_env}, "
-            "or listen on 127.0.0.1",
+            f"refusing to listen on {server.host} without encryption: set server.tls_cert and server.tls_key, or"
+            " server.behind_tls_proxy when a proxy ends TLS in front, or listen on 127.0.0.1",
             field="server.host",
         )
-    return token
+
+
+def require_safe(config: Settings, token: str, *, keys: bool) -> None:
+    """Refuse to be reached from elsewhere by anybody.
+
+    Raises:
+        InvalidInput: The host is not loopback and there is neither a token nor an API key.
+    """
+    if not (token or keys or is_loopback(config.server.host)):
+        raise InvalidInput(
+            f"refusing to listen on {config.server.host} without keys: make one with `lakehouse key add`, or set"
+            f" {config.server.token_env}, or listen on 127.0.0.1",
+            field="server.host",
+        )
 
 
 class Stack:
@@ -108,7 +141,11 @@ class Stack:
         only: frozenset[str] | None = None,
         pages: Sequence[BaseRoute] = (),
     ) -> None:
-        self._api = Api(lake, config, token=token, only=only, pages=pages)
+        secure = bool(config.server.tls_cert) or config.server.behind_tls_proxy
+        doors = Doors(token, lake.rooms.keys)
+        if pages:
+            pages = [*pages, *login.routes(doors, secure=secure)]
+        self._api = Api(lake, config, doors=doors, only=only, pages=pages)
         self._listener = listener
         self._grace_ms = config.server.shutdown_grace_ms
         self._server = _Server(
@@ -122,12 +159,15 @@ class Stack:
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE_S,
+                ssl_certfile=config.server.tls_cert or None,
+                ssl_keyfile=config.server.tls_key or None,
                 timeout_graceful_shutdown=math.ceil(self._grace_ms / 1000),
             ),
             warm=self._api.warm,
         )
         host, port = listener.getsockname()[:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "https" if config.server.tls_cert else "http"
+        self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def run(self, *, ready: Callable[[], None] = lambda: None) -> None:
         """Answer requests until `stop`, or SIGTERM or SIGINT in the main thread; call `ready` first."""
@@ -197,9 +237,25 @@ def _go_on(_number: int, _frame: FrameType | None) -> None:
     return
 
 
-def _announce(stack: Stack, config: Settings) -> None:
+def _announce(stack: Stack, config: Settings, environ: Mapping[str, str], ready: Callable[[str], None] | None) -> None:
     sys.stderr.write(f"lakehouse {lakehouse.__version__} ready on {stack.url} (data in {config.data})\n")
     sys.stderr.flush()
+    if ready is not None:
+        ready(stack.url)
+    _notify(environ.get("NOTIFY_SOCKET", ""))
+
+
+def _notify(address: str) -> None:
+    """Tell a service manager that waits for it (`Type=notify` in a systemd unit) that the stack is ready."""
+    if not address:
+        return
+    name = f"\0{address[1:]}" if address.startswith("@") else address
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.connect(name)
+            channel.send(b"READY=1")
+    except OSError as error:
+        _log.warning("the service manager at %s was not told: %s", address, error)
 
 
 def _end(stack: Stack, lake: Lakehouse, grace_ms: int) -> None:
