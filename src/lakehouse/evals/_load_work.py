@@ -25,6 +25,7 @@ SIX = (
 )
 _VALIDATE = "/v1/validate"
 _K = 10
+_GOOD = 4
 
 Work = Callable[["Client", int], Awaitable[str | None]]
 
@@ -32,6 +33,7 @@ Work = Callable[["Client", int], Awaitable[str | None]]
 class _Match(msgspec.Struct, frozen=True):
     id: str
     corpus: str
+    rating: int | None = None
     memory: dict[str, Any] | None = None
 
 
@@ -107,7 +109,7 @@ async def cold_search_email(client: Client, number: int) -> str | None:
     found = await client.search(new_demand(number))
     if not found:
         return "nobody found"
-    body = f"Shift {number} is open for you. Call (216) 555-0{number % 900 + 100} if you can come."
+    body = f"Shift {number} is open for you. Call (800) 555-0{number % 900 + 100} if you can come."
     await client.validate("email", {"to": "worker@example.com", "subject": "Work for you", "body": body})
     return None
 
@@ -115,14 +117,13 @@ async def cold_search_email(client: Client, number: int) -> str | None:
 async def surge_fill_validate(client: Client, number: int) -> str | None:
     """Search, propose whom it found as a fill, have it validated, record what worked."""
     role, text = SIX[number % 6][0], demand(number, 8)
-    found = await client.search(text, k=8)
+    found = await client.search(text, k=8, rate=True)
     if len(found) != 8:
         return f"{len(found)} of 8 found"
-    proposal = {
-        "demand": {"role": role.removesuffix("s"), "count": 8},
-        "workers": [{"id": match.id} for match in found],
-    }
-    await client.validate("fill", proposal)
+    # Nobody proposes people who do not fit, and the validator would refuse them.
+    good = [{"id": match.id} for match in found if (match.rating or 0) >= _GOOD]
+    if good:
+        await client.validate("fill", {"demand": {"role": role, "count": len(good)}, "workers": good})
     chosen = found[number % 8]
     entry = {"query_text": text, "answer_id": chosen.id, "corpus": chosen.corpus, "score": 0.8, "namespace": "load"}
     await client.call("playbooks.record", entry)
@@ -146,7 +147,7 @@ async def repeat_cache(client: Client, number: int) -> str | None:
 
 async def sms_validate(client: Client, number: int) -> str | None:
     """Write a short message whose phone number must not be taken for a social security number."""
-    body = f"Shift {number % 1000} open tomorrow 6:00. Call 216-555-{number % 9000 + 1000} or reply YES."
+    body = f"Shift {number % 1000} open tomorrow 6:00. Call 800-555-{number % 9000 + 1000} or reply YES."
     await client.validate("sms", {"to": "+12165550100", "body": body})
     if not VALIDATES:
         await client.call("demand.parse", {"text": body})
