@@ -27,8 +27,14 @@ Runs = Literal["inline", "thread", "upstream"]
 
 # Questions too long for an address.
 _READS_BY_POST = frozenset(
-    "sql.query sql.arrow embed.texts vectors.search demand.parse matrix.search matrix.relevance matrix.downgrade"
-    " playbooks.export chat.complete chat.stream validate.check".split()
+    "sql.query sql.arrow ingest.explain embed.texts vectors.search demand.parse matrix.search matrix.relevance"
+    " matrix.downgrade playbooks.export inbox.match chat.complete chat.stream validate.check".split()
+)
+
+# What changes something, and the same again changes nothing more.
+_REPEATABLE = frozenset(
+    "ingest.file vectors.add vectors.merge corpora.build playbooks.record playbooks.bulk playbooks.handover"
+    " playbooks.merge playbooks.import_ pathways.add_idempotent".split()
 )
 
 
@@ -76,6 +82,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def changes(self) -> bool:
         """Whether a call may change the lake; such calls wait while a backup is taken."""
         return self.verb not in {"GET", "HEAD"} and self.name not in _READS_BY_POST
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice is as good as once, so that it may be sent again when an answer was lost."""
+        if self.runs == "upstream":
+            # Somebody else's model, which was asked again already as often as makes sense, and costs.
+            return False
+        return self.verb in {"GET", "HEAD", "PUT"} or not self.changes or self.name in _REPEATABLE
 
     @property
     def path_arguments(self) -> tuple[str, ...]:

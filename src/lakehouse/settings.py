@@ -139,6 +139,8 @@ class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         memory_cache_items: Vectors kept in memory by their text.
         max_text_bytes: Longest text, as UTF-8.
         ollama_url: Ollama server for models of that name.
+        url: Embedding service of another process (`lakehouse serve embedd`); empty means in this one.
+        token_env: Name of the environment variable with the bearer token for `url`, if it asks for one.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -150,6 +152,8 @@ class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_cache_items: int = 50_000
     max_text_bytes: int = 32 * 1024
     ollama_url: str = "http://127.0.0.1:11434"
+    url: str = ""
+    token_env: str = "LAKEHOUSE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 
 
 class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -78,6 +78,7 @@ def test_every_list_command_has_json() -> None:
         "lakehouse up",
         "lakehouse logs",
         "lakehouse stop",
+        "lakehouse restart",
         "lakehouse serve",
         "lakehouse key revoke",
         "lakehouse demo",

@@ -31,6 +31,7 @@ from lakehouse.cli import (
     inbox,
     ops,
     playbooks,
+    reviewing,
     rosters,
     searching,
     serving,
@@ -70,7 +71,7 @@ _GROUPS = (
     ("people for a demand", (searching, playbooks, inbox, validating)),
     ("what is done, and was", (ops, workflows)),
     ("whose data, and who saw it", (subjects,)),
-    ("parts and proof", (chatting, vectors, evaluations)),
+    ("parts and proof", (chatting, vectors, evaluations, reviewing)),
 )
 
 

@@ -1,11 +1,11 @@
-"""How good the product is, measured: `eval parsing|roles|search|lift|conformance`."""
+"""How good the product is, measured: `eval parsing|roles|search|lift|conformance`, and what `cli/proving.py` adds."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from lakehouse.cli import reading, showing
+from lakehouse.cli import proving, reading, showing
 from lakehouse.cli.tree import Commands, Tree
 from lakehouse.errors import InvalidInput, NotFound
 
@@ -57,6 +57,7 @@ def add(commands: Commands) -> None:
     _add_number(search, "--asks", 200, "demands of each kind, and fresh workers")
     _add_number(search, "--seed", 1, "of rosters and demands")
     _add_number(search, "--failures", 10, "how many failures to show")
+    proving.add(evaluations)
 
     _add_lift(evaluations)
 

@@ -12,6 +12,10 @@ from typing import Any
 import msgspec
 
 from lakehouse.errors import InvalidInput, Upstream
+from lakehouse.staffing.certifications import Certifications
+from lakehouse.staffing.parse import Parser
+from lakehouse.staffing.places import Places
+from lakehouse.staffing.roles import Roles
 
 Output = dict[str, Any]
 _TIMEOUT_S = 120.0
@@ -30,13 +34,34 @@ def _session_row(given: Any) -> Output:
     return {"row": msgspec.json.decode(row(msgspec.convert(given, Session)))}
 
 
+def _demand(given: Any) -> Output:
+    """Read a line; neither the case of words nor the plural of a role is told apart."""
+    parser = Parser(Places.shipped(), Roles.shipped(), Certifications.shipped())
+    found = parser.parse(given["text"])
+    place = found.location
+    return {
+        "role": (found.role or "").casefold().removesuffix("s"),
+        "count": found.count,
+        "city": ((place and place.city) or "").casefold(),
+        "state": (place and place.state) or "",
+    }
+
+
+def _subject_audit(given: Any) -> Output:
+    from lakehouse.evals import ledger_chains
+
+    return ledger_chains.verdict(given)
+
+
 # Kinds that are plain functions. A room with vectors of its own adds its kind here.
 FUNCTIONS: dict[str, Callable[[Any], Output]] = {
+    "demand": _demand,
     "extract_json": _extract_json,
     "session_log": _session_row,
+    "subject-audit": _subject_audit,
 }
 # Kinds that are one request: verb and path.
-REQUESTS: dict[str, tuple[str, str]] = {"validator": ("POST", "/v1/validate")}
+REQUESTS: dict[str, tuple[str, str]] = {"embed": ("POST", "/v1/embed"), "validator": ("POST", "/v1/validate")}
 
 
 class _Answers:

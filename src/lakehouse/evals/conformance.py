@@ -13,6 +13,7 @@ an answer that is not JSON, an empty object, a server's own failure are failures
 
 from __future__ import annotations
 
+import math
 import shlex
 import subprocess
 import sys
@@ -50,6 +51,7 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ignore: Paths of the output that may differ, `*` for any one name.
         texts: Paths of texts for people, which another implementation may word otherwise.
         setup: Requests to send before the first case, where a server answers.
+        least_cosine: Lists of numbers are vectors, the same when their cosine is at least this; 0 compares exactly.
     """
 
     kind: str
@@ -59,6 +61,7 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ignore: list[str] = []
     texts: list[str] = []
     setup: list[Any] = []
+    least_cosine: float = 0.0
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -102,13 +105,22 @@ def read(paths: Sequence[Path]) -> list[Vectors]:
 
 def _read(file: Path) -> Vectors:
     try:
-        vectors = msgspec.json.decode(file.read_bytes(), type=Vectors)
+        vectors = msgspec.convert(_in_one_form(msgspec.json.decode(file.read_bytes())), Vectors)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{file}: {error}", path=str(file)) from None
     empty = [case.name for case in vectors.cases if not case.expect]
     if not vectors.cases or empty:
         raise InvalidInput(f"{file}: a case must expect something{': ' + empty[0] if empty else ''}", path=str(file))
     return vectors
+
+
+def _in_one_form(written: Any) -> Any:
+    """Take the shorter form too: `expected` for `expect`, without version and about."""
+    cases = written.get("cases") if isinstance(written, dict) else None
+    if not isinstance(cases, list) or not any(isinstance(case, dict) and "expected" in case for case in cases):
+        return written
+    renamed = [{("expect" if name == "expected" else name): value for name, value in case.items()} for case in cases]
+    return {"version": 1, "about": "", **written, "cases": renamed}
 
 
 def run(vectors: Vectors, answer: Answer, *, ignore_texts: bool = False) -> Iterator[Outcome]:
@@ -123,7 +135,8 @@ def run(vectors: Vectors, answer: Answer, *, ignore_texts: bool = False) -> Iter
         if not output:
             yield Outcome(vectors.kind, case.name, failure="the output is not an object with something in it")
             continue
-        found = [each for each in differences(case.expect, output) if not _is_ignored(each.path, ignore)]
+        expected = _taken_over(case.expect, output, vectors.least_cosine) if vectors.least_cosine else case.expect
+        found = [each for each in differences(expected, output) if not _is_ignored(each.path, ignore)]
         yield Outcome(vectors.kind, case.name, differences=found)
 
 
@@ -139,6 +152,18 @@ def differences(expected: Any, found: Any, path: str = "") -> Iterator[Differenc
             yield from differences(pair[0], pair[1], f"{path}[{at}]")
     elif expected != found or isinstance(expected, bool) != isinstance(found, bool):
         yield Difference(path, expected, found)
+
+
+def _taken_over(expected: Any, found: Any, least: float) -> Any:
+    """Return what is expected, with each vector that comes near enough replaced by the one that was found."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return {name: _taken_over(value, found.get(name), least) for name, value in expected.items()}
+    if not (isinstance(expected, list) and isinstance(found, list)) or len(expected) != len(found):
+        return expected
+    if expected and all(isinstance(number, float | int) for number in (*expected, *found)):
+        dot = math.fsum(one * two for one, two in zip(expected, found, strict=True))
+        return found if dot >= least * math.hypot(*expected) * math.hypot(*found) > 0 else expected
+    return [_taken_over(one, two, least) for one, two in zip(expected, found, strict=True)]
 
 
 def _is_ignored(path: str, ignore: Sequence[str]) -> bool:
