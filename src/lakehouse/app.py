@@ -180,7 +180,7 @@ class Rooms:
         try:
             self.state = self._closing(Database.open(path / "state.db"))
             self.storage = Store(config.storage, path)
-            self.catalog = self._closing(Catalog(config.catalog, path))
+            self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
             self.ingest = Ingest(config.ingest, self.catalog)
             self.sql = self._closing(Query(config.query, self.catalog))
             self.embed = self._closing(Embeddings(config.embed, path))

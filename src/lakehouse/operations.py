@@ -190,10 +190,10 @@ def _operation(name: str, route: str, owner: str, **options: Any) -> Operation:
 
 OPERATIONS: tuple[Operation, ...] = (
     _operation("storage.put", "PUT /v1/storage/{key:path}", _STORE, raw="data"),
-    _operation("storage.get", "GET /v1/storage/{key:path}", _STORE),
+    _operation("storage.get", "GET /v1/storage/{key:path}", _STORE, query=("start", "length")),
     _operation("storage.head", "HEAD /v1/storage/{key:path}", _STORE),
     _operation("storage.delete", "DELETE /v1/storage/{key:path}", _STORE, status=204),
-    _operation("storage.list", "GET /v1/storage", _STORE, query=("prefix",)),
+    _operation("storage.list", "GET /v1/storage", _STORE, query=("prefix", "after", "limit")),
     _operation("ingest.file", "POST /v1/ingest", _INGEST, raw="source", query=("name", "key", "quarantine", "mapping")),
     _operation("ingest.explain", "POST /v1/ingest/explain", _INGEST, raw="source", query=("name", "key", "mapping")),
     _operation("catalog.datasets", "GET /v1/catalog/datasets", _CATALOG),

@@ -73,14 +73,25 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Dataset manifests.
 
     Attributes:
-        uri: Database of the table catalog; empty means SQLite inside the data folder.
-        warehouse: Where table files lie; empty means the data folder.
+        uri: The table catalog: empty means SQLite inside the data folder; else a database (`sqlite:////path`,
+            `postgresql+pg8000://user@host/name`) or the `http://` or `https://` address of an Iceberg REST catalog.
+        warehouse: Where table files lie: empty means the data folder; else a folder, or `s3://bucket/prefix` reached as
+            `storage` says (endpoint, region, keys).
+        credential_env: Name of the environment variable with a REST catalog's `id:secret` or token.
         keep_snapshots: Snapshots of a dataset that are kept.
+        max_age_days: Older snapshots are expired in the background, all but the newest; 0 keeps them.
+        maintain_every_ms: Time between two looks for snapshots to expire and files nobody refers to; 0 means never.
+        orphan_grace_ms: Age at which a file that no snapshot refers to is taken for one a crash left; longer than any
+            write takes.
     """
 
     uri: str = ""
     warehouse: str = ""
+    credential_env: str = "LAKEHOUSE_CATALOG_CREDENTIAL"
     keep_snapshots: int = 20
+    max_age_days: float = 0.0
+    maintain_every_ms: int = 3_600_000
+    orphan_grace_ms: int = 86_400_000
 
 
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
