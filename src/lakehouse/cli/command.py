@@ -27,6 +27,8 @@ from lakehouse.cli import (
     demo,
     doctor,
     evaluations,
+    inbox,
+    ops,
     playbooks,
     rosters,
     searching,
@@ -34,6 +36,7 @@ from lakehouse.cli import (
     stacks,
     subjects,
     vectors,
+    workflows,
 )
 from lakehouse.cli.tree import Commands, Tree
 from lakehouse.errors import (
@@ -62,7 +65,8 @@ _PIPE_CLOSED = 141
 _GROUPS = (
     ("start here", (demo, serving, stacks, backups, doctor)),
     ("data in, questions out", (datasets, rosters)),
-    ("people for a demand", (searching, playbooks)),
+    ("people for a demand", (searching, playbooks, inbox)),
+    ("what is done, and was", (ops, workflows)),
     ("whose data, and who saw it", (subjects,)),
     ("parts and proof", (vectors, evaluations)),
 )

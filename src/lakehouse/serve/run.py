@@ -75,6 +75,7 @@ def serve(
                 lake.close()
                 raise
             stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
+            lake.rooms.attend()
         try:
             stack.run(ready=functools.partial(_announce, stack, config, environ, ready))
         finally:

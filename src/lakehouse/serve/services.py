@@ -27,7 +27,9 @@ SERVICES: tuple[Service, ...] = (
     Service("queryd", 3214, ("sql",)),
     Service("vectord", 3215, ("vectors",)),
     Service("embedd", 3216, ("embed",)),
+    Service("pathwayd", 3217, ("pathways",)),
     Service("matrixd", 3218, ("matrix", "corpora", "playbooks", "demand")),
+    Service("observerd", 3219, ("observer", "inbox", "workflow", "traces")),
 )
 
 
