@@ -10,19 +10,19 @@ import msgspec
 
 from lakehouse import settings, tracing
 from lakehouse.errors import NotFound
+from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._memory import Memory
 from lakehouse.matrix.base import CorpusCounts, Match, SearchAnswer
 from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
 from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace
-from lakehouse.vectors.base import Filter, Hit
+from lakehouse.vectors.base import Filter
 
 if TYPE_CHECKING:
     from lakehouse.memory.asks import Ask, Asks
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.vectors.service import Vectors
 
-MAX_K = 10_000
 MAX_CORPORA = 32
 MAX_EXCLUDED = 100_000
 # Beyond this many results the rest is left unrated (null): nobody reads that far, and rating costs time.
@@ -115,14 +115,17 @@ class Matrix:
         wanted = self._requirements(ask, query_role)
         excluded = frozenset(exclude_ids)
         corpora = list(dict.fromkeys(corpora))
-        candidates = [
-            candidate
-            for corpus in corpora
-            for candidate in self._candidates(corpus, ask, wanted, k=k, filter=filter, excluded=excluded)
-        ]
-        counts = {corpus: sum(candidate.corpus == corpus for candidate in candidates) for corpus in corpora}
-        candidates.sort(key=lambda candidate: candidate.order)
         rater = Rater(ask, self._today(), self._config.near_km, self._asks) if rate else None
+        search = CandidateSearch(
+            self._vectors, ask.vector, wanted, k=k, filter=filter, excluded=excluded, rated=rater and rater.asked
+        )
+        candidates: list[Candidate] = []
+        counts: dict[str, int] = {}
+        for corpus in corpora:
+            found = search.among(corpus)
+            counts[corpus] = len(found)
+            candidates += found
+        candidates.sort(key=lambda candidate: candidate.order)
         if use_playbook:
             memory = Memory(
                 ask,
@@ -168,46 +171,6 @@ class Matrix:
             near_km=self._config.near_km,
             today=self._today(),
         )
-
-    def _candidates(
-        self,
-        corpus: str,
-        ask: Ask,
-        wanted: Requirements,
-        *,
-        k: int,
-        filter: Filter | None,
-        excluded: frozenset[str],
-    ) -> Iterable[Candidate]:
-        """Search one corpus, strictest first, until k people are found.
-
-        The unconditional search always runs: people of whom a requirement is unknown are found by it alone.
-        """
-        steps = wanted.filters(filter)
-        found: dict[str, Hit] = {}
-        # Filters know neither expired certifications nor who is not free yet, only `standing` does: look further.
-        enough = min(2 * k, MAX_K) if wanted.stated else k
-        try:
-            for step in steps[:-1]:
-                self._collect(found, corpus, ask, enough, step, excluded)
-                if len(found) >= enough:
-                    break
-            self._collect(found, corpus, ask, k, steps[-1], excluded)
-        except NotFound:
-            known = [stats.name for stats in self._vectors.list().indexes if not stats.name.startswith("playbook_")]
-            raise NotFound(
-                f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
-            ) from None
-        return [
-            Candidate(hit.id, corpus, hit.distance, hit.metadata, wanted.standing(hit.metadata))
-            for hit in found.values()
-        ]
-
-    def _collect(
-        self, found: dict[str, Hit], corpus: str, ask: Ask, k: int, step: Filter | None, excluded: frozenset[str]
-    ) -> None:
-        for hit in self._vectors.nearest(corpus, ask.vector, k, filter=step, exclude=excluded):
-            found.setdefault(hit.id, hit)
 
     def _any_good(self, chosen: Sequence[Candidate], wanted: Requirements) -> bool:
         if not chosen:

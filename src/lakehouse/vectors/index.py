@@ -24,8 +24,9 @@ from lakehouse.errors import IntegrityError, LakehouseError, NotFound
 from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
 from lakehouse.vectors import _build, _scoring, journal
 from lakehouse.vectors._built import Built
+from lakehouse.vectors._lookup import Lookup
 from lakehouse.vectors._parts import Parts
-from lakehouse.vectors.base import Distance, Filter, Hit, IndexStats, StoredItem
+from lakehouse.vectors.base import Distance, IndexStats, StoredItem
 from lakehouse.vectors.journal import Drop, Entry, Journal, Put
 
 MANIFEST = "index.json"
@@ -116,12 +117,10 @@ class Index:
             findability=parts.built.summary.findability if parts.built else None,
         )
 
-    def search(
-        self, vector: np.ndarray, k: int, *, filter: Filter | None, exclude: Collection[str], exact: bool
-    ) -> list[Hit]:
-        """Return at most `k` hits, nearest first, ties by id; see `Vectors.nearest`."""
+    def lookup(self, vector: np.ndarray, *, exclude: Collection[str], exact: bool) -> Lookup:
+        """Return what finds the nearest items to a checked vector; see `Vectors.nearest`."""
         query = _scoring.Query(vector, self.manifest.distance)
-        return self._parts.search(query, k, ef=self._config.ef_search, filter=filter, exclude=exclude, exact=exact)
+        return self._parts.lookup(query, ef=self._config.ef_search, exclude=exclude, exact=exact)
 
     def find(self, id: str) -> StoredItem | None:
         """Return the item under `id`, None when there is none."""
