@@ -164,12 +164,14 @@ class Rooms:
         from lakehouse.staffing.roles import Roles
         from lakehouse.state.database import Database
         from lakehouse.state.folder import open_folder
+        from lakehouse.state.quiet import Gate
         from lakehouse.vectors.service import Vectors
 
         self.settings = config
-        self.around: list[Around] = []
         self._folder = open_folder(Path(config.data))
         path = self._folder.path
+        self._gate = Gate(path)
+        self.around: list[Around] = [self._through_the_gate]
         self._closers: list[Callable[[], None]] = [self._folder.close]
         try:
             self.state = self._closing(Database.open(path / "state.db"))
@@ -206,6 +208,7 @@ class Rooms:
                     asks=asks,
                     model=self.embed.model,
                     dimension=self.embed.dimension,
+                    config=config.matrix,
                     clock=clock,
                 )
             )
@@ -235,6 +238,12 @@ class Rooms:
         with tracing.trace():
             for around in self.around:
                 work = functools.partial(around, operation, checked, work)
+            return work()
+
+    def _through_the_gate(self, operation: Operation, _values: Mapping[str, Any], work: Callable[[], Any]) -> Any:
+        if not operation.changes:
+            return work()
+        with self._gate.passing():
             return work()
 
     def close(self) -> None:

@@ -21,6 +21,9 @@ from lakehouse.errors import InvalidInput
 
 Runs = Literal["inline", "thread"]
 
+# Questions too long for an address.
+_READS_BY_POST = frozenset({"sql.query", "sql.arrow", "embed.texts", "vectors.search", "demand.parse", "matrix.search"})
+
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one service and where it stands on the wire.
@@ -35,6 +38,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
             argument `content_type` beside it carries the header of that name.
         accept: Media type that chooses this operation among those of one path.
         status: HTTP status of success; 204 has no body.
+        stops: The work asks `progress.abandoned`, so that a caller who hangs up stops it.
         runs: `inline` on the event loop (microseconds, holds the interpreter anyway) or in a `thread`.
     """
 
@@ -47,12 +51,18 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     raw: str = ""
     accept: str = ""
     status: int = 200
+    stops: bool = False
     runs: Runs = "thread"
 
     @property
     def name(self) -> str:
         """Dotted name, `matrix.search`."""
         return f"{self.service}.{self.method}"
+
+    @property
+    def changes(self) -> bool:
+        """Whether a call may change the lake; such calls wait while a backup is taken."""
+        return self.verb not in {"GET", "HEAD"} and self.name not in _READS_BY_POST
 
     @property
     def path_arguments(self) -> tuple[str, ...]:
@@ -181,12 +191,14 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("storage.head", "HEAD /v1/storage/{key:path}", _STORE),
     _operation("storage.delete", "DELETE /v1/storage/{key:path}", _STORE, status=204),
     _operation("storage.list", "GET /v1/storage", _STORE, query=("prefix",)),
-    _operation("ingest.file", "POST /v1/ingest", _INGEST, raw="source", query=("name", "key", "quarantine")),
+    _operation("ingest.file", "POST /v1/ingest", _INGEST, raw="source", query=("name", "key", "quarantine", "mapping")),
+    _operation("ingest.explain", "POST /v1/ingest/explain", _INGEST, raw="source", query=("name", "key", "mapping")),
     _operation("catalog.datasets", "GET /v1/catalog/datasets", _CATALOG),
     _operation("catalog.dataset", "GET /v1/catalog/datasets/{name}", _CATALOG),
+    _operation("catalog.snapshots", "GET /v1/catalog/datasets/{name}/snapshots", _CATALOG),
     _operation("catalog.drop", "DELETE /v1/catalog/datasets/{name}", _CATALOG, status=204),
-    _operation("sql.query", "POST /v1/sql", _QUERY),
-    _operation("sql.arrow", "POST /v1/sql", _QUERY, accept=ARROW_STREAM),
+    _operation("sql.query", "POST /v1/sql", _QUERY, stops=True),
+    _operation("sql.arrow", "POST /v1/sql", _QUERY, accept=ARROW_STREAM, stops=True),
     _operation("embed.texts", "POST /v1/embed", _EMBED),
     _operation("vectors.create", "POST /v1/vectors/index", _VECTORS, status=201),
     _operation("vectors.list", "GET /v1/vectors/index", _VECTORS),

@@ -157,6 +157,10 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         boost_within: Farthest recorded query that moves a remembered answer closer.
         inject_within: Farthest recorded query that puts a missing answer in.
+        inject_unknown: Whether a missing answer is put in although the role of either demand is unknown, or it is not
+            known of the person whether they meet the demand.
+        half_life_days: Days in which what outcomes say of a remembered answer fades by half; 0 keeps it for ever.
+        holdout: Share of demands, 0 to 1, that memory leaves alone so that its effect can be measured.
         near_km: How far from a place still counts as there.
         good_rating: Least rating of a good match, 1 to 5.
         max_k: Most results of one search.
@@ -164,6 +168,9 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     boost_within: float = 0.5
     inject_within: float = 0.20
+    inject_unknown: bool = False
+    half_life_days: float = 365.0
+    holdout: float = 0.0
     near_km: float = 40.0
     good_rating: int = 4
     max_k: int = 10_000
@@ -186,13 +193,29 @@ class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Service logs: JSON lines on standard error.
+    """Service logs: JSON lines on standard error, or in a file.
 
     Attributes:
         level: `debug`, `info` (one line a request), `warning` or `error`.
+        file: Where they go instead of standard error.
+        max_bytes: Size at which the file is put aside as `FILE.1` and a new one begun.
+        keep_files: How many of those put aside are kept.
     """
 
     level: str = "info"
+    file: str = ""
+    max_bytes: int = 32 * 1024 * 1024
+    keep_files: int = 4
+
+
+class Stacks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Named stacks, see `lakehouse up --stack`.
+
+    Attributes:
+        folder: Where they are recorded; empty means `lakehouse/stacks` in the user's state folder.
+    """
+
+    folder: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -213,6 +236,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     matrix: Matrix = Matrix()
     models: Models = Models()
     logging: Logging = Logging()
+    stacks: Stacks = Stacks()
 
 
 _PREFIX = "LAKEHOUSE_"

@@ -76,6 +76,8 @@ def test_every_list_command_has_json() -> None:
     without = [tree.prog for tree in _commands() if "--json" not in tree._option_string_actions]
     assert set(without) <= {
         "lakehouse up",
+        "lakehouse logs",
+        "lakehouse stop",
         "lakehouse serve",
         "lakehouse demo",
         "lakehouse roster generate",

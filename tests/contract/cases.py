@@ -400,4 +400,7 @@ PLAYBOOKS = [
     Case("handover-mode", [("playbooks.handover", {"from": "pb1", "to": "p", "mode": "lend"})], raises=InvalidInput),
 ]  # fmt: skip
 
-CASES = [*STORAGE, *LAKE, *VECTORS, *TEXTS, *CORPORA, *MATRIX, *PLAYBOOKS]
+# Below everything those modules take from this one.
+from contract import lake_cases  # noqa: E402
+
+CASES = [*STORAGE, *LAKE, *VECTORS, *TEXTS, *CORPORA, *MATRIX, *PLAYBOOKS, *lake_cases.CASES]

@@ -18,7 +18,18 @@ BY_NAME = {operation.name: operation for operation in operations.OPERATIONS}
 
 # What differs from one lake to the next, and from one moment to the next.
 VOLATILE = frozenset(
-    {"trace_id", "elapsed_ms", "modified", "etag", "created_at", "updated_at", "built_at", "recorded_at", "snapshot_id"}
+    {
+        "trace_id",
+        "elapsed_ms",
+        "modified",
+        "etag",
+        "created_at",
+        "updated_at",
+        "built_at",
+        "recorded_at",
+        "snapshot_id",
+        "at",
+    }
 )
 
 

@@ -165,7 +165,7 @@ def test_among_reads_a_filter_as_its_definition_does(corpora):
     filter = Filter(must=[Condition(key="years", gte=2), Condition(key="state", match="OH")])
     for corpus in ("graph", "exact", "fresh"):
         search = CandidateSearch(
-            corpora, vectors_of(1, 7)[0], wanted, k=10_000, filter=filter, excluded=frozenset(), rated=None
+            corpora, vectors_of(1, 7)[0], wanted, k=10_000, filter=filter, excluded=frozenset(), rated=()
         )
         everybody = {item.id for item in corpora.scan(corpus) if passes(filter, item.metadata)}
         assert {each.id for each in search.among(corpus)} == everybody
@@ -174,7 +174,7 @@ def test_among_reads_a_filter_as_its_definition_does(corpora):
 def test_among_bad_filter_or_corpus_is_refused_by_name(corpora):
     wanted = Requirements(role="", role_code="", certs=(), shift="", place=None, near_km=40.0)
     bad = Filter(must=[Condition(key="years")])
-    search = CandidateSearch(corpora, vectors_of(1, 7)[0], wanted, k=3, filter=bad, excluded=frozenset(), rated=None)
+    search = CandidateSearch(corpora, vectors_of(1, 7)[0], wanted, k=3, filter=bad, excluded=frozenset(), rated=())
     with pytest.raises(InvalidInput, match=r"filter.must\[0\] tests nothing"):
         search.among("graph")
     with pytest.raises(NotFound, match="there are: exact, fresh, graph"):

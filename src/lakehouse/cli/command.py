@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 from lakehouse import __version__
 from lakehouse.cli import (
+    backups,
     datasets,
     demo,
     doctor,
@@ -30,6 +31,7 @@ from lakehouse.cli import (
     rosters,
     searching,
     serving,
+    stacks,
     vectors,
 )
 from lakehouse.cli.tree import Commands, Tree
@@ -57,7 +59,7 @@ _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 
 _GROUPS = (
-    ("start here", (demo, serving, doctor)),
+    ("start here", (demo, serving, stacks, backups, doctor)),
     ("data in, questions out", (datasets, rosters)),
     ("people for a demand", (searching, playbooks)),
     ("parts and proof", (vectors, evaluations)),

@@ -6,10 +6,11 @@ import argparse
 import sys
 from typing import Any
 
-from lakehouse.cli import reading, showing
+from lakehouse.cli import explaining, reading, showing
 from lakehouse.cli.progress import bars
 from lakehouse.cli.session import open_lake
 from lakehouse.cli.tree import Commands
+from lakehouse.errors import InvalidInput
 
 _TYPES = {
     "csv": "text/csv",
@@ -35,10 +36,15 @@ def add(commands: Commands) -> None:
     ingest.add_argument(
         "--type", choices=_TYPES, metavar="TYPE", help="csv, jsonl or parquet (default: by name and content)"
     )
+    ingest.add_argument("--map", metavar="MAP", help="TOML that says which columns become which; see docs/ingest.md")
+    told = ingest.add_mutually_exclusive_group()
+    told.add_argument("--explain", action="store_true", help="say what would be made of the file; write nothing")
+    told.add_argument("--suggest-map", action="store_true", help="print a mapping for this file; write nothing")
     ingest.add_argument("--json", action="store_true", help="print one JSON document")
 
     datasets = commands.command("datasets", _datasets, "list the datasets, or show one with its columns")
     datasets.add_argument("name", nargs="?", metavar="NAME", help="show this one")
+    datasets.add_argument("--history", action="store_true", help="list its snapshots, newest first")
     datasets.add_argument("--json", action="store_true", help="print one JSON document")
 
     sql = commands.command(
@@ -50,6 +56,13 @@ def add(commands: Commands) -> None:
     sql.add_argument("sql", nargs="+", metavar="SQL", help="the statement, @FILE, or - for standard input")
     sql.add_argument("--limit", type=int, metavar="N", help="most rows (default: the setting query.max_rows)")
     sql.add_argument("--timeout", type=int, metavar="MS", help="give up after this many milliseconds")
+    sql.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        metavar="NAME=SNAPSHOT",
+        help="read a dataset as it was (may be repeated; see datasets NAME --history)",
+    )
     form = sql.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV with a header line")
     form.add_argument("--json", action="store_true", help="print one JSON document")
@@ -57,14 +70,26 @@ def add(commands: Commands) -> None:
 
 def _ingest(arguments: argparse.Namespace) -> int:
     source: Any = sys.stdin.buffer if arguments.file == reading.STDIN else reading.path(arguments.file)
+    mapping = reading.text([f"@{arguments.map}"], "the mapping") if arguments.map else ""
+    kind = _TYPES.get(arguments.type, "")
     with open_lake(arguments, make=True) as lake, bars():
-        report = lake.ingest.file(
-            source,
-            arguments.name,
-            content_type=_TYPES.get(arguments.type, ""),
-            key=arguments.key,
-            quarantine=arguments.quarantine,
-        )
+        if arguments.explain or arguments.suggest_map:
+            found = lake.ingest.explain(source, arguments.name, content_type=kind, key=arguments.key, mapping=mapping)
+        else:
+            report = lake.ingest.file(
+                source,
+                arguments.name,
+                content_type=kind,
+                key=arguments.key,
+                quarantine=arguments.quarantine,
+                mapping=mapping,
+            )
+    if arguments.explain:
+        explaining.explanation(found, json=arguments.json)
+        return 0
+    if arguments.suggest_map:
+        sys.stdout.write(found.mapping)
+        return 0
     if arguments.json:
         showing.json_document(report)
         return 0
@@ -82,6 +107,8 @@ def _ingest(arguments: argparse.Namespace) -> int:
 
 def _datasets(arguments: argparse.Namespace) -> int:
     with open_lake(arguments) as lake:
+        if arguments.history:
+            return _history(lake.catalog.snapshots(_named(arguments.name)), arguments.json)
         if arguments.name:
             return _dataset(lake.catalog.dataset(arguments.name), arguments.json)
         listed = lake.catalog.datasets()
@@ -102,6 +129,23 @@ def _datasets(arguments: argparse.Namespace) -> int:
             for each in listed.datasets
         ],
     )
+    return 0
+
+
+def _named(name: str | None) -> str:
+    if name is None:
+        raise InvalidInput("--history needs the name of a dataset")
+    return name
+
+
+def _history(listed: Any, json: bool) -> int:
+    if json:
+        showing.json_document(listed)
+        return 0
+    columns = [showing.Column("snapshot"), showing.Column("at"), showing.Column("rows", right=True)]
+    columns.append(showing.Column("fingerprint"))
+    rows = [[each.snapshot_id, each.at, f"{each.rows:,}", each.fingerprint[:12]] for each in listed.snapshots]
+    showing.table(columns, rows)
     return 0
 
 
@@ -129,7 +173,9 @@ def _dataset(manifest: Any, json: bool) -> int:
 def _sql(arguments: argparse.Namespace) -> int:
     statement = reading.text(arguments.sql, "the SQL")
     with open_lake(arguments) as lake:
-        result = lake.sql.query(statement, limit=arguments.limit, timeout_ms=arguments.timeout)
+        result = lake.sql.query(
+            statement, limit=arguments.limit, timeout_ms=arguments.timeout, snapshots=_snapshots(arguments.at)
+        )
     if arguments.json:
         showing.json_document(result)
         return 0
@@ -145,6 +191,16 @@ def _sql(arguments: argparse.Namespace) -> int:
     if result.truncated:
         print(f"only the first {result.row_count:,} rows; --limit gives more", file=sys.stderr)
     return 0
+
+
+def _snapshots(named: list[str]) -> dict[str, int] | None:
+    found: dict[str, int] = {}
+    for each in named:
+        name, _, snapshot = each.partition("=")
+        if not snapshot.isdigit():
+            raise InvalidInput(f"--at {each!r} is not NAME=SNAPSHOT; datasets NAME --history lists the snapshots")
+        found[name] = int(snapshot)
+    return found or None
 
 
 def _is_number(value: Any) -> bool:

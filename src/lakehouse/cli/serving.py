@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import __version__
 from lakehouse.cli import showing
-from lakehouse.cli.session import folder_of
+from lakehouse.cli.session import folder_of, settings_of
 from lakehouse.cli.tree import Commands, Tree
+from lakehouse.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from lakehouse.serve.stacks import Record, Stacks
+    from lakehouse.settings import Settings
 
 
 def add(commands: Commands) -> None:
@@ -17,9 +24,21 @@ def add(commands: Commands) -> None:
         "up",
         _up,
         "serve everything and the console in one process",
-        more="Answers on http://127.0.0.1:3110 until Ctrl-C or SIGTERM; nothing acknowledged is lost.",
+        more="Answers on http://127.0.0.1:3110 until Ctrl-C or SIGTERM; nothing acknowledged is lost.\n"
+        "With --stack it runs in the background, on ports and data of its own that the name brings back;\n"
+        "see ps, logs and stop. The stack `persistent` answers on port 4110.",
     )
     _add_address(up)
+    up.add_argument("--stack", metavar="NAME", help="run as the stack of that name, in the background")
+    up.add_argument("--bucket", metavar="NAME", help="bucket of the stack (default: the configured one, then its name)")
+    up.add_argument("--foreground", action="store_true", help="stay here, for a service manager (with --stack)")
+    up.add_argument(
+        "--wait",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="longest wait for it to answer (default: 60)",
+    )
     serve = commands.command("serve", _serve, "serve one service alone, on its own port")
     serve.add_argument("service", metavar="SERVICE", help="storaged, catalogd, ingestd, queryd, vectord, ...")
     _add_address(serve)
@@ -34,8 +53,48 @@ def _add_address(tree: Tree) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    _run(arguments, None, None)
+    if arguments.stack is None:
+        _run(arguments, None, None)
+        return 0
+    from lakehouse.serve import background
+
+    stacks, record, config = _stack(arguments)
+    if arguments.foreground:
+        _hold(stacks, record, config)
+        return 0
+    running = background.start(stacks, record, within_s=arguments.wait)
+    print(f"stack {record.name}: {running.url}, process {running.pid}, data in {record.data}")
+    print(f"log: {stacks.log_file(record.name)}")
     return 0
+
+
+def _stack(arguments: argparse.Namespace) -> tuple[Stacks, Record, Settings]:
+    from lakehouse.serve.stacks import Stacks
+
+    config = settings_of(arguments)
+    stacks = Stacks(config.stacks.folder)
+    if arguments.port == 0:
+        raise InvalidInput("a stack is found again by its port; choose one with --port, or none", field="port")
+    file = arguments.config or os.environ.get("LAKEHOUSE_CONFIG") or ""
+    if not file and Path("lakehouse.toml").is_file():
+        file = "lakehouse.toml"
+    record, own = stacks.prepare(
+        arguments.stack,
+        config,
+        config_file=file,
+        host=arguments.host,
+        port=arguments.port,
+        data=arguments.data or arguments.lake,
+        bucket=arguments.bucket,
+    )
+    return stacks, record, own
+
+
+def _hold(stacks: Stacks, record: Record, config: Settings) -> None:
+    from lakehouse.serve.run import serve
+
+    with stacks.held(record.name):
+        serve(config, ready=lambda url: stacks.say_ready(record.name, url))
 
 
 def _serve(arguments: argparse.Namespace) -> int:

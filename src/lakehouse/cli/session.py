@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 URL_VARIABLE = "LAKEHOUSE_URL"
 _URL = ("http://", "https://")
+_STACK = "stack:"
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -25,8 +26,19 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 
 def where(arguments: argparse.Namespace) -> str | None:
-    """Return the folder or URL named by `--lake` or `$LAKEHOUSE_URL`; None means the setting `data`."""
-    return arguments.lake or os.environ.get(URL_VARIABLE) or None
+    """Return the folder or URL named by `--lake` or `$LAKEHOUSE_URL`; None means the setting `data`.
+
+    `stack:NAME` is the URL of the stack of that name.
+
+    Raises:
+        NotFound: No stack has that name.
+    """
+    named = arguments.lake or os.environ.get(URL_VARIABLE) or None
+    if named and named.startswith(_STACK):
+        from lakehouse.serve.stacks import Stacks
+
+        return Stacks(settings_of(arguments).stacks.folder).status(named.removeprefix(_STACK)).url
+    return named
 
 
 def is_remote(arguments: argparse.Namespace) -> bool:
@@ -35,12 +47,17 @@ def is_remote(arguments: argparse.Namespace) -> bool:
 
 
 def folder_of(arguments: argparse.Namespace, data: str | None = None) -> str:
-    """Return the folder of a command that works on files, not on a running stack.
+    """Return the folder of a command that works on files, not on a running stack; `stack:NAME` is that of its data.
 
     Raises:
         InvalidInput: A URL was named.
+        NotFound: No stack has that name.
     """
     named = data or arguments.lake or settings_of(arguments).data
+    if named.startswith(_STACK):
+        from lakehouse.serve.stacks import Stacks
+
+        return Stacks(settings_of(arguments).stacks.folder).get(named.removeprefix(_STACK)).data
     if named.startswith(_URL):
         raise InvalidInput(f"{named} is a running stack; this command needs the folder of a lake")
     return named

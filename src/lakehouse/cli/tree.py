@@ -36,7 +36,10 @@ class Tree(argparse.ArgumentParser):
         shared = self.add_argument_group("of every command")
         # Without a default here, what stands before the command is not undone by what stands after it.
         shared.add_argument(
-            "--lake", metavar="WHERE", default=argparse.SUPPRESS, help="folder of the lake, or URL of a running stack"
+            "--lake",
+            metavar="WHERE",
+            default=argparse.SUPPRESS,
+            help="folder of the lake, URL of a running stack, or stack:NAME",
         )
         shared.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="settings file")
         shared.add_argument(

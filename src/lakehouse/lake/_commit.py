@@ -18,7 +18,7 @@ import msgspec
 import pyarrow.parquet as pq
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError, ValidationException
 from pyiceberg.io.pyarrow import compute_statistics_plan, data_file_statistics_from_parquet_metadata
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestFile
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry, ManifestFile
 from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update import AddSchemaUpdate, AssertCurrentSchemaId, SetCurrentSchemaUpdate
 from pyiceberg.table.update.snapshot import ExpireSnapshots, _OverwriteFiles
@@ -61,6 +61,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         keep: Recorded locations of the files that stay; all others leave with this commit.
         notes: Snapshot properties.
         now: Time of creation, RFC 3339.
+        forgets: True when not even the smallest and largest values of what leaves may stay on record.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     keep: frozenset[str]
     notes: Mapping[str, str]
     now: str
+    forgets: bool = False
 
 
 def new_location(tables: Tables, name: str) -> str:
@@ -123,6 +125,12 @@ def _stage_schema(transaction: Transaction, change: Change) -> None:
 class _Overwrite(_OverwriteFiles):
     """An overwrite that leaves manifests without a live file behind; kept, they would slow every later commit."""
 
+    forgets = False
+
+    def _deleted_entries(self) -> list[ManifestEntry]:
+        # An entry carries the bounds of its file's columns: values of people who are to be forgotten.
+        return [] if self.forgets else super()._deleted_entries()
+
     def _existing_manifests(self) -> list[ManifestFile]:
         return [
             found for found in super()._existing_manifests() if found.has_added_files() or found.has_existing_files()
@@ -137,6 +145,7 @@ def _stage_rows(tables: Tables, transaction: Transaction, change: Change) -> Non
         io=transaction._table.io,
         snapshot_properties=dict(change.notes),
     )
+    producer.forgets = change.forgets
     with producer:
         for old in data_files(change.table, snapshot) if change.table and snapshot else []:
             if old.file_path not in change.keep:

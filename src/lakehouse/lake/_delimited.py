@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -25,16 +26,38 @@ _REASONS = {
 
 
 class CsvReader:
-    """A CSV file with a header."""
+    """A CSV file with a header.
+
+    Attributes:
+        forms: Columns that are written in one of `_infer.FORMS`, set before the survey.
+        failure: See `Reader`.
+    """
 
     def __init__(self, path: Path, *, charset: str, tabs: bool, scratch: Path) -> None:
-        self._path, self._end = normalised(path, charset, scratch)
+        self._text = normalised(path, charset, scratch)
+        self._path, self._end = self._text.path, self._text.end
         self._dialect = detect(self._path, self._end, "\t" if tabs else DELIMITERS)
         self._columns: list[Column] = []
         self._refused: dict[str, str] = {}
         self._bad_starts: list[int] = []
         self._excluded: list[int] = []
+        self.forms: Mapping[str, str] = {}
         self.failure: InvalidInput | None = None
+
+    def names(self) -> list[str]:
+        """Return the header."""
+        return list(self._dialect.names)
+
+    def facts(self) -> dict[str, Any]:
+        """Return how the file is written, as an explanation tells it."""
+        ends = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}
+        return {
+            "encoding": self._text.encoding.removesuffix("-sig"),
+            "line_ends": "mixed" if self._text.mixed else ends[self._end],
+            "delimiter": self._dialect.delimiter,
+            "quote": '"',
+            "header_line": self._dialect.skip + 1,
+        }
 
     def survey(self, wanted: Mapping[str, str]) -> Survey:
         """Read the whole file; see `Reader`."""
@@ -53,7 +76,8 @@ class CsvReader:
     def rows(self, _connection: duckdb.DuckDBPyConnection) -> str:
         """Return the good rows; see `Reader`."""
         selected = ", ".join(
-            f"{_infer.cast(column.type, quoted(column.name))} AS {quoted(column.name)}" for column in self._columns
+            f"{_infer.cast(self.forms.get(column.name, column.type), quoted(column.name))} AS {quoted(column.name)}"
+            for column in self._columns
         )
         return f"SELECT {selected} FROM {self._scan('ignore_errors=true')} WHERE {self._fitting()}"  # noqa: S608
 
@@ -119,7 +143,10 @@ class CsvReader:
         """Fix each column's type, and which columns have values that do not fit it."""
         for name in self._dialect.names:
             kind, want = types[name], wanted.get(name)
-            if want is None or want == "string":
+            if form := self.forms.get(name):
+                kind = _infer.FORMS[form]
+                self._refused[name] = form
+            elif want is None or want == "string":
                 kind = "string" if want == "string" or kind == "null" else kind
             elif kind == "null":
                 kind = want
@@ -152,7 +179,8 @@ class CsvReader:
         bad = []
         for (line, raw), (_, *cells) in zip(places, found, strict=True):
             first = cells.index(True, len(names)) - len(names)
-            reason = f"{cells[first][:80]!r} is not {self._refused[names[first]]}"
+            asked = self._refused[names[first]]
+            reason = f"{cells[first][:80]!r} is not {_infer.SHOWN.get(asked, asked)}"
             bad.append(Bad(line, names[first], reason, raw))
         return bad
 

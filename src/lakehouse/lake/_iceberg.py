@@ -36,12 +36,13 @@ from sqlalchemy import event, select
 
 from lakehouse.errors import NotFound, Unavailable
 from lakehouse.lake import _fileio
+from lakehouse.lake.catalog import Snapshot
 from lakehouse.lake.columns import Field, decimal_parts, element_type
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
-    from pyiceberg.table.snapshots import Snapshot
+    from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
 
 NAMESPACE = "datasets"
 FINGERPRINT = "lakehouse.fingerprint"
@@ -170,7 +171,13 @@ class Tables:
             )
         return self.version(table, snapshot)
 
-    def version(self, table: Table, snapshot: Snapshot) -> Version:
+    def history(self, name: str) -> list[Snapshot]:
+        """Return the kept snapshots of a dataset, newest first."""
+        table = self.load(name)
+        ordered = sorted(table.snapshots(), key=lambda each: each.sequence_number or 0, reverse=True)
+        return [_told(each) for each in ordered]
+
+    def version(self, table: Table, snapshot: IcebergSnapshot) -> Version:
         """Describe one snapshot of a table."""
         files = data_files(table, snapshot)
         if any(file.content != DataFileContent.DATA for file in files):
@@ -194,13 +201,19 @@ class Tables:
         )
 
 
-def data_files(table: Table, snapshot: Snapshot) -> list[DataFile]:
+def _told(snapshot: IcebergSnapshot) -> Snapshot:
+    summary = snapshot.summary.additional_properties if snapshot.summary else {}
+    rows = int(summary.get("total-records") or 0)
+    return Snapshot(snapshot.snapshot_id, rfc3339(snapshot.timestamp_ms), rows, summary.get(FINGERPRINT, ""))
+
+
+def data_files(table: Table, snapshot: IcebergSnapshot) -> list[DataFile]:
     """Return the live files of a snapshot, oldest first."""
     manifests = sorted(snapshot.manifests(table.io), key=lambda manifest: manifest.sequence_number or 0)
     return [entry.data_file for manifest in manifests for entry in manifest.fetch_manifest_entry(table.io)]
 
 
-def metadata_files(table: Table, snapshot: Snapshot) -> set[str]:
+def metadata_files(table: Table, snapshot: IcebergSnapshot) -> set[str]:
     """Return the locations of a snapshot's manifest list and manifests."""
     return {snapshot.manifest_list, *(manifest.manifest_path for manifest in snapshot.manifests(table.io))}
 

@@ -15,13 +15,27 @@ from datetime import date, datetime
 from lakehouse.lake._relation import text
 from lakehouse.lake.columns import duckdb_type
 
+# Ways of writing a value that are never guessed, only asked for in a mapping: the type they give, and how they read.
+FORMS = {"money": "float64", "mdy": "date", "dmy": "date", "day": "date"}
+SHOWN = {
+    "money": "an amount like $1,234.50",
+    "mdy": "a date like 12/31/2024",
+    "dmy": "a date like 31/12/2024",
+    "day": "a date like 2024-12-31, with or without a time",
+}
 CANDIDATES = ("bool", "int64", "float64", "date", "timestamp", "timestamptz")
 
 _FLOAT = r"-?((0|[1-9]\d{0,17})(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?"
+_MONEY = r"-?\$? ?(\d{1,3}(,\d{3})+|\d{1,18})(\.\d{0,9})?"
 _DATE = r"\d{4}-\d\d-\d\d"
 _TIME = r"[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
 _ZONE = r"(Z|[+-]\d\d(:?\d\d)?)"
 _SHAPES = {"date": _DATE, "timestamp": _DATE + _TIME, "timestamptz": _DATE + _TIME + _ZONE}
+_PATTERNS = {
+    "mdy": "['%m/%d/%Y', '%Y-%m-%d']",
+    "dmy": "['%d/%m/%Y', '%Y-%m-%d']",
+    "day": "['%Y-%m-%d', '%Y-%m-%d %H:%M:%S', '%Y-%m-%dT%H:%M:%S']",
+}
 _INTEGER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
 _NUMBER = re.compile(_FLOAT, re.ASCII)
 _SMALL = 1 << 63
@@ -29,7 +43,10 @@ _COMPILED = {name: re.compile(shape, re.ASCII) for name, shape in _SHAPES.items(
 
 
 def condition(kind: str, value: str) -> str:
-    """Return the SQL test whether a text, not empty, is written as a type."""
+    """Return the SQL test whether a text, not empty, is written as a type or in a form."""
+    if kind in FORMS:
+        fits = f" AND regexp_full_match({value}, {text(_MONEY)})" if kind == "money" else ""
+        return f"({cast(kind, value)} IS NOT NULL{fits})"
     if kind == "bool":
         return f"lower({value}) IN ('true', 'false')"
     if kind == "int64":
@@ -45,9 +62,13 @@ def condition(kind: str, value: str) -> str:
 
 
 def cast(kind: str, value: str) -> str:
-    """Return the SQL that reads a text as a type; an empty text is null unless the type is text."""
+    """Return the SQL that reads a text as a type, or in a form; an empty text is null unless the type is text."""
     if kind == "string":
         return value
+    if kind == "money":
+        return f"TRY_CAST(nullif(replace(replace(replace({value}, '$', ''), ',', ''), ' ', ''), '') AS DOUBLE)"
+    if kind in _PATTERNS:
+        return f"CAST(try_strptime(nullif({value}, ''), {_PATTERNS[kind]}) AS DATE)"
     return f"TRY_CAST(nullif({value}, '') AS {duckdb_type(kind)})"
 
 

@@ -39,10 +39,15 @@ class JsonlReader:
         self._bad_lines: set[int] = set()
         self.failure: InvalidInput | None = None
 
+    def names(self) -> list[str]:
+        """Return every key of the file, in the order they first stand there; reads it whole."""
+        return [column.name for column in self.survey({}).columns]
+
     def survey(self, wanted: Mapping[str, str]) -> Survey:
         """Read the whole file; see `Reader`."""
         kinds: dict[str, set[str]] = {}
         bad: list[Bad] = []
+        self._columns = []
         for number, line in _lines(self._path):
             try:
                 row = _object(line)

@@ -11,12 +11,16 @@ import msgspec
 import pyarrow as pa
 
 from lakehouse.errors import InternalError, InvalidInput, LakehouseError, Unavailable
-from lakehouse.lake import _merge
+from lakehouse.lake import _mapping, _merge
+from lakehouse.lake._delimited import CsvReader
 from lakehouse.lake._iceberg import note
+from lakehouse.lake._jsonl import JsonlReader
+from lakehouse.lake._mapping import ColumnMap, MappedReader
+from lakehouse.lake._parquet import ParquetReader
 from lakehouse.lake._reading import Bad, Reader
 from lakehouse.lake._relation import quoted
 from lakehouse.lake.columns import Column, Field, check_names, element_type
-from lakehouse.lake.ingest import QUARANTINE
+from lakehouse.lake.ingest import QUARANTINE, QUARANTINE_OF, Change
 
 if TYPE_CHECKING:
     from lakehouse import settings
@@ -41,6 +45,33 @@ class Landed(msgspec.Struct, frozen=True):
     snapshot_id: int
 
 
+def open_reader(source: Source, scratch: Path, *, batch_rows: int, mapping: ColumnMap | None = None) -> Reader:
+    """Return the reader of a source.
+
+    Raises:
+        InvalidInput: The file is not of its kind, or the mapping does not fit its columns.
+    """
+    reader: CsvReader | JsonlReader | ParquetReader
+    if source.format == "csv":
+        reader = CsvReader(source.path, charset=source.charset, tabs=source.tabs, scratch=scratch)
+    elif source.format == "jsonl":
+        reader = JsonlReader(source.path, batch_rows=batch_rows)
+    else:
+        reader = ParquetReader(source.path, batch_rows=batch_rows)
+    if mapping is None:
+        return reader
+    plan = _mapping.plan(mapping, reader.names())
+    if isinstance(reader, CsvReader):
+        reader.forms = plan.forms
+    elif plan.forms:
+        column, form = next(iter(plan.forms.items()))
+        raise InvalidInput(
+            f"the mapping reads {column!r} as {form}, which is for CSV; {source.format} has types of its own",
+            field="mapping",
+        )
+    return MappedReader(reader, plan)
+
+
 class Landing:
     """Lands one source. Call inside the catalog's `writing(name)`.
 
@@ -49,9 +80,19 @@ class Landing:
         ingest: The settings section.
         source: The file in scratch.
         scratch: An empty folder of its own.
+        mapping: Which columns become which, when they do not keep their names.
     """
 
-    def __init__(self, catalog: Catalog, ingest: settings.Ingest, source: Source, scratch: Path) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        ingest: settings.Ingest,
+        source: Source,
+        scratch: Path,
+        *,
+        mapping: ColumnMap | None = None,
+    ) -> None:
+        self._mapping = mapping
         self._catalog = catalog
         self._settings = ingest
         self._source = source
@@ -60,7 +101,7 @@ class Landing:
     def land(self, name: str, *, key: str | None, quarantine: bool, notes: Mapping[str, str]) -> Landed:
         """Do all of it; see `Ingest.file`."""
         base = self._catalog.versions().get(name) if key else None
-        reader = self._reader()
+        reader = open_reader(self._source, self._scratch, batch_rows=self._settings.batch_rows, mapping=self._mapping)
         survey = reader.survey({field.name: field.type for field in base.fields} if base else {})
         self._check(survey.bad, quarantine)
         if not survey.columns:
@@ -91,20 +132,6 @@ class Landing:
         if quarantine and not bad:
             self._forget(name)
         return Landed(rows, bad, version.snapshot_id)
-
-    def _reader(self) -> Reader:
-        source = self._source
-        if source.format == "csv":
-            from lakehouse.lake._delimited import CsvReader
-
-            return CsvReader(source.path, charset=source.charset, tabs=source.tabs, scratch=self._scratch)
-        if source.format == "jsonl":
-            from lakehouse.lake._jsonl import JsonlReader
-
-            return JsonlReader(source.path, batch_rows=self._settings.batch_rows)
-        from lakehouse.lake._parquet import ParquetReader
-
-        return ParquetReader(source.path, batch_rows=self._settings.batch_rows)
 
     def _written(
         self,
@@ -162,7 +189,7 @@ class Landing:
     def _forget(self, name: str) -> None:
         """Drop the bad rows of an earlier file, when they are ours."""
         old = self._catalog.versions().get(name + QUARANTINE)
-        if old and old.properties.get("lakehouse.quarantine_of") == name:
+        if old and old.properties.get(QUARANTINE_OF) == name:
             self._catalog.drop(name + QUARANTINE)
 
 
@@ -181,15 +208,38 @@ def _columns(found: list[Column], base: Version | None, key: str | None) -> list
     missing = [name for name in known if name not in names]
     if missing:
         raise InvalidInput(
-            f"the file lacks columns of dataset {base.name!r}: {', '.join(missing)}; add them, or ingest without a"
-            " key to replace the dataset",
+            f"the file lacks columns of dataset {base.name!r}: {', '.join(missing)}; its columns against the dataset's:"
+            f" {shown(changes(found, base))}. Add them, list them as optional in a mapping, or ingest without a key to"
+            " replace the dataset",
             field="source",
             missing=missing,
+            changes=msgspec.to_builtins(changes(found, base)),
         )
     types = {column.name: column for column in found}
     columns = [types[name] for name in known] + [column for column in found if column.name not in known]
     check_names([column.name for column in columns])
     return columns
+
+
+def changes(found: list[Column], base: Version) -> list[Change]:
+    """Return how a file's columns differ from a dataset's: those of the dataset first, in order."""
+    old = {field.name: field.type for field in base.fields}
+    new = {column.name: column.type for column in found}
+    names = [*old, *(name for name in new if name not in old)]
+    return [Change(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
+
+
+def shown(differences: list[Change]) -> str:
+    """Return differences in words."""
+    words = []
+    for each in differences:
+        if each.file is None:
+            words.append(f"{each.column} ({each.dataset}) missing")
+        elif each.dataset is None:
+            words.append(f"{each.column} ({each.file}) new")
+        else:
+            words.append(f"{each.column} {each.dataset} to {each.file}")
+    return "; ".join(words)
 
 
 def _faulty(reader: Reader, key: str, faults: list[_merge.KeyFault]) -> list[Bad]:

@@ -70,6 +70,10 @@ class ParquetReader:
         if not footer.num_rows:
             raise InvalidInput("the file has no rows", field="source")
 
+    def names(self) -> list[str]:
+        """Return the columns' names."""
+        return list(self._schema.names)
+
     def survey(self, wanted: Mapping[str, str]) -> Survey:
         """Name the columns; see `Reader`. A column of another type than `wanted` refuses the file."""
         for field in self._schema:

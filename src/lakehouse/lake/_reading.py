@@ -37,12 +37,15 @@ class Survey(msgspec.Struct, frozen=True):
 class Reader(Protocol):
     """One file of one format, in scratch. `survey` comes first.
 
-    Attributes:
-        failure: What the file was refused for while its rows were read; the engine that reads them keeps only
-            the words of an error.
+    `failure` is there because the engine that reads the rows keeps only the words of an error.
     """
 
-    failure: InvalidInput | None
+    @property
+    def failure(self) -> InvalidInput | None:
+        """What the rows were refused for."""
+
+    def names(self) -> list[str]:
+        """Return the columns' names, in order."""
 
     def survey(self, wanted: Mapping[str, str]) -> Survey:
         """Read the whole file.

@@ -47,8 +47,24 @@ class _Ends(msgspec.Struct):
         return "\r" if self.lf == 0 else ""
 
 
-def normalised(path: Path, charset: str, scratch: Path) -> tuple[Path, str]:
-    """Return a file fit for the CSV reader, and its line end; the file given, when it already is.
+class Text(msgspec.Struct, frozen=True):
+    """A file fit for the CSV reader: UTF-8, without a byte order mark, with one kind of line end.
+
+    Attributes:
+        path: The file given, when it already is one.
+        end: Its line end.
+        encoding: What the file given was written in.
+        mixed: True when the file given mixed its line ends.
+    """
+
+    path: Path
+    end: str
+    encoding: str
+    mixed: bool
+
+
+def normalised(path: Path, charset: str, scratch: Path) -> Text:
+    """Return a file fit for the CSV reader.
 
     Lines keep their numbers.
 
@@ -59,7 +75,9 @@ def normalised(path: Path, charset: str, scratch: Path) -> tuple[Path, str]:
     if encoding != "utf-8":
         path = _transcoded(path, encoding, scratch / "text")
     end = _line_ends(path).one
-    return (path, end) if end else (_unified(path, scratch / "unified"), "\n")
+    if end:
+        return Text(path, end, encoding, False)
+    return Text(_unified(path, scratch / "unified"), "\n", encoding, True)
 
 
 def _encoding(path: Path, charset: str) -> str:

@@ -89,6 +89,7 @@ class Warehouse:
         keep: Sequence[str],
         notes: Mapping[str, str],
         onto: Version | Literal["any"] | None,
+        forget: bool = False,
     ) -> None:
         """Commit files as the new snapshot of a dataset; see `Catalog.commit`."""
         table = self.tables.load(name) if name in self.tables.locations() else None
@@ -105,11 +106,12 @@ class Warehouse:
             keep=frozenset(keep),
             notes=notes,
             now=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            forgets=forget,
         )
         before = _commit.files_below(self.tables, change.location)
         intent = self._intend(name, change.location)
         try:
-            freed = _commit.commit(self.tables, change, self._settings.keep_snapshots)
+            freed = _commit.commit(self.tables, change, 1 if forget else self._settings.keep_snapshots)
         except BaseException:
             if not self._shared:
                 made = _commit.files_below(self.tables, change.location) - before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -54,6 +54,30 @@ class DatasetList(msgspec.Struct, frozen=True):
     datasets: list[Manifest]
 
 
+class Snapshot(msgspec.Struct, frozen=True):
+    """One state of a dataset; `at` is when it was committed, RFC 3339 in UTC."""
+
+    snapshot_id: int
+    at: str
+    rows: int
+    fingerprint: str
+
+
+class SnapshotList(msgspec.Struct, frozen=True):
+    """Snapshots that are kept, newest first."""
+
+    snapshots: list[Snapshot]
+
+
+class Purged(msgspec.Struct, frozen=True):
+    """What a purge removed: rows of the dataset, rows of its quarantine, and the snapshot that has none of them."""
+
+    dataset: str
+    rows: int
+    quarantined: int
+    snapshot_id: int
+
+
 class Catalog:
     """Every dataset of the lake. Thread-safe; writes to one dataset run one after another.
 
@@ -79,6 +103,7 @@ class Catalog:
         self._opened: Warehouse | None = None
         self._writing: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._pins = Pins()
+        self._reserved: set[str] = set()
 
     def datasets(self) -> DatasetList:
         """List every dataset, by name.
@@ -96,6 +121,30 @@ class Catalog:
         """
         return self._manifest(self.version(name))
 
+    def snapshots(self, name: str) -> SnapshotList:
+        """List the states of a dataset that can still be read, newest first.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        self.version(name)
+        with self._warehouse.mapped():
+            return SnapshotList(self._warehouse.tables.history(name))
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Refuse datasets of these names from now on: SQL knows other tables by them."""
+        self._reserved.update(names)
+
+    def check_free(self, name: str) -> None:
+        """Refuse a name that no dataset can have.
+
+        Raises:
+            InvalidInput: It is malformed, or is the name of a log.
+        """
+        check_name(name)
+        if name in self._reserved:
+            raise InvalidInput(f"dataset name {name!r} is taken by a log of that name; choose another", field="name")
+
     def drop(self, name: str) -> None:
         """Remove a dataset with its rows and its history; statements already reading it finish.
 
@@ -107,6 +156,33 @@ class Catalog:
         with self.writing(name), warehouse.mapped():
             self.version(name)
             warehouse.drop(name)
+
+    def purge(self, name: str, column: str, values: Sequence[str | int]) -> Purged:
+        """Remove every row with one of these values, and all history that could still show it.
+
+        One commit: data files that hold such a row are written again without it, every older snapshot is expired, and
+        the files that only those needed are deleted. Lines of the dataset's quarantine whose text holds a value as a
+        word of its own leave first. Of a crash remains the dataset as it was, or without the rows; what the crash left
+        of files is removed at the next start. Purging again changes nothing but the snapshot.
+
+        Args:
+            name: The dataset.
+            column: The column that holds the values.
+            values: Compared with the column's values as text: 7 and `7` are the same.
+
+        Returns:
+            What was removed. On return no file holds it any more, but for statements that were reading then: their
+            files go when they end.
+
+        Raises:
+            NotFound: There is no such dataset.
+            InvalidInput: The column does not exist, is a list, or there are no values.
+            Conflict: Another process kept changing the dataset.
+            Unavailable, PermissionDenied: The disk is full or not writable; nothing was removed.
+        """
+        from lakehouse.lake import _purge
+
+        return _purge.purge(self, name, column, [str(value) for value in values])
 
     def scan(
         self, name: str, *, columns: Sequence[str] | None = None, snapshot_id: int | None = None
@@ -199,6 +275,7 @@ class Catalog:
         keep: Sequence[str],
         notes: Mapping[str, str],
         onto: Version | Literal["any"] | None = "any",
+        forget: bool = False,
     ) -> Version:
         """Make files the new snapshot of a dataset, all or nothing; on return it survives a power cut.
 
@@ -211,6 +288,7 @@ class Catalog:
             keep: Recorded locations of the present files that stay.
             notes: What the manifest is to remember (`lakehouse.*` properties).
             onto: The version that `add` and `keep` were made from, null when there was none.
+            forget: Keep no older snapshot, nor a trace of the files that leave.
 
         Raises:
             Conflict: Another process changed the dataset since; nothing was written.
@@ -218,7 +296,7 @@ class Catalog:
         """
         warehouse = self._warehouse
         with self.writing(name), warehouse.mapped():
-            warehouse.commit(name, fields, add, keep=keep, notes=notes, onto=onto)
+            warehouse.commit(name, fields, add, keep=keep, notes=notes, onto=onto, forget=forget)
             return self.version(name)
 
     @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -14,11 +17,15 @@ from lakehouse.progress import report
 
 if TYPE_CHECKING:
     from lakehouse import settings
+    from lakehouse.lake._mapping import ColumnMap
     from lakehouse.lake._source import Source
     from lakehouse.lake.catalog import Catalog
 
 QUARANTINE = "_quarantine"
-MAX_ATTEMPTS = 5
+# The note by which a quarantine names the dataset whose bad rows it holds.
+QUARANTINE_OF = "lakehouse.quarantine_of"
+MAX_ATTEMPTS = 20
+RETRY_S = 0.05
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -55,6 +62,75 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
     unchanged: bool
 
 
+class Change(msgspec.Struct, frozen=True):
+    """One difference between a dataset and a file; a type is null where the column is not."""
+
+    column: str
+    dataset: str | None
+    file: str | None
+
+
+class ExplainedColumn(msgspec.Struct, frozen=True):
+    """A column as an ingest would make it.
+
+    Attributes:
+        name, type: In the dataset.
+        source: In the file; empty when it has none.
+        empty: Good rows without a value.
+        example: One of its values, at most 60 characters.
+        why: What decided on the type.
+    """
+
+    name: str
+    type: str
+    source: str
+    empty: int
+    example: str
+    why: str
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What an ingest would make of a file.
+
+    Attributes:
+        format: `csv`, `jsonl` or `parquet`.
+        encoding, line_ends, delimiter, quote: How a CSV file is written; empty for other formats. Line ends are `LF`,
+            `CRLF`, `CR` or `mixed`.
+        header_line: Line of the header, from 1; 0 for formats without one.
+        rows: Good rows.
+        bad_rows: All others.
+        rejected: The first bad rows, by line.
+        columns: Of the dataset, as far as the file decides on them.
+        changes: How the columns differ from those of the dataset that is there.
+        mapping: A mapping for this file, as TOML; it extends the one given.
+        refusal: Why the mapping given does not fit this file; the rest is then told without it.
+    """
+
+    format: str
+    encoding: str = ""
+    line_ends: str = ""
+    delimiter: str = ""
+    quote: str = ""
+    header_line: int = 0
+    rows: int
+    bad_rows: int
+    rejected: list[Rejected]
+    columns: list[ExplainedColumn]
+    changes: list[Change]
+    mapping: str
+    refusal: str
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What is to become of a file, checked."""
+
+    name: str
+    key: str | None
+    quarantine: bool
+    notes: Mapping[str, str]
+    mapping: ColumnMap | None
+
+
 class Ingest:
     r"""Ingests files into a catalog. Thread-safe; two ingests into one dataset run one after the other.
 
@@ -84,6 +160,7 @@ class Ingest:
         content_type: str = "",
         key: str | None = None,
         quarantine: bool = False,
+        mapping: str = "",
     ) -> IngestReport:
         """Make a file the content of a dataset.
 
@@ -102,10 +179,12 @@ class Ingest:
                 replaces all rows and columns.
             quarantine: Land the good rows though some are bad. The bad ones are reported, and kept with line,
                 column, reason and text in the dataset `<name>_quarantine`, which is replaced each time.
+            mapping: TOML that says which columns of the file become which of the dataset, and how they are
+                written; empty keeps the file's names. `explain` suggests one; docs/ingest.md describes it.
 
         Raises:
-            InvalidInput: The name, the type or the file is wrong, or rows are bad and `quarantine` is false:
-                `detail.rejected` lists the first of them; nothing was written.
+            InvalidInput: The name, the type, the mapping or the file is wrong, or rows are bad and `quarantine` is
+                false: `detail.rejected` lists the first of them; nothing was written.
             Conflict: Another process kept changing the dataset.
             Unavailable, PermissionDenied: The disk is full or not writable; nothing was written.
         """
@@ -115,8 +194,49 @@ class Ingest:
             content_type=content_type,
             key=key,
             quarantine=quarantine,
+            mapping=mapping,
             progress=lambda done, total: report("ingesting bytes", done, total),
         )
+
+    def explain(
+        self,
+        source: bytes | Path | BinaryIO,
+        name: str = "",
+        content_type: str = "",
+        key: str | None = None,
+        mapping: str = "",
+    ) -> Explanation:
+        """Tell what an ingest would make of a file, and suggest a mapping; nothing is written.
+
+        Args:
+            source: The file.
+            name: The dataset it would go into; one that is there is compared with, and the mapping fits it.
+            content_type: As for `file`.
+            key: As for `file`; the dataset's types then bind the file.
+            mapping: As for `file`; the suggested one extends it to this file's columns.
+
+        Raises:
+            InvalidInput: The name, the type or the mapping is wrong, or the file cannot be read at all.
+            Unavailable, PermissionDenied: The disk is full or not writable.
+        """
+        from lakehouse.lake import _mapping, _source
+        from lakehouse.lake._explain import Explainer
+
+        if name:
+            check_name(name)
+        columns = _mapping.parse(mapping) if mapping else None
+        base = self._catalog.versions().get(name)
+        with self._catalog.scratch() as scratch:
+            brought = _source.bring(source, content_type, scratch)
+            explainer = Explainer(
+                brought,
+                scratch,
+                base=base,
+                mapping=columns,
+                bound=key is not None,
+                batch_rows=self._settings.batch_rows,
+            )
+            return explainer.explain(self._settings.max_rejected_reported)
 
     def ingest(
         self,
@@ -126,25 +246,30 @@ class Ingest:
         content_type: str = "",
         key: str | None = None,
         quarantine: bool = False,
+        mapping: str = "",
         progress: Callable[[int, int], None] | None = None,
     ) -> IngestReport:
         """Do what `file` does, and call `progress` with work done and work in all, in bytes.
 
         The total is 0 while it is unknown.
         """
-        from lakehouse.lake import _source
+        from lakehouse.lake import _mapping, _source
         from lakehouse.lake._iceberg import note
 
-        check_name(name)
+        self._catalog.check_free(name)
+        columns = _mapping.parse(mapping) if mapping else None
         if quarantine:
             self._check_quarantine(name)
         with self._catalog.scratch() as scratch:
             brought = _source.bring(source, content_type, scratch, progress and _weighed(progress))
             with self._catalog.writing(name):
-                notes = note(fingerprint=brought.fingerprint, key=key or "", quarantine=quarantine)
-                report = self._unchanged(name, brought, notes) or self._landed(
-                    brought, scratch, name, key=key, quarantine=quarantine, notes=notes
-                )
+                # What was done to the same bytes counts too: another mapping makes other rows of them.
+                how = hashlib.sha256(mapping.encode()).hexdigest() if mapping else ""
+                notes = note(fingerprint=brought.fingerprint, key=key or "", quarantine=quarantine, mapping=how)
+                report = self._unchanged(name, brought, notes)
+                if report is None:
+                    order = Order(name, key, quarantine, notes, columns)
+                    report = self._landed(brought, scratch, order)
         if progress:
             progress(3 * brought.size, 3 * brought.size)
         return report
@@ -153,7 +278,7 @@ class Ingest:
         if name.endswith(QUARANTINE):
             raise InvalidInput(f"dataset {name!r} holds bad rows itself; choose another name", field="name")
         try:
-            check_name(name + QUARANTINE)
+            self._catalog.check_free(name + QUARANTINE)
         except InvalidInput:
             raise InvalidInput(
                 f"with quarantine a name has at most {63 - len(QUARANTINE)} letters", field="name"
@@ -161,7 +286,9 @@ class Ingest:
 
     def _unchanged(self, name: str, brought: Source, notes: Mapping[str, str]) -> IngestReport | None:
         version = self._catalog.versions().get(name)
-        if version is None or any(version.properties.get(note) != value for note, value in notes.items()):
+        if version is None or "lakehouse.purged" in version.properties:
+            return None
+        if any(version.properties.get(note, "") != value for note, value in notes.items()):
             return None
         return IngestReport(
             dataset=name,
@@ -180,26 +307,25 @@ class Ingest:
         first = table.slice(0, self._settings.max_rejected_reported).to_pylist()
         return [Rejected(**row) for row in first]
 
-    def _landed(
-        self, brought: Source, scratch: Path, name: str, *, key: str | None, quarantine: bool, notes: Mapping[str, str]
-    ) -> IngestReport:
+    def _landed(self, brought: Source, scratch: Path, order: Order) -> IngestReport:
         from lakehouse.lake._landing import Landing
 
         for attempt in range(1, MAX_ATTEMPTS + 1):
             folder = scratch / f"attempt-{attempt}"
             folder.mkdir()
-            landing = Landing(self._catalog, self._settings, brought, folder)
+            landing = Landing(self._catalog, self._settings, brought, folder, mapping=order.mapping)
             try:
-                landed = landing.land(name, key=key, quarantine=quarantine, notes=notes)
+                landed = landing.land(order.name, key=order.key, quarantine=order.quarantine, notes=order.notes)
             except Conflict:
                 # Another process was first: its rows must be part of what is merged.
                 if attempt == MAX_ATTEMPTS:
                     raise
+                time.sleep(random.uniform(0.0, RETRY_S * attempt))
             else:
                 break
         limit = self._settings.max_rejected_reported
         return IngestReport(
-            dataset=name,
+            dataset=order.name,
             rows=landed.rows,
             rejected=[Rejected(row.line, row.column, row.reason) for row in landed.bad[:limit]],
             fingerprint=brought.fingerprint,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +19,7 @@ from lakehouse.errors import (
     PermissionDenied,
     Unavailable,
 )
+from lakehouse.progress import abandoned
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,6 +34,7 @@ Timeout = Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
 
 BATCH_ROWS = 16_384
 INTERRUPT_EVERY_S = 0.02
+LOOK_EVERY_S = 0.1
 TRUNCATED = b"lakehouse.truncated"
 
 
@@ -69,14 +71,16 @@ class LogTable(msgspec.Struct, frozen=True):
     """A log of the product as a table.
 
     Attributes:
-        name: Of the table; a dataset of that name is hidden by it.
+        name: Of the table; no dataset can be made under it, and one that is there already is hidden.
         path: Of the log, see `state.log.Log`; without any file yet the table has no rows.
         columns: DuckDB type by field name, in order; a field that a line lacks is null, other fields are not shown.
+        files: For a table of many logs (one a subject): returns the files there are now, instead of those of `path`.
     """
 
     name: str
     path: Path
     columns: dict[str, str]
+    files: Callable[[], list[Path]] | None = None
 
 
 class Query:
@@ -104,12 +108,19 @@ class Query:
         self._settings = query
         self._catalog = catalog
         self._logs = logs
+        catalog.reserve(table.name for table in logs)
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._seen_revision = -1
         self._seen_at = 0.0
 
-    def query(self, sql: str, limit: Limit | None = None, timeout_ms: Timeout | None = None) -> SqlResult:
+    def query(
+        self,
+        sql: str,
+        limit: Limit | None = None,
+        timeout_ms: Timeout | None = None,
+        snapshots: dict[str, int] | None = None,
+    ) -> SqlResult:
         """Run one query and return its rows.
 
         Every dataset is a table. What this process commits is there for the next statement, what another one
@@ -119,8 +130,10 @@ class Query:
             sql: One SELECT (also WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW TABLES) in DuckDB's dialect.
             limit: Rows to return at most, `query.max_rows` by default.
             timeout_ms: Time it may take, at most (and by default) `query.timeout_ms`.
+            snapshots: Datasets to read as they were, by name: the snapshot's id from `catalog.snapshots`.
 
         Raises:
+            NotFound: A dataset or snapshot of `snapshots` does not exist (any more).
             InvalidInput: Empty, not SQL, a table or column that does not exist, a value that cannot be
                 converted; the message is the engine's.
             PermissionDenied: Anything but reading datasets: files, network, settings, commands.
@@ -131,7 +144,7 @@ class Query:
         from lakehouse.lake._values import column_values
 
         started = time.perf_counter()
-        columns, table, truncated = self._run(sql, limit, timeout_ms)
+        columns, table, truncated = self._run(sql, limit, timeout_ms, snapshots or {})
         values = [column_values(column.combine_chunks()) for column in table.columns]
         rows = [list(row) for row in zip(*values, strict=True)]
         return SqlResult(
@@ -142,7 +155,13 @@ class Query:
             elapsed_ms=round((time.perf_counter() - started) * 1000, 3),
         )
 
-    def arrow(self, sql: str, limit: Limit | None = None, timeout_ms: Timeout | None = None) -> bytes:
+    def arrow(
+        self,
+        sql: str,
+        limit: Limit | None = None,
+        timeout_ms: Timeout | None = None,
+        snapshots: dict[str, int] | None = None,
+    ) -> bytes:
         """Run one query and return its rows as an Arrow IPC stream.
 
         The stream's schema says in its metadata under `lakehouse.truncated` (`true` or `false`) whether there
@@ -150,7 +169,7 @@ class Query:
         """
         import pyarrow as pa
 
-        _, table, truncated = self._run(sql, limit, timeout_ms)
+        _, table, truncated = self._run(sql, limit, timeout_ms, snapshots or {})
         table = table.replace_schema_metadata({TRUNCATED: str(truncated).lower().encode()})
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -164,27 +183,29 @@ class Query:
             if old is not None and not old.uses:
                 old.close()
 
-    def _run(self, sql: str, limit: int | None, timeout_ms: int | None) -> tuple[list[ResultColumn], pa.Table, bool]:
+    def _run(
+        self, sql: str, limit: int | None, timeout_ms: int | None, snapshots: Mapping[str, int]
+    ) -> tuple[list[ResultColumn], pa.Table, bool]:
         allowed_ms = min(timeout_ms or self._settings.timeout_ms, self._settings.timeout_ms)
         wanted = limit or self._settings.max_rows
-        with self._using() as session:
+        with self._using(snapshots) as session:
             cursor = session.cursor()
             try:
-                with _deadline(cursor, allowed_ms) as expired:
+                with _deadline(cursor, allowed_ms) as stopped:
                     try:
                         return _executed(cursor, sql, wanted, session)
                     except _engine_errors() as error:
-                        raise self._named(error, session, expired.is_set(), allowed_ms) from error
+                        raise self._named(error, session, stopped) from error
             finally:
                 cursor.close()
 
     @contextmanager
-    def _using(self) -> Iterator[Session]:
+    def _using(self, snapshots: Mapping[str, int]) -> Iterator[Session]:
         # Hold first, look second: what is current now cannot be cleaned away before the statement is done.
         release = self._catalog.pinned()
         try:
             with self._lock:
-                session = self._fresh()
+                session = self._earlier(snapshots) if snapshots else self._fresh()
                 session.uses += 1
             try:
                 yield session
@@ -196,15 +217,26 @@ class Query:
         finally:
             release()
 
+    def _earlier(self, snapshots: Mapping[str, int]) -> Session:
+        """Return a session for one statement, over some datasets as they were."""
+        from lakehouse.lake._session import Session
+
+        past = {name: self._catalog.version(name, snapshot) for name, snapshot in snapshots.items()}
+        return Session({**self._catalog.versions(), **past}, self._settings, self._log_files())
+
+    def _log_files(self) -> list[tuple[LogTable, list[Path]]]:
+        from lakehouse.state.log import files
+
+        return [(table, table.files() if table.files else files(table.path)) for table in self._logs]
+
     def _fresh(self) -> Session:
         """Return a session over the newest state of the catalog; called under the lock."""
         from lakehouse.lake._session import Session
-        from lakehouse.state.log import files
 
         revision, now = self._catalog.revision, time.monotonic()
         due = now - self._seen_at >= self._settings.refresh_every_ms / 1000
         # Which files a log has changes when it is begun and when one is sealed, never with a row.
-        logs = [(table, files(table.path)) for table in self._logs]
+        logs = self._log_files()
         same_logs = self._session is not None and self._session.logs == logs
         if self._session is not None and revision == self._seen_revision and same_logs and not due:
             return self._session
@@ -217,15 +249,15 @@ class Query:
         self._seen_revision, self._seen_at = revision, now
         return self._session
 
-    def _named(self, error: Exception, session: Session, expired: bool, allowed_ms: int) -> LakehouseError:
+    def _named(self, error: Exception, session: Session, stopped: list[LakehouseError]) -> LakehouseError:
         """Name the engine's error. Once rows flow, Arrow passes on its words only, so its words decide."""
         from lakehouse.lake._statement import refused
 
         reason = str(error)
-        if expired or reason.startswith("INTERRUPT"):
-            return DeadlineExceeded(
-                f"the statement took longer than {allowed_ms} ms and was stopped; narrow it", timeout_ms=allowed_ms
-            )
+        if stopped:
+            return stopped[0]
+        if reason.startswith("INTERRUPT"):
+            return DeadlineExceeded("the statement was interrupted; send it again")
         if reason.startswith("Out of Memory"):
             megabytes = self._settings.memory_limit_bytes >> 20
             return LimitExceeded(f"the statement needs more than {megabytes} MiB of memory; narrow it", field="sql")
@@ -273,14 +305,22 @@ def _engine_errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def _deadline(cursor: duckdb.DuckDBPyConnection, allowed_ms: int) -> Iterator[threading.Event]:
-    """Stop what runs on a cursor once the time is over; the event given says whether that was so."""
-    done, expired = threading.Event(), threading.Event()
+def _deadline(cursor: duckdb.DuckDBPyConnection, allowed_ms: int) -> Iterator[list[LakehouseError]]:
+    """Stop what runs on a cursor once its time is over or nobody waits for it; the list given then holds the reason."""
+    done = threading.Event()
+    stopped: list[LakehouseError] = []
+    gone = abandoned()
+    ends = time.monotonic() + allowed_ms / 1000
 
     def watch() -> None:
-        if done.wait(allowed_ms / 1000):
-            return
-        expired.set()
+        while not gone() and (left := ends - time.monotonic()) > 0:
+            if done.wait(min(left, LOOK_EVERY_S)):
+                return
+        if gone():
+            stopped.append(DeadlineExceeded("the caller hung up, so the statement was stopped"))
+        else:
+            reason = f"the statement took longer than {allowed_ms} ms and was stopped; narrow it"
+            stopped.append(DeadlineExceeded(reason, timeout_ms=allowed_ms))
         # Again and again: an interrupt that comes between two steps of a statement is lost.
         while not done.wait(INTERRUPT_EVERY_S):
             cursor.interrupt()
@@ -288,7 +328,7 @@ def _deadline(cursor: duckdb.DuckDBPyConnection, allowed_ms: int) -> Iterator[th
     watcher = threading.Thread(target=watch, name="sql-deadline", daemon=True)
     watcher.start()
     try:
-        yield expired
+        yield stopped
     finally:
         done.set()
         watcher.join()

@@ -32,7 +32,7 @@ class CandidateSearch:
         k: How many people the answer has at most.
         filter: The caller's own conditions.
         excluded: People left out.
-        rated: What ratings depend on beside the person, None when nobody is rated.
+        rated: What ratings depend on beside the person.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class CandidateSearch:
         k: int,
         filter: Filter | None,
         excluded: frozenset[str],
-        rated: Hashable | None,
+        rated: Hashable,
     ) -> None:
         self._vectors = vectors
         self._vector = vector
@@ -82,7 +82,7 @@ class CandidateSearch:
         wanted = self._wanted
         few = self._k <= _NOTED
         standings: dict[int, int] = lookup.notes(wanted) if few else {}
-        ratings: dict[int, Any] | None = lookup.notes(self._rated) if few and self._rated is not None else None
+        ratings: dict[int, Any] | None = lookup.notes(self._rated) if few else None
         candidates = []
         for distance, id, place in found:
             encoded = lookup.encoded(place)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from lakehouse.matrix.base import MemoryUse
-from lakehouse.memory.base import Playbook
+from lakehouse.memory.base import Recall
 from lakehouse.staffing.rate import Rating, day_of, rate
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Candidate(msgspec.Struct):
     stored: Any
     standing: int
     memory: MemoryUse | None = None
-    rejected_by: Playbook | None = None
+    rejected_by: Recall | None = None
     rating: Rating | None = None
     place: int = 0
     ratings: dict[int, Rating] | None = None

@@ -1,23 +1,57 @@
-"""What memory does to the results of one search: boost, inject, and the gates before them."""
+"""What memory does to the results of one search: boost, inject, and the gates before them.
+
+An entry acts when its demand was for the same role and lies near, in this order:
+
+1. *Boost*: answers among the results move closer, by `boost_factor(strength)`; strength is the entry's score times the
+   trust that outcomes for demands like this one leave in the answer.
+2. *Lead*: answers of demands within `inject_within`, in the results or not, take the first place whose holder is not
+   rated better. Ties of nearness go to the very text, then to the same client in the same city, then to the same city.
+3. *Inject*: a lead that is missing from the results must besides meet the demand's hard constraints and the caller's
+   filter; its distance is that of the recorded demand times the factor.
+
+Against an answer: outcomes that speak against it move it away, or behind everybody.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from lakehouse.matrix._candidates import Candidate, Rater
-from lakehouse.matrix.base import MemoryUse
-from lakehouse.matrix.requirements import ANYONE, Requirements
-from lakehouse.memory.base import Playbook, Recall, boost_factor
-from lakehouse.staffing.titles import role_equal
+from lakehouse.matrix._gates import Gates, Lead
+from lakehouse.matrix.base import DroppedMemory, Gate, MemoryUse
+from lakehouse.matrix.requirements import Requirements
+from lakehouse.memory.base import Recall, boost_factor
+from lakehouse.memory.evidence import BARRED, Posterior, fading, posterior, trust
 from lakehouse.vectors.base import Filter
-from lakehouse.vectors.filters import passes
 
 if TYPE_CHECKING:
     from lakehouse.memory.asks import Ask
+    from lakehouse.memory.role_gate import RoleGate
+
+_DROPPED = 20
+
+Answer = tuple[str, str]
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What memory may do.
+
+    Attributes:
+        inject_within: Largest distance of a recorded demand whose answer may lead or be put in.
+        inject_unknown: Whether an answer may be put in although a role is unknown, or it is not known of the person
+            whether they meet a constraint.
+        half_life_days: How fast evidence fades.
+        today: The day it fades to.
+    """
+
+    inject_within: float
+    inject_unknown: bool
+    half_life_days: float
+    today: date
 
 
 class Memory:
@@ -26,28 +60,36 @@ class Memory:
     Args:
         ask: What is asked for.
         wanted: Its requirements.
-        role: Of the demand, empty when unknown.
-        rater: Rates against the ask, for the judge gate; None leaves that gate open.
+        role: Of the demand with its code, empty when unknown.
+        rater: Rates against the ask, for the judge gate.
         person: Gives the metadata of somebody of a corpus, None when there is nobody of that id.
-        inject_within: Largest distance of a recorded query whose answer may be put in.
+        same_role: Compares roles.
+        rules: What memory may do.
     """
 
     def __init__(
         self,
         ask: Ask,
         wanted: Requirements,
-        role: str,
+        role: tuple[str, str],
         *,
-        rater: Rater | None,
+        rater: Rater,
         person: Callable[[str, str], dict[str, Any] | None],
-        inject_within: float,
+        same_role: RoleGate,
+        rules: Rules,
     ) -> None:
-        self._wanted = wanted
-        self._role = role
-        self._code = wanted.role_code or ask.demand.role_code or ""
         self._rater = rater
+        self._rules = rules
+        self._gates = Gates(ask, wanted, role, rater=rater, same_role=same_role, open_unknown=rules.inject_unknown)
         self._person = person
-        self._inject_within = inject_within
+        self._pooled: dict[Answer, Posterior] = {}
+        self._dropped: dict[Answer, DroppedMemory] = {}
+
+    @property
+    def dropped(self) -> list[DroppedMemory]:
+        """What was stopped, nearest first."""
+        found = sorted(self._dropped.values(), key=lambda each: (each.query_distance, each.playbook_id))
+        return found[:_DROPPED]
 
     def apply(
         self,
@@ -59,98 +101,214 @@ class Memory:
         excluded: frozenset[str],
     ) -> list[Candidate]:
         """Return the candidates with memory applied, in order; the first k of `candidates` are "the results"."""
+        usable = self._usable(recalls, excluded)
+        self._pooled = self._pool(usable)
+        self._hold_back(candidates, usable)
+        known = {(candidate.corpus, candidate.id): candidate for candidate in candidates}
+        present = {(candidate.corpus, candidate.id) for candidate in candidates[:k]}
+        leads: dict[Answer, Lead] = {}
+        for recall in usable:
+            lead = self._lead(recall)
+            if lead is None:
+                continue
+            if recall.answer in present:
+                self._boost(known[recall.answer], lead)
+            if self._may_lead(lead, recall.answer in present):
+                best = leads.get(recall.answer)
+                leads[recall.answer] = lead if best is None or lead.order < best.order else best
         results, rest = candidates[:k], candidates[k:]
-        present = {(candidate.corpus, candidate.id): candidate for candidate in results}
-        usable = [
-            recall
-            for recall in recalls
-            if self._same_role(recall.playbook) and recall.playbook.answer_id not in excluded
-        ]
-        rejected = {
-            (recall.playbook.corpus, recall.playbook.answer_id): recall.playbook
-            for recall in usable
-            if recall.playbook.outcome == "rejected" and recall.distance <= self._inject_within
-        }
-        for candidate in candidates:
-            candidate.rejected_by = rejected.get((candidate.corpus, candidate.id))
-        worked = [recall for recall in usable if recall.playbook.outcome == "worked"]
-        for recall in worked:
-            found = present.get((recall.playbook.corpus, recall.playbook.answer_id))
-            if found is not None:
-                _boost(found, recall)
-        missing = self._missing(worked, present.keys() | rejected.keys(), filter)
-        put_in = {(candidate.corpus, candidate.id) for candidate in missing}
-        ordered = [*results, *(other for other in rest if (other.corpus, other.id) not in put_in)]
-        ordered.sort(key=lambda candidate: candidate.order)
-        for candidate in missing:
-            self._inject(ordered, candidate, k)
-        return ordered
+        results.sort(key=lambda candidate: candidate.order)
+        ordered = results + rest
+        placed: list[Candidate] = []
+        for lead in sorted(leads.values(), key=lambda lead: lead.order)[:k]:
+            answer = lead.recall.answer
+            if answer in present:
+                self._climb(ordered, known[answer], placed)
+            else:
+                self._inject(ordered, lead, known.get(answer), placed, k=k, filter=filter)
+        return [*(c for c in ordered if c.rejected_by is None), *(c for c in ordered if c.rejected_by is not None)]
 
-    def _same_role(self, entry: Playbook) -> bool:
-        if not self._role or not entry.role:
-            return True
-        if self._code and entry.role_code:
-            return self._code == entry.role_code
-        return role_equal(self._role, entry.role)
-
-    def _missing(
-        self, recalls: Sequence[Recall], known: AbstractSet[tuple[str, str]], filter: Filter | None
-    ) -> list[Candidate]:
-        """Return the remembered answers that are not among the results, one per answer, nearest first."""
-        found: dict[tuple[str, str], Candidate] = {}
+    def _usable(self, recalls: Sequence[Recall], excluded: frozenset[str]) -> list[Recall]:
+        usable = []
         for recall in recalls:
-            entry = recall.playbook
-            key = (entry.corpus, entry.answer_id)
-            if key in known or recall.distance > self._inject_within:
-                continue
-            distance = recall.distance * boost_factor(entry.score)
-            if key in found and found[key].distance <= distance:
-                continue
-            person = self._person(*key)
-            # Not on the roster any more, or refused by the caller's own filter: memory does not override either.
-            if person is None or (filter and not passes(filter, person)):
-                continue
-            found[key] = Candidate(
-                entry.answer_id,
-                entry.corpus,
-                distance,
-                person,
-                self._wanted.standing(person),
-                memory=_use("inject", recall),
+            if recall.playbook.answer_id in excluded:
+                self._drop(recall, "excluded", "left out by the caller")
+            elif self._gates.role(recall) == "other":
+                self._drop(recall, "role", f"recorded for {recall.playbook.role}")
+            else:
+                usable.append(recall)
+        return usable
+
+    def _pool(self, usable: Sequence[Recall]) -> dict[Answer, Posterior]:
+        """Return, for each answer, what all outcomes for demands like this one say."""
+        sums: dict[Answer, tuple[float, float]] = {}
+        for recall in usable:
+            if recall.distance <= self._rules.inject_within:
+                good, bad = sums.get(recall.answer, (0.0, 0.0))
+                more_good, more_bad = self._faded(recall)
+                sums[recall.answer] = good + more_good, bad + more_bad
+        return {answer: posterior(good, bad) for answer, (good, bad) in sums.items()}
+
+    def _faded(self, recall: Recall) -> tuple[float, float]:
+        entry = recall.playbook
+        left = fading(entry.evidence_on, self._rules.today, self._rules.half_life_days)
+        return entry.good * left, entry.bad * left
+
+    def _hold_back(self, candidates: Sequence[Candidate], usable: Sequence[Recall]) -> None:
+        """Move away, or behind everybody, whom outcomes for demands like this one speak against."""
+        against: dict[Answer, Recall] = {}
+        for recall in usable:
+            found = self._pooled.get(recall.answer)
+            if found and trust(found) < 0 and recall.playbook.bad and recall.distance <= self._rules.inject_within:
+                against.setdefault(recall.answer, recall)
+        for candidate in candidates if against else ():
+            speaking = against.get((candidate.corpus, candidate.id))
+            if speaking is not None:
+                self._against(candidate, speaking)
+        for answer, recall in against.items():
+            if trust(self._pooled[answer]) <= BARRED:
+                self._drop(recall, "turned_down", "turned down for demands like this one")
+
+    def _against(self, candidate: Candidate, recall: Recall) -> None:
+        found = self._pooled[recall.answer]
+        barred = trust(found) <= BARRED
+        factor = 1.0 if barred else 1.0 - 0.5 * trust(found)
+        use = _use("none", recall, found, candidate.distance, factor, ["role"])
+        candidate.memory = msgspec.structs.replace(use, turned_down="barred" if barred else "lowered")
+        candidate.distance *= factor
+        candidate.rejected_by = recall if barred else None
+
+    def _lead(self, recall: Recall) -> Lead | None:
+        """Return what an entry says for its answer, None when that is nothing."""
+        pooled = self._pooled.get(recall.answer)
+        like = recall.distance <= self._rules.inject_within
+        found = pooled if pooled is not None and like else posterior(*self._faded(recall))
+        if pooled is not None and trust(pooled) < 0:
+            return None
+        strength = recall.playbook.score * trust(found)
+        if strength <= 0:
+            if not recall.playbook.bad:
+                self._drop(recall, "trust", "nothing good is left of its outcomes")
+            return None
+        return Lead(
+            recall=recall,
+            posterior=found,
+            strength=strength,
+            factor=boost_factor(strength),
+            nearness=self._gates.nearness(recall),
+            like=like,
+        )
+
+    def _may_lead(self, lead: Lead, present: bool) -> bool:
+        """Tell whether an entry may put its answer first, beyond moving it closer."""
+        if lead.like:
+            known = self._gates.role(lead.recall) == "same" or self._rules.inject_unknown
+            if known or (present and self._gates.same_text(lead.recall)):
+                return True
+            if not present:
+                self._drop(lead.recall, "role", "the role of this demand or of the recorded one is unknown")
+        elif not present:
+            far = (
+                f"recorded for a demand {lead.recall.distance:.2f} away, put in within {self._rules.inject_within:.2f}"
             )
-        return sorted(found.values(), key=lambda candidate: candidate.order)
+            self._drop(lead.recall, "distance", far)
+        return False
 
-    def _inject(self, candidates: list[Candidate], new: Candidate, k: int) -> None:
-        """Put one answer in at its place, unless it meets less of the demand than whom it would displace."""
-        if self._wanted.stated and new.standing == ANYONE:
+    def _boost(self, candidate: Candidate, lead: Lead) -> None:
+        """Move a candidate closer by the entry that moves it most."""
+        base = candidate.memory.base_distance if candidate.memory else candidate.distance
+        moved = base * lead.factor
+        if candidate.memory is None or moved < candidate.distance:
+            candidate.distance = moved
+            candidate.memory = _use("boost", lead.recall, lead.posterior, base, lead.factor, ["excluded", "role"])
+
+    def _climb(self, ordered: list[Candidate], candidate: Candidate, placed: list[Candidate]) -> None:
+        """Move a result up to the first place whose holder is not rated better."""
+        at = self._place_for(candidate, ordered, placed)
+        before = next(position for position, other in enumerate(ordered) if other is candidate)
+        if at < before:
+            del ordered[before]
+            ordered.insert(at, candidate)
+        placed.append(candidate)
+
+    def _inject(
+        self,
+        ordered: list[Candidate],
+        lead: Lead,
+        found: Candidate | None,
+        placed: list[Candidate],
+        *,
+        k: int,
+        filter: Filter | None,
+    ) -> None:
+        """Put a missing answer in at its place, or say which gate stopped it."""
+        recall = lead.recall
+        # Found by the search, but not among the first k: the same as missing, and not to be there twice.
+        person = found.metadata if found else self._person(*recall.answer)
+        if person is None:
+            self._drop(recall, "gone", f"{recall.playbook.answer_id} is not on the roster any more")
             return
-        at = next((at for at, other in enumerate(candidates) if new.order < other.order), len(candidates))
-        if at >= k:
+        distance = recall.distance * lead.factor
+        new = self._gates.candidate(recall, distance, person)
+        stopped = self._gates.stopping(new, filter)
+        if stopped is not None:
+            self._drop(recall, *stopped)
             return
-        if at < len(candidates) and self._rater:
-            displaced = candidates[at]
-            if (self._rater.of(new).rating or 0) < (self._rater.of(displaced).rating or 0):
-                return
-        candidates.insert(at, new)
+        at = self._place_for(new, ordered, placed)
+        last = ordered[k - 1] if len(ordered) >= k else None
+        rating = self._rated(new)
+        if at >= k or (last is not None and self._rated(last) > rating):
+            other = ordered[k - 1]
+            reason = f"rated {rating}, {other.id} whom it would displace is rated {self._rated(other)}"
+            self._drop(recall, "judge", reason)
+            return
+        passed: list[Gate] = ["excluded", "role", "distance", "filter", "certs", "place", "judge"]
+        new.memory = _use("inject", recall, lead.posterior, recall.distance, lead.factor, passed)
+        if found is not None:
+            ordered[:] = [other for other in ordered if other is not found]
+        ordered.insert(at, new)
+        placed.append(new)
+
+    def _place_for(self, candidate: Candidate, ordered: Sequence[Candidate], placed: Sequence[Candidate]) -> int:
+        """Return the first position whose holder a candidate may displace, its own at the latest."""
+        rating = self._rated(candidate)
+        for position, other in enumerate(ordered):
+            if other is candidate or other.rejected_by is not None:
+                return position
+            led = any(other is before for before in placed)
+            if self._rated(other) < rating or (self._rated(other) == rating and not led):
+                return position
+        return len(ordered)
+
+    def _rated(self, candidate: Candidate) -> int:
+        return self._rater.of(candidate).rating or 0
+
+    def _drop(self, recall: Recall, gate: Gate, reason: str) -> None:
+        entry = recall.playbook
+        if recall.answer not in self._dropped:
+            self._dropped[recall.answer] = DroppedMemory(
+                playbook_id=recall.id,
+                answer_id=entry.answer_id,
+                corpus=entry.corpus,
+                namespace=entry.namespace,
+                query_distance=round(recall.distance, 6),
+                gate=gate,
+                reason=reason,
+            )
 
 
-def _boost(candidate: Candidate, recall: Recall) -> None:
-    """Move a candidate closer by the entry that moves it most."""
-    base = candidate.memory.base_distance if candidate.memory else candidate.distance
-    moved = base * boost_factor(recall.playbook.score)
-    if moved < candidate.distance:
-        candidate.distance = moved
-        candidate.memory = msgspec.structs.replace(_use("boost", recall), base_distance=base)
-    elif candidate.memory is None:
-        candidate.memory = msgspec.structs.replace(_use("none", recall), base_distance=base)
-
-
-def _use(effect: Any, recall: Recall) -> MemoryUse:
+def _use(effect: Any, recall: Recall, found: Posterior, base: float, factor: float, gates: list[Gate]) -> MemoryUse:
     entry = recall.playbook
     return MemoryUse(
         effect=effect,
-        playbook_id=entry.id,
-        base_distance=recall.distance,
+        playbook_id=recall.id,
+        base_distance=base,
         namespace=entry.namespace,
         recorded_at=entry.updated_at,
+        by=entry.by,
+        why=entry.why,
+        query_distance=round(recall.distance, 6),
+        factor=round(factor, 6),
+        posterior=found,
+        gates=gates,
     )

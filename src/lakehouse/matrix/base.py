@@ -6,16 +6,26 @@ from typing import Any, Literal
 
 import msgspec
 
+from lakehouse.memory.evidence import Posterior
+
+Gate = Literal["excluded", "role", "turned_down", "trust", "distance", "gone", "filter", "certs", "place", "judge"]
+
 
 class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
-    """What memory did to one result.
+    """What memory did to one result, and on whose word.
 
     Attributes:
-        effect: `boost` moved it closer, `inject` put it in, `none` only knows of it.
+        effect: `boost` moved it closer, `inject` put it in, `none` only knows of it or moved it away.
         playbook_id: The entry that did it.
         base_distance: Distance before: the result's own for `boost`, the recorded query's for `inject`.
         namespace: Whose memory it is.
         recorded_at: When it was last recorded, RFC 3339.
+        by, why: Who recorded it and their reason, empty when they did not say.
+        query_distance: Cosine distance of the recorded demand and this one, as needs.
+        factor: What the distance was multiplied with.
+        posterior: What all outcomes for demands like this one say of the answer, today.
+        gates: The gates it passed.
+        turned_down: `barred` behind everybody, or `lowered`, because outcomes speak against it; null when not.
     """
 
     effect: Literal["none", "boost", "inject"]
@@ -23,6 +33,32 @@ class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
     base_distance: float
     namespace: str
     recorded_at: str
+    by: str = ""
+    why: str = ""
+    query_distance: float = 0.0
+    factor: float = 1.0
+    posterior: Posterior | None = None
+    gates: list[Gate] = []
+    turned_down: Literal["barred", "lowered"] | None = None
+
+
+class DroppedMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """A remembered answer near this demand that a gate stopped.
+
+    Attributes:
+        gate: `excluded` by the caller; another `role`, or an unknown one; `turned_down` by later outcomes; no `trust`
+            left in it; its demand's `distance`; `gone` from the roster; the caller's `filter`; a hard constraint of
+            the demand (`certs`, `place`); the `judge` rates it below whom it would displace.
+        reason: The same in words.
+    """
+
+    playbook_id: str
+    answer_id: str
+    corpus: str
+    namespace: str
+    query_distance: float
+    gate: Gate
+    reason: str
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +90,8 @@ class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
         excluded: Distinct ids of the request's `exclude_ids`.
         no_good_match: True when nobody in `results` is a good match: an honest answer, not an error.
         trace_id: Of this search.
+        dropped: Remembered answers that a gate stopped, nearest first, at most 20; one reason per answer.
+        held_out: True when memory was asked for and this demand is one of those kept from it to measure its effect.
     """
 
     results: list[Match]
@@ -63,6 +101,8 @@ class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     excluded: int
     no_good_match: bool
     trace_id: str
+    dropped: list[DroppedMemory] = []
+    held_out: bool = False
 
 
 class CorpusReport(msgspec.Struct, frozen=True):

@@ -12,10 +12,11 @@ from lakehouse import settings, tracing
 from lakehouse.errors import NotFound
 from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
 from lakehouse.matrix._candidates import Candidate, Rater
-from lakehouse.matrix._memory import Memory
-from lakehouse.matrix.base import CorpusCounts, Match, SearchAnswer
+from lakehouse.matrix._memory import Memory, Rules
+from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
 from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
-from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace
+from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace, Recall
+from lakehouse.memory.role_gate import RoleGate
 from lakehouse.vectors.base import Filter
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ RATED = 100
 # A text of more words without the form of a demand describes somebody (a resume); its place and
 # certifications are then part of the description and not requirements.
 _DESCRIPTION_WORDS = 14
+# Of so many results everything remembered is looked up; of the others what was recorded near by.
+_REMEMBERED_OF = 100
 # Without anything to rate, results farther than this are about something else.
 _FAR = 0.62
 
@@ -66,6 +69,7 @@ class Matrix:
         self._asks = asks
         self._playbooks = playbooks
         self._today = today
+        self._same_role = RoleGate(asks.roles)
 
     def ready(self, query_text: str) -> bool:
         """Tell whether a search for this text needs no parsing and embedding any more."""
@@ -115,9 +119,9 @@ class Matrix:
         wanted = self._requirements(ask, query_role)
         excluded = frozenset(exclude_ids)
         corpora = list(dict.fromkeys(corpora))
-        rater = Rater(ask, self._today(), self._config.near_km, self._asks) if rate else None
+        rater = Rater(ask, self._today(), self._config.near_km, self._asks)
         search = CandidateSearch(
-            self._vectors, ask.vector, wanted, k=k, filter=filter, excluded=excluded, rated=rater and rater.asked
+            self._vectors, ask.vector, wanted, k=k, filter=filter, excluded=excluded, rated=rater.asked
         )
         candidates: list[Candidate] = []
         counts: dict[str, int] = {}
@@ -126,22 +130,22 @@ class Matrix:
             counts[corpus] = len(found)
             candidates += found
         candidates.sort(key=lambda candidate: candidate.order)
-        if use_playbook:
-            memory = Memory(
-                ask,
-                wanted,
-                query_role or ask.demand.role or "",
-                rater=rater,
-                person=self.person,
-                inject_within=self._config.inject_within,
-            )
-            recalls = self._playbooks.recall(playbook, ask.meaning, corpora=corpora, within=self._config.boost_within)
+        held_out = use_playbook and self._playbooks.held_out(query_text)
+        dropped: list[DroppedMemory] = []
+        if use_playbook and not held_out:
+            memory = self._memory(ask, wanted, query_role, rater)
+            recalls = self._recalls(playbook, ask, wanted, query_role, [*corpora], candidates[:k])
             candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
+            dropped = memory.dropped
         if max_distance is not None:
             candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]
         chosen = candidates[:k]
-        if rater:
+        if rate:
             rater.rate(chosen[:RATED])
+        else:
+            # The judge gate may have rated some of them.
+            for candidate in chosen:
+                candidate.rating = None
         return SearchAnswer(
             results=[_match(candidate) for candidate in chosen],
             per_corpus={
@@ -153,6 +157,44 @@ class Matrix:
             excluded=len(excluded),
             no_good_match=not self._any_good(chosen, wanted),
             trace_id=tracing.current(),
+            dropped=dropped,
+            held_out=held_out,
+        )
+
+    def _memory(self, ask: Ask, wanted: Requirements, query_role: str | None, rater: Rater) -> Memory:
+        config = self._config
+        return Memory(
+            ask,
+            wanted,
+            _role_of(ask, wanted, query_role),
+            rater=rater,
+            person=self.person,
+            same_role=self._same_role,
+            rules=Rules(
+                inject_within=config.inject_within,
+                inject_unknown=config.inject_unknown,
+                half_life_days=config.half_life_days,
+                today=self._today(),
+            ),
+        )
+
+    def _recalls(
+        self,
+        playbook: str,
+        ask: Ask,
+        wanted: Requirements,
+        query_role: str | None,
+        corpora: Sequence[str],
+        results: Sequence[Candidate],
+    ) -> Sequence[Recall]:
+        return self._playbooks.recall(
+            playbook,
+            ask,
+            role=_role_of(ask, wanted, query_role),
+            corpora=corpora,
+            answers=[candidate.id for candidate in results[:_REMEMBERED_OF]],
+            within=self._config.boost_within,
+            near_km=self._config.near_km,
         )
 
     def _requirements(self, ask: Ask, query_role: str | None) -> Requirements:
@@ -192,11 +234,16 @@ class Matrix:
             return None
 
 
+def _role_of(ask: Ask, wanted: Requirements, query_role: str | None) -> tuple[str, str]:
+    """Return the role that memory goes by, with its code; empty when unknown."""
+    return query_role or ask.demand.role or "", wanted.role_code or ask.demand.role_code or ""
+
+
 def _match(candidate: Candidate) -> Match:
     rating = candidate.rating
     reasons = list(rating.reasons) if rating else []
     if candidate.rejected_by is not None:
-        reasons.append(f"turned down before for a like demand ({candidate.rejected_by.updated_at[:10]})")
+        reasons.append(f"turned down before for a like demand ({candidate.rejected_by.playbook.updated_at[:10]})")
     return Match(
         id=candidate.id,
         corpus=candidate.corpus,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -11,17 +12,23 @@ from sqlalchemy import (
     Connection,
     Float,
     Index,
+    Integer,
     MetaData,
     PrimaryKeyConstraint,
     String,
     Table,
     delete,
     func,
+    literal,
+    literal_column,
     select,
+    text,
     update,
 )
 
-from lakehouse.memory.base import Playbook
+from lakehouse.memory.base import PastOutcome, Playbook
+from lakehouse.memory.evidence import WEIGHTS
+from lakehouse.state.database import Migration
 
 ROOM = "memory"
 metadata = MetaData()
@@ -42,11 +49,20 @@ playbooks = Table(
     Column("outcome", String(16), nullable=False),
     Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
+    Column("client", String, nullable=False, server_default=""),
+    Column("by", String(200), nullable=False, server_default=""),
+    Column("why", String(1000), nullable=False, server_default=""),
+    Column("good", Float, nullable=False, server_default=text("0")),
+    Column("bad", Float, nullable=False, server_default=text("0")),
+    Column("evidence_on", String(10), nullable=False, server_default=""),
+    Column("helped", Integer, nullable=False, server_default=text("0")),
+    Column("overridden", Integer, nullable=False, server_default=text("0")),
     # True while the derived index may not hold this row yet; a crash in between is mended at the next start.
     Column("pending", Boolean, nullable=False),
     Index("playbooks_namespace", "namespace", "updated_at"),
     Index("playbooks_pending", "pending"),
 )
+_by_answer = Index("playbooks_answer", playbooks.c.corpus, playbooks.c.answer_id)
 
 shares = Table(
     "playbook_shares",
@@ -56,14 +72,55 @@ shares = Table(
     PrimaryKeyConstraint("owner", "reader"),
 )
 
+# Every outcome ever recorded, so that none is lost when an entry is brought up to date.
+outcomes = Table(
+    "playbook_outcomes",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("playbook_id", String(40), nullable=False),
+    Column("namespace", String(64), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("score", Float, nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("why", String(1000), nullable=False),
+    Column("held_out", Boolean, nullable=False),
+    Index("playbook_outcomes_entry", "playbook_id"),
+    Index("playbook_outcomes_arm", "namespace", "held_out"),
+)
+
+_LAYOUT_2 = ("client", "by", "why", "good", "bad", "evidence_on", "helped", "overridden")
+
+
+def _add_outcomes(connection: Connection) -> None:
+    """Bring layout 1 to layout 2: what an entry said becomes its first outcome, and its index is made anew."""
+    quoted = connection.dialect.identifier_preparer.quote
+    for name in _LAYOUT_2:
+        kind = playbooks.c[name].type.compile(connection.dialect)
+        default = "0" if kind in {"FLOAT", "INTEGER"} else "''"
+        connection.execute(text(f"ALTER TABLE playbooks ADD COLUMN {quoted(name)} {kind} NOT NULL DEFAULT {default}"))
+    outcomes.create(connection)
+    _by_answer.create(connection)
+    for outcome, (good, bad) in WEIGHTS.items():
+        connection.execute(update(playbooks).where(playbooks.c.outcome == outcome).values(good=good, bad=bad))
+    connection.execute(update(playbooks).values(evidence_on=func.substr(playbooks.c.updated_at, 1, 10), pending=True))
+    c = playbooks.c
+    first = select(c.id, c.namespace, c.updated_at, c.outcome, c.score, c.by, c.why, literal_column("false"))
+    names = ["playbook_id", "namespace", "at", "outcome", "score", "by", "why", "held_out"]
+    connection.execute(outcomes.insert().from_select(names, first))
+
+
+MIGRATIONS = (Migration(2, _add_outcomes),)
+
 _FIELDS = Playbook.__struct_fields__
+_KEPT = frozenset({"id", "created_at", "helped", "overridden"})
 
 
 def _playbook(row: Sequence[object]) -> Playbook:
     return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Playbook)
 
 
-def _columns() -> list[Column[str]]:
+def _columns() -> list[Column[Any]]:
     return [playbooks.c[name] for name in _FIELDS]
 
 
@@ -96,9 +153,9 @@ def pending(connection: Connection) -> list[Playbook]:
 
 
 def put(connection: Connection, entry: Playbook) -> None:
-    """Insert the row, or replace the one with its id, keeping its `created_at`; marks it pending."""
+    """Insert the row, or replace the one with its id, keeping `created_at` and its counts; marks it pending."""
     values = {**msgspec.structs.asdict(entry), "pending": True}
-    later = {name: value for name, value in values.items() if name not in {"id", "created_at"}}
+    later = {name: value for name, value in values.items() if name not in _KEPT}
     changed = connection.execute(update(playbooks).where(playbooks.c.id == entry.id).values(**later))
     if changed.rowcount == 0:
         connection.execute(playbooks.insert().values(**values))
@@ -112,8 +169,10 @@ def settle(connection: Connection, ids: Iterable[str]) -> None:
 
 
 def remove(connection: Connection, ids: Iterable[str]) -> int:
-    """Delete rows; returns how many there were."""
-    return connection.execute(delete(playbooks).where(playbooks.c.id.in_(list(ids)))).rowcount
+    """Delete rows and their outcomes; returns how many there were."""
+    ids = list(ids)
+    connection.execute(delete(outcomes).where(outcomes.c.playbook_id.in_(ids)))
+    return connection.execute(delete(playbooks).where(playbooks.c.id.in_(ids))).rowcount
 
 
 def all_shares(connection: Connection) -> dict[str, list[str]]:
@@ -130,3 +189,50 @@ def share(connection: Connection, owner: str, reader: str) -> bool:
         return False
     connection.execute(shares.insert().values(owner=owner, reader=reader))
     return True
+
+
+def count_use(connection: Connection, entry: Playbook, namespaces: Iterable[str], *, helped: bool) -> None:
+    """Count for what was remembered of this answer that a new outcome confirmed it, or turned it down.
+
+    Counted are entries of these namespaces for the same role and place that had something good to say.
+    """
+    column, c = playbooks.c.helped if helped else playbooks.c.overridden, playbooks.c
+    same_role = c.role_code == entry.role_code if entry.role_code else c.role == entry.role
+    connection.execute(
+        update(playbooks)
+        .where(c.corpus == entry.corpus, c.answer_id == entry.answer_id, c.namespace.in_(list(namespaces)))
+        .where(same_role, c.city == entry.city, c.state == entry.state, c.good > c.bad)
+        .values({column: column + 1})
+    )
+
+
+def note_outcomes(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Append outcomes, each a row of the table `playbook_outcomes`."""
+    if rows:
+        connection.execute(outcomes.insert(), [dict(row) for row in rows])
+
+
+def outcomes_of(connection: Connection, id: str) -> list[PastOutcome]:
+    """Return the outcomes of an entry, oldest first."""
+    names = PastOutcome.__struct_fields__
+    query = select(*(outcomes.c[name] for name in names)).where(outcomes.c.playbook_id == id)
+    rows = connection.execute(query.order_by(outcomes.c.number))
+    return [msgspec.convert(dict(zip(names, row, strict=True)), PastOutcome) for row in rows]
+
+
+def arms(connection: Connection, namespaces: Iterable[str]) -> dict[tuple[bool, str], int]:
+    """Count outcomes by whether the demand was held out, and by outcome."""
+    query = (
+        select(outcomes.c.held_out, outcomes.c.outcome, func.count())
+        .where(outcomes.c.namespace.in_(list(namespaces)))
+        .group_by(outcomes.c.held_out, outcomes.c.outcome)
+    )
+    return {(bool(row[0]), row[1]): row[2] for row in connection.execute(query)}
+
+
+def copy_outcomes(connection: Connection, id: str, to_id: str, namespace: str) -> None:
+    """Give another entry the outcomes of one, after its own."""
+    c = outcomes.c
+    names = ["playbook_id", "namespace", "at", "outcome", "score", "by", "why", "held_out"]
+    found = select(literal(to_id), literal(namespace), c.at, c.outcome, c.score, c.by, c.why, c.held_out)
+    connection.execute(outcomes.insert().from_select(names, found.where(c.playbook_id == id).order_by(c.number)))

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
+from lakehouse.memory.evidence import Outcome, Posterior
+
 Score = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Namespace = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-Outcome = Literal["worked", "rejected"]
+Who = Annotated[str, msgspec.Meta(max_length=200)]
+Why = Annotated[str, msgspec.Meta(max_length=1_000)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+Evidence = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
 DEFAULT_NAMESPACE = "default"
 
 
 class NewPlaybook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What worked (or did not) for a demand, as a client records it."""
+    """What worked (or did not) for a demand, as a client records it.
+
+    Attributes:
+        by: Who records it.
+        why: Why this answer was chosen or turned down, in their words.
+    """
 
     query_text: str
     answer_id: str
@@ -23,6 +33,8 @@ class NewPlaybook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     role: str | None = None
     namespace: Namespace = DEFAULT_NAMESPACE
     outcome: Outcome = "worked"
+    by: Who = ""
+    why: Why = ""
 
 
 class Playbook(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,9 +42,12 @@ class Playbook(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: Derived from namespace, query, role, corpus and answer: recording the same again updates it.
-        role: As recorded, else as parsed from the query; empty when unknown (the role gate is then open).
-        city, state: Place parsed from the query, empty when it names none.
+        score, outcome, by, why: As last recorded.
+        role: As recorded, else as parsed from the query; empty when unknown.
+        city, state, client: As the query says them, empty when it does not.
         created_at, updated_at: RFC 3339, UTC.
+        good, bad: Weights of all outcomes so far, faded to the day `evidence_on`; see `memory.evidence`.
+        helped, overridden: How often a later outcome for a like demand confirmed the answer, or turned it down.
     """
 
     id: str
@@ -48,6 +63,77 @@ class Playbook(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     created_at: str
     updated_at: str
+    client: str = ""
+    by: str = ""
+    why: str = ""
+    good: float = 0.0
+    bad: float = 0.0
+    evidence_on: str = ""
+    helped: int = 0
+    overridden: int = 0
+
+
+class ListedPlaybook(Playbook, frozen=True, kw_only=True):
+    """An entry with what its outcomes say today: the posterior, and the trust (-1 to 1) that follows from it."""
+
+    posterior: Posterior
+    trust: float
+
+
+class PastOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """One outcome of an entry as it was recorded; `held_out` when the demand was kept from memory on purpose."""
+
+    at: str
+    outcome: Outcome
+    score: float
+    by: str
+    why: str
+    held_out: bool
+
+
+class PlaybookHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry with all its outcomes, oldest first."""
+
+    entry: ListedPlaybook
+    outcomes: list[PastOutcome]
+
+
+class PlaybookCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An entry on its way out of one lake and into another: what was recorded, and the evidence for it.
+
+    What follows from the query (role code, place, client) is not carried but worked out anew on arrival.
+    """
+
+    query_text: str
+    answer_id: str
+    corpus: str
+    score: Score
+    role: str | None
+    outcome: Outcome
+    by: Who
+    why: Why
+    good: Evidence
+    bad: Evidence
+    evidence_on: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    created_at: str
+    updated_at: str
+    helped: Count = 0
+    overridden: Count = 0
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """All entries of one namespace, oldest first, ties by id."""
+
+    namespace: str
+    entries: list[PlaybookCopy]
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """How many entries were new, replaced one, or were left out because nobody of that id is on the roster."""
+
+    imported: int
+    replaced: int
+    unknown: list[str]
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -67,7 +153,7 @@ class BulkRecorded(msgspec.Struct, frozen=True):
 class PlaybookList(msgspec.Struct, frozen=True):
     """Entries, newest change first, ties by id."""
 
-    entries: list[Playbook]
+    entries: list[ListedPlaybook]
 
 
 class HandedOver(msgspec.Struct, frozen=True):
@@ -76,13 +162,76 @@ class HandedOver(msgspec.Struct, frozen=True):
     entries: int
 
 
+class MergedPlaybooks(msgspec.Struct, frozen=True):
+    """`merged` entries are new in the destination, `joined` were there and got the source's outcomes added."""
+
+    merged: int
+    joined: int
+    cleared: int
+
+
+class Arm(msgspec.Struct, frozen=True):
+    """Outcomes of the demands that memory served, or of those held out from it."""
+
+    outcomes: int
+    good: int
+    posterior: Posterior
+
+
+class Lift(msgspec.Struct, frozen=True, kw_only=True):
+    """What memory did on live traffic.
+
+    Attributes:
+        holdout: Share of demands that is held out now.
+        served, held_out: Outcomes recorded so far, one arm each.
+        difference: Mean of `served` minus mean of `held_out`.
+        better: Probability that outcomes with memory are better, by the normal approximation of both posteriors.
+    """
+
+    holdout: float
+    served: Arm
+    held_out: Arm
+    difference: float
+    better: float
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search needs of an entry; kept beside its vector in the derived index."""
+
+    namespace: str
+    answer_id: str
+    corpus: str
+    score: float
+    role: str
+    role_code: str
+    city: str
+    client: str
+    text: str
+    by: str
+    why: str
+    good: float
+    bad: float
+    evidence_on: str
+    updated_at: str
+    key: list[str]
+
+
 class Recall(msgspec.Struct, frozen=True):
     """A remembered answer near a query. `distance` is the cosine distance of the two queries."""
 
-    playbook: Playbook
+    id: str
+    playbook: Remembered
     distance: float
+
+    @property
+    def answer(self) -> tuple[str, str]:
+        """Corpus and id of the remembered answer."""
+        return self.playbook.corpus, self.playbook.answer_id
 
 
 def boost_factor(score: float) -> float:
-    """Return what a remembered answer's distance is multiplied with: 1 at score 0, one half at score 1."""
+    """Return what a remembered answer's distance is multiplied with: 1 at score 0, one half at score 1.
+
+    Searches give it the entry's score times its trust, so that faded or disputed memory moves less.
+    """
     return 1.0 - 0.5 * score

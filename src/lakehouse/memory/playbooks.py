@@ -7,48 +7,52 @@ pending, and the next start brings the index up.
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from lakehouse import settings
 from lakehouse.errors import InvalidInput, NotFound
+from lakehouse.memory import evidence, transfer
+from lakehouse.memory._entries import Writer, for_namespace, outcome_row
+from lakehouse.memory._index import RecallIndex, chunks, index_name
 from lakehouse.memory.base import (
     DEFAULT_NAMESPACE,
+    Arm,
     BulkRecorded,
+    Exported,
     HandedOver,
+    Imported,
+    Lift,
+    MergedPlaybooks,
     Namespace,
     NewPlaybook,
-    Outcome,
     Playbook,
+    PlaybookCopy,
+    PlaybookHistory,
     PlaybookList,
     Recall,
     Recorded,
     Score,
+    Who,
+    Why,
 )
-from lakehouse.vectors.base import Condition, Filter, Item
+from lakehouse.memory.evidence import Outcome
 
 if TYPE_CHECKING:
-    import numpy as np
+    from sqlalchemy import Connection
 
-    from lakehouse.memory.asks import Asks
+    from lakehouse.memory.asks import Ask, Asks
     from lakehouse.state.database import Database
     from lakehouse.vectors.service import Vectors
 
 MAX_BULK = 10_000
+_DEFAULTS = settings.Matrix()
 Entries = Annotated[list[NewPlaybook], msgspec.Meta(min_length=1, max_length=MAX_BULK)]
-
-_RECALLED = 200
-_CHUNK = 500
-_T = TypeVar("_T")
-
-
-def index_name(namespace: str) -> str:
-    """Return the name of the vector index that is derived from a namespace's rows."""
-    return f"playbook_{namespace}"
+Copies = Annotated[list[PlaybookCopy], msgspec.Meta(max_length=MAX_BULK)]
 
 
 class Playbooks:
@@ -59,7 +63,13 @@ class Playbooks:
         vectors: Holds the derived indexes and the corpora that answers must come from.
         asks: Parses and embeds query texts.
         model, dimension: Of the vectors that `asks` makes.
-        clock: Time source of `created_at` and `updated_at`.
+        config: How fast evidence fades, and the share of demands held out from memory.
+        clock: Time source of `created_at` and `updated_at`, and of the day that evidence fades to.
+
+    >>> import lakehouse, tempfile
+    >>> with lakehouse.connect(tempfile.mkdtemp() + "/lake") as lake:
+    ...     lake.playbooks.list("alice").entries
+    []
     """
 
     def __init__(
@@ -70,25 +80,25 @@ class Playbooks:
         asks: Asks,
         model: str,
         dimension: int,
+        config: settings.Matrix = _DEFAULTS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         from lakehouse.memory import _rows
 
         self._rows = _rows
         self._state = state
-        self._vectors = vectors
         self._asks = asks
-        self._model = model
-        self._dimension = dimension
         self._clock = clock
+        self._holdout = config.holdout
+        self._writer = Writer(vectors, asks, config.half_life_days)
+        self._index = RecallIndex(vectors, asks, model=model, dimension=dimension)
         self._settled: list[str] = []
-        self._indexes: set[str] = set()
         # One writer at a time, so that row and index change in the same order.
         self._writing = threading.RLock()
-        state.prepare(_rows.ROOM, _rows.metadata)
+        state.prepare(_rows.ROOM, _rows.metadata, _rows.MIGRATIONS)
         self._catch_up()
 
-    def record(
+    def record(  # noqa: PLR0913, PLR0917 - the fields of the wire's request, one argument each
         self,
         query_text: str,
         answer_id: str,
@@ -97,11 +107,24 @@ class Playbooks:
         role: str | None = None,
         namespace: Namespace = DEFAULT_NAMESPACE,
         outcome: Outcome = "worked",
+        by: Who = "",
+        why: Why = "",
     ) -> Recorded:
         """Remember that an answer worked for a demand, or that it was rejected.
 
-        The same answer to the same query, role and namespace is one entry: recording again updates it.
-        Durable, and used by the very next search, when this returns.
+        The same answer to the same query, role and namespace is one entry: recording again updates it and adds an
+        outcome. Durable, and used by the very next search, when this returns.
+
+        Args:
+            query_text: The demand as it was asked.
+            answer_id: Who it was.
+            corpus: The corpus the person is in.
+            score: How well, 0 to 1.
+            role: Role of the demand, instead of the one parsed from the text.
+            namespace: Whose memory.
+            outcome: What came of it; see `memory.evidence` for what each is worth.
+            by: Who records it, shown wherever the entry acts.
+            why: The reason in their words, shown likewise.
 
         Raises:
             InvalidInput: The query is empty.
@@ -116,8 +139,10 @@ class Playbooks:
             role=role,
             namespace=namespace,
             outcome=outcome,
+            by=by,
+            why=why,
         )
-        made = self._write([self._entry(entry, None)])
+        made = self._note([self._writer.row(entry, None, self._now())])
         return Recorded(playbook_id=made[0][0].id, created=made[0][1])
 
     def bulk(self, entries: Entries) -> BulkRecorded:
@@ -127,33 +152,43 @@ class Playbooks:
             InvalidInput, NotFound: As `record`; the message names the entry by its position.
         """
         self._asks.many([entry.query_text for entry in entries])
-        rows = {row.id: row for row in (self._entry(entry, at) for at, entry in enumerate(entries))}
-        made = self._write(list(rows.values()))
+        now = self._now()
+        rows = {row.id: row for row in (self._writer.row(entry, at, now) for at, entry in enumerate(entries))}
+        made = self._note(list(rows.values()))
         created = sum(new for _, new in made)
         return BulkRecorded(recorded=created, updated=len(made) - created)
 
     def list(self, namespace: Namespace = DEFAULT_NAMESPACE) -> PlaybookList:
         """List the entries that a namespace uses, its own and those shared with it, newest change first."""
         with self._state.read() as connection:
-            return PlaybookList(entries=self._rows.of_namespaces(connection, self._used_by(namespace)))
+            found = self._rows.of_namespaces(connection, self._used_by(namespace))
+        today = self._clock().date()
+        return PlaybookList(entries=[self._writer.listed(entry, today) for entry in found])
+
+    def get(self, id: str) -> PlaybookHistory:
+        """Return one entry with every outcome that was recorded for it.
+
+        Raises:
+            NotFound: No entry has this id.
+        """
+        with self._state.read() as connection:
+            entry = self._found(connection, id)
+            outcomes = self._rows.outcomes_of(connection, id)
+        return PlaybookHistory(entry=self._writer.listed(entry, self._clock().date()), outcomes=outcomes)
 
     def delete(self, id: str) -> None:
-        """Forget one entry.
+        """Forget one entry and its outcomes.
 
         Raises:
             NotFound: No entry has this id.
         """
         with self._writing:
             with self._state.read() as connection:
-                entry = self._rows.by_ids(connection, [id]).get(id)
-            if entry is None:
-                raise NotFound(f"no playbook entry has the id {id!r}", id=id)
+                entry = self._found(connection, id)
             # Index first: a crash in between leaves a row that the next start puts back, never a ghost.
             with self._state.write() as connection:
                 self._rows.put(connection, entry)
-            self._vectors.delete_items(index_name(entry.namespace), [id])
-            with self._state.write() as connection:
-                self._rows.remove(connection, [id])
+            self._remove([entry])
 
     def handover(self, from_: Namespace, to: Namespace, mode: Literal["share", "copy", "move"]) -> HandedOver:
         """Let one namespace use what another remembers.
@@ -170,132 +205,211 @@ class Playbooks:
         if from_ == to:
             raise InvalidInput(f"cannot hand {from_!r} over to itself", field="to")
         with self._writing:
-            with self._state.read() as connection:
-                entries = self._rows.of_namespaces(connection, [from_])
+            entries = self.own(from_)
             if mode == "share":
                 with self._state.write() as connection:
                     new = self._rows.share(connection, from_, to)
                     self._shared = self._rows.all_shares(connection)
                 return HandedOver(entries=len(entries) if new else 0)
-            made = self._write([_for_namespace(entry, to) for entry in entries])
+            known = {entry.id for entry in self.own(to)}
+            taken = [(entry, for_namespace(entry, to)) for entry in entries]
+            self._store([copy for _, copy in taken], history=[pair for pair in taken if pair[1].id not in known])
             if mode == "move":
                 self._remove(entries)
-            return HandedOver(entries=sum(new for _, new in made))
+            return HandedOver(entries=sum(copy.id not in known for _, copy in taken))
 
-    def recall(self, namespace: str, vector: np.ndarray, *, corpora: Sequence[str], within: float) -> Sequence[Recall]:
-        """Return the remembered answers whose query lies within a distance of `vector`.
+    def merge(self, src: Namespace, dest: Namespace, clear_source: bool = False) -> MergedPlaybooks:
+        """Bring what one namespace remembers into another.
+
+        An entry that both have keeps the later text, score and reason, and gets the outcomes of both; so running it
+        again with the source left in place counts the source's outcomes again. Both namespaces are whole before and
+        after a crash; the entries that were reached by then are merged.
+
+        Args:
+            src: Namespace to take from.
+            dest: Namespace to bring into.
+            clear_source: Leave the source empty.
+
+        Raises:
+            InvalidInput: Both namespaces are the same.
+        """
+        if src == dest:
+            raise InvalidInput(f"cannot merge {src!r} with itself", field="dest")
+        with self._writing:
+            entries = self.own(src)
+            known = {entry.id: entry for entry in self.own(dest)}
+            history = [(entry, for_namespace(entry, dest)) for entry in entries]
+            merged = [self._later(known[copy.id], copy) if copy.id in known else copy for _, copy in history]
+            self._store(merged, history=history)
+            if clear_source:
+                self._remove(entries)
+            joined = sum(copy.id in known for _, copy in history)
+            return MergedPlaybooks(len(entries) - joined, joined, len(entries) if clear_source else 0)
+
+    def export(self, namespace: Namespace = DEFAULT_NAMESPACE) -> Exported:
+        """Return all entries of one namespace, without those shared with it, to be imported elsewhere."""
+        return Exported(namespace=namespace, entries=transfer.copies(self.own(namespace)))
+
+    def import_(
+        self, entries: Copies, namespace: Namespace = DEFAULT_NAMESPACE, skip_unknown: bool = False
+    ) -> Imported:
+        """Take in what `export` gave, all or none; doing it again changes nothing.
+
+        Args:
+            entries: At most 10,000.
+            namespace: Whose memory they become.
+            skip_unknown: Leave out entries whose person or corpus is not here, instead of refusing all of them.
+
+        Raises:
+            NotFound: A person or corpus does not exist; the message names the entry by its position.
+            InvalidInput, TooLarge: A query is empty or too long.
+        """
+        self._asks.many([entry.query_text for entry in entries if entry.query_text.strip()])
+        rows, unknown = transfer.arrived(entries, namespace, self._writer, skip_unknown=skip_unknown)
+        with self._writing:
+            new = sum(is_new for _, is_new in self._store(rows))
+        return Imported(imported=new, replaced=len(rows) - new, unknown=unknown)
+
+    def lift(self, namespace: Namespace = DEFAULT_NAMESPACE) -> Lift:
+        """Compare the outcomes of demands that memory served with those it was held out from.
+
+        Demands are held out by the setting `matrix.holdout`, by their text alone: the same demand always is or never.
+        """
+        with self._state.read() as connection:
+            counted = self._rows.arms(connection, self._used_by(namespace))
+        served, held = (_arm(counted, held_out) for held_out in (False, True))
+        return Lift(
+            holdout=self._holdout,
+            served=served,
+            held_out=held,
+            difference=round(served.posterior.mean - held.posterior.mean, 6),
+            better=evidence.better(served.posterior, held.posterior),
+        )
+
+    def held_out(self, query_text: str) -> bool:
+        """Tell whether memory leaves this demand alone so that its effect can be measured."""
+        return evidence.held_out(query_text, self._holdout)
+
+    def recall(
+        self,
+        namespace: str,
+        ask: Ask,
+        *,
+        role: tuple[str, str],
+        corpora: Collection[str],
+        answers: Sequence[str],
+        within: float,
+        near_km: float,
+    ) -> Sequence[Recall]:
+        """Return what is remembered for demands like an ask, and of the given answers.
 
         Args:
             namespace: Whose memory, with what is shared with it.
-            vector: (d,) float32, unit length.
+            ask: The new demand.
+            role: Its title and O*NET-SOC code, empty when unknown.
             corpora: Only answers of these corpora.
-            within: Largest cosine distance.
+            answers: Ids of people of whom everything remembered counts, wherever it was recorded.
+            within: Largest cosine distance of the two demands.
+            near_km: How far around the demand's place memory is looked for.
 
         Returns:
-            Nearest first, ties by entry id; at most 200 per namespace.
+            Nearest first, ties by entry id; at most 64 per namespace, besides those of the same text.
         """
-        among = Filter(must=[Condition(key="corpus", any=[*corpora])])
         found: list[Recall] = []
-        for name in map(index_name, self._used_by(namespace)):
-            if name in self._indexes:
-                found.extend(
-                    Recall(msgspec.convert(hit.metadata, Playbook), hit.distance)
-                    for hit in self._vectors.nearest(name, vector, _RECALLED, filter=among)
-                    if hit.distance <= within
-                )
-        found.sort(key=lambda recall: (recall.distance, recall.playbook.id))
+        for used in self._used_by(namespace):
+            near = self._index.near(used, ask, role=role, answers=answers, near_km=near_km, corpora=corpora)
+            found += [recall for recall in near if recall.distance <= within]
+        found.sort(key=lambda recall: (recall.distance, recall.id))
         return found
+
+    def own(self, namespace: str) -> Sequence[Playbook]:
+        """Return the rows of a namespace alone, without those shared with it, newest change first."""
+        with self._state.read() as connection:
+            return self._rows.of_namespaces(connection, [namespace])
 
     def close(self) -> None:
         """Note that the indexes hold every row, so that the next start has nothing to catch up."""
         with self._writing, self._state.write() as connection:
-            for chunk in _chunks(self._settled):
-                self._rows.settle(connection, chunk)
-        self._settled = []
+            self._settle(connection)
+
+    def _now(self) -> str:
+        return self._clock().isoformat(timespec="milliseconds")
 
     def _used_by(self, namespace: str) -> Sequence[str]:
         return [namespace, *self._shared.get(namespace, ())]
 
-    def _entry(self, new: NewPlaybook, at: int | None) -> Playbook:
-        """Check one entry and work out its row."""
-        where = "" if at is None else f"entries[{at}]: "
-        try:
-            self._vectors.get(new.corpus, new.answer_id)
-            ask = self._asks.of(new.query_text)
-        except (NotFound, InvalidInput) as error:
-            if not where:
-                raise
-            raise type(error)(where + error.message, **{**error.detail, "entry": at}) from None
-        role = (new.role or ask.demand.role or "").strip()
-        match = self._asks.roles.resolve(role) if role else None
-        place = ask.demand.location
-        now = self._clock().isoformat(timespec="milliseconds")
-        return Playbook(
-            id=_identity(new.namespace, new.query_text, role, new.corpus, new.answer_id),
-            namespace=new.namespace,
-            query_text=new.query_text,
-            answer_id=new.answer_id,
-            corpus=new.corpus,
-            score=new.score,
-            role=role,
-            role_code=match.code if match else "",
-            city=(place.city or "") if place else "",
-            state=(place.state or "") if place else "",
-            outcome=new.outcome,
-            created_at=now,
-            updated_at=now,
-        )
+    def _found(self, connection: Connection, id: str) -> Playbook:
+        entry = self._rows.by_ids(connection, [id]).get(id)
+        if entry is None:
+            raise NotFound(f"no playbook entry has the id {id!r}", id=id)
+        return entry
 
-    def _write(self, entries: Sequence[Playbook]) -> Sequence[tuple[Playbook, bool]]:
-        """Store rows, then bring them into their indexes; returns each with whether it is new."""
+    def _later(self, one: Playbook, other: Playbook) -> Playbook:
+        if one.updated_at > other.updated_at:
+            return msgspec.structs.replace(
+                self._writer.joined(other, one), created_at=min(one.created_at, other.created_at)
+            )
+        return self._writer.joined(one, other)
+
+    def _note(self, entries: Sequence[Playbook]) -> Sequence[tuple[Playbook, bool]]:
+        """Store what was just recorded, with its outcome; returns each row with whether it is new."""
+        with self._writing:
+            before = self._known(entries)
+            rows = [self._writer.joined(before[row.id], row) if row.id in before else row for row in entries]
+            noted = [outcome_row(entry, held_out=self.held_out(entry.query_text)) for entry in entries]
+            return self._store(rows, noted=noted, recorded=entries)
+
+    def _known(self, entries: Sequence[Playbook]) -> dict[str, Playbook]:
+        before: dict[str, Playbook] = {}
+        with self._state.read() as connection:
+            for chunk in chunks(entries):
+                before |= self._rows.by_ids(connection, [entry.id for entry in chunk])
+        return before
+
+    def _store(
+        self,
+        entries: Sequence[Playbook],
+        *,
+        noted: Sequence[dict[str, object]] = (),
+        recorded: Sequence[Playbook] = (),
+        history: Sequence[tuple[Playbook, Playbook]] = (),
+    ) -> Sequence[tuple[Playbook, bool]]:
+        """Store rows and outcomes in one transaction, then bring the rows into their indexes.
+
+        Args:
+            entries: The rows.
+            noted: Outcomes to append.
+            recorded: What was just recorded, to be counted for or against what was remembered before.
+            history: Pairs of entries; the second gets the first one's outcomes.
+        """
+        before = self._known(entries)
         if not entries:
             return []
-        with self._writing:
-            with self._state.write() as connection:
-                for settled in _chunks(self._settled):
-                    self._rows.settle(connection, settled)
-                before: dict[str, Playbook] = {}
-                for chunk in _chunks(entries):
-                    before |= self._rows.by_ids(connection, [entry.id for entry in chunk])
-                kept = [
-                    msgspec.structs.replace(entry, created_at=before[entry.id].created_at)
-                    if entry.id in before
-                    else entry
-                    for entry in entries
-                ]
-                for entry in kept:
-                    self._rows.put(connection, entry)
-            self._settled = []
-            self._index(kept)
-            self._settled = [entry.id for entry in kept]
-            return [(entry, entry.id not in before) for entry in kept]
+        with self._state.write() as connection:
+            self._settle(connection)
+            for entry in recorded:
+                helped = entry.good > entry.bad
+                self._rows.count_use(connection, entry, self._used_by(entry.namespace), helped=helped)
+            for entry in entries:
+                self._rows.put(connection, entry)
+            self._rows.note_outcomes(connection, noted)
+            for entry, copy in history:
+                self._rows.copy_outcomes(connection, entry.id, copy.id, copy.namespace)
+        self._index.put(entries)
+        self._settled = [entry.id for entry in entries]
+        return [(entry, entry.id not in before) for entry in entries]
+
+    def _settle(self, connection: Connection) -> None:
+        for chunk in chunks(self._settled):
+            self._rows.settle(connection, chunk)
+        self._settled = []
 
     def _remove(self, entries: Sequence[Playbook]) -> None:
-        for chunk in _chunks(entries):
+        for chunk in chunks(entries):
             ids = [entry.id for entry in chunk]
-            self._vectors.delete_items(index_name(chunk[0].namespace), ids)
+            self._index.drop(chunk[0].namespace, ids)
             with self._state.write() as connection:
                 self._rows.remove(connection, ids)
-
-    def _index(self, entries: Sequence[Playbook]) -> None:
-        by_namespace: dict[str, Any] = {}
-        for entry in entries:
-            by_namespace.setdefault(entry.namespace, []).append(entry)
-        for namespace, group in by_namespace.items():
-            name = index_name(namespace)
-            if name not in self._indexes:
-                self._make_index(name)
-            for chunk in _chunks(group):
-                self._vectors.add(name, [self._item(entry) for entry in chunk])
-
-    def _make_index(self, name: str) -> None:
-        if name not in {stats.name for stats in self._vectors.list().indexes}:
-            self._vectors.create(name, self._dimension, model=self._model)
-        self._indexes.add(name)
-
-    def _item(self, entry: Playbook) -> Item:
-        vector: Any = self._asks.of(entry.query_text).meaning
-        return Item(id=entry.id, vector=vector.tolist(), metadata=msgspec.structs.asdict(entry))
 
     def _catch_up(self) -> None:
         """Bring every index to the state of the rows, after a crash or the loss of an index."""
@@ -303,37 +417,24 @@ class Playbooks:
             self._shared = self._rows.all_shares(connection)
             rows = self._rows.counts(connection)
             behind = self._rows.pending(connection)
-        items = {stats.name: stats.items for stats in self._vectors.list().indexes}
-        self._indexes = {index_name(namespace) for namespace in rows} & set(items)
+        items = self._index.find_names(rows)
         behind_of = {entry.namespace for entry in behind}
         for namespace, count in rows.items():
             if namespace not in behind_of and items.get(index_name(namespace)) != count:
                 self._rebuild(namespace)
-        self._index(behind)
+        self._index.put(behind)
         with self._state.write() as connection:
-            for chunk in _chunks(behind):
+            for chunk in chunks(behind):
                 self._rows.settle(connection, [entry.id for entry in chunk])
 
     def _rebuild(self, namespace: str) -> None:
-        name = index_name(namespace)
-        with self._state.read() as connection:
-            entries = self._rows.of_namespaces(connection, [namespace])
-        if name in self._indexes:
-            wanted = {entry.id for entry in entries}
-            self._vectors.delete_items(name, [id for id in self._vectors.ids(name).ids if id not in wanted])
-        self._index(entries)
+        entries = self.own(namespace)
+        self._index.drop_others(namespace, {entry.id for entry in entries})
+        self._index.put(entries)
 
 
-def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]
-
-
-def _identity(namespace: str, query_text: str, role: str, corpus: str, answer_id: str) -> str:
-    parts = (namespace, " ".join(query_text.casefold().split()), role.casefold(), corpus, answer_id)
-    return "pb-" + hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:24]
-
-
-def _for_namespace(entry: Playbook, namespace: str) -> Playbook:
-    identity = _identity(namespace, entry.query_text, entry.role, entry.corpus, entry.answer_id)
-    return msgspec.structs.replace(entry, id=identity, namespace=namespace)
+def _arm(counted: dict[tuple[bool, str], int], held_out: bool) -> Arm:
+    by_outcome = {outcome: count for (held, outcome), count in counted.items() if held == held_out}
+    good = sum(count for outcome, count in by_outcome.items() if evidence.WEIGHTS[outcome][0])
+    total = sum(by_outcome.values())
+    return Arm(outcomes=total, good=good, posterior=evidence.posterior(good, total - good))

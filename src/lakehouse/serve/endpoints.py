@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -11,7 +13,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 import lakehouse
-from lakehouse import operations
+from lakehouse import operations, progress
 from lakehouse.app import Lakehouse
 from lakehouse.errors import MethodNotAllowed
 from lakehouse.operations import Operation
@@ -129,7 +131,10 @@ class Resource:
             values = requests.from_body(operation, address, body)
             if not values.get(_SLOW_WITH.get(operation.name, "")):
                 return self._call(operation, values)
-        return await self._runtime.calls.run(functools.partial(self._decode_and_call, operation, address, body))
+        work = functools.partial(self._decode_and_call, operation, address, body)
+        if operation.stops:
+            return await _while_awaited(self._runtime.calls, work, receive)
+        return await self._runtime.calls.run(work)
 
     def _decode_and_call(self, operation: Operation, address: dict[str, Any], body: bytes) -> Reply:
         # Decoding and encoding large bodies is work too, so both happen off the event loop.
@@ -151,6 +156,26 @@ class Resource:
             return await runtime.calls.run(functools.partial(self._call, operation, values))
         finally:
             path.unlink(missing_ok=True)
+
+
+async def _while_awaited(pool: Pool, work: Callable[[], Reply], receive: Receive) -> Reply:
+    """Run a call, and tell it when its caller has hung up."""
+    gone = threading.Event()
+    with progress.awaited(gone):
+        answer = asyncio.ensure_future(pool.run(work))
+    leaving = asyncio.ensure_future(_hung_up(receive))
+    try:
+        await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            gone.set()
+        return await answer
+    finally:
+        leaving.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
 
 
 @functools.cache

@@ -1,8 +1,9 @@
-"""Logs of a running stack: one JSON object a line on standard error."""
+"""Logs of a running stack: one JSON object a line on standard error, or in a file that is put aside when it is full."""
 
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -11,6 +12,8 @@ import msgspec
 
 from lakehouse import tracing
 from lakehouse.errors import InvalidInput
+from lakehouse.settings import Logging
+from lakehouse.state.folder import disk_error
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _encode = msgspec.json.Encoder().encode
@@ -39,18 +42,35 @@ class JsonLines(logging.Formatter):
         return _encode(facts).decode()
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
-    """Send the logs of this product and of its server as JSON lines to `stream`, standard error by default.
+def configure(config: Logging, stream: TextIO | None = None) -> None:
+    """Send the logs of this product and of its server as JSON lines to `config.file`, else to standard error.
+
+    Args:
+        config: Section `[logging]`.
+        stream: Where they go instead.
 
     Raises:
         InvalidInput: `level` is not `debug`, `info`, `warning` or `error`.
+        PermissionDenied, Unavailable: The file cannot be written.
     """
-    if level.lower() not in _LEVELS:
-        raise InvalidInput(f"logging.level {level!r} is not one of {', '.join(_LEVELS)}", field="logging.level")
-    handler = logging.StreamHandler(stream or sys.stderr)
+    level = config.level.lower()
+    if level not in _LEVELS:
+        raise InvalidInput(f"logging.level {config.level!r} is not one of {', '.join(_LEVELS)}", field="logging.level")
+    handler = _to_file(config) if config.file and stream is None else logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
-    for name, least in (("lakehouse", _LEVELS[level.lower()]), ("uvicorn", logging.WARNING)):
+    for name, least in (("lakehouse", _LEVELS[level]), ("uvicorn", logging.WARNING)):
         logger = logging.getLogger(name)
+        for old in logger.handlers:
+            old.close()
         logger.handlers = [handler]
         logger.setLevel(least)
         logger.propagate = False
+
+
+def _to_file(config: Logging) -> logging.Handler:
+    try:
+        return logging.handlers.RotatingFileHandler(
+            config.file, maxBytes=config.max_bytes, backupCount=config.keep_files, encoding="utf-8"
+        )
+    except OSError as error:
+        raise disk_error(error, config.file) from error

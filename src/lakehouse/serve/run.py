@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
 import os
@@ -39,6 +40,7 @@ def serve(
     *,
     only: frozenset[str] | None = None,
     environ: Mapping[str, str] | None = None,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve a lake until SIGTERM or SIGINT, then let requests finish, close it and return.
 
@@ -50,21 +52,23 @@ def serve(
         config: Where to listen, what to open, the limits.
         only: Services to serve; None serves all of them as the gateway, with the console.
         environ: Where the token is, under the name in `server.token_env`; `os.environ` by default.
+        ready: Called with the URL when requests are answered.
 
     Raises:
         InvalidInput: The host is not loopback and no token is set.
         Unavailable: The port is taken; the message names its holder.
         Conflict, PermissionDenied: The lake cannot be opened, see `lakehouse.connect`.
     """
-    token = token_of(config, os.environ if environ is None else environ)
-    logs.configure(config.logging.level)
+    environ = os.environ if environ is None else environ
+    token = token_of(config, environ)
+    logs.configure(config.logging)
     with contextlib.closing(ports.bind(config.server.host, config.server.port)) as listener:
         with _on_stop_signal(_leave):
             lake = connect(config=config)
             pages = console.routes(lake) if only is None else ()
             stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
         try:
-            stack.run(ready=lambda: _announce(stack, config))
+            stack.run(ready=functools.partial(_announce, stack, config, environ, ready))
         finally:
             with _on_stop_signal(_go_on):
                 _end(stack, lake, config.server.shutdown_grace_ms)
@@ -197,9 +201,25 @@ def _go_on(_number: int, _frame: FrameType | None) -> None:
     return
 
 
-def _announce(stack: Stack, config: Settings) -> None:
+def _announce(stack: Stack, config: Settings, environ: Mapping[str, str], ready: Callable[[str], None] | None) -> None:
     sys.stderr.write(f"lakehouse {lakehouse.__version__} ready on {stack.url} (data in {config.data})\n")
     sys.stderr.flush()
+    if ready is not None:
+        ready(stack.url)
+    _notify(environ.get("NOTIFY_SOCKET", ""))
+
+
+def _notify(address: str) -> None:
+    """Tell a service manager that waits for it (`Type=notify` in a systemd unit) that the stack is ready."""
+    if not address:
+        return
+    name = f"\0{address[1:]}" if address.startswith("@") else address
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.connect(name)
+            channel.send(b"READY=1")
+    except OSError as error:
+        _log.warning("the service manager at %s was not told: %s", address, error)
 
 
 def _end(stack: Stack, lake: Lakehouse, grace_ms: int) -> None:

@@ -1,0 +1,115 @@
+"""The gates between memory and the results of one search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lakehouse.matrix._candidates import Candidate, Rater
+from lakehouse.matrix.base import Gate
+from lakehouse.matrix.requirements import ANYONE, Requirements
+from lakehouse.memory.base import Recall
+from lakehouse.memory.evidence import Posterior
+from lakehouse.memory.keys import client_key, text_key
+from lakehouse.vectors.base import Filter
+from lakehouse.vectors.filters import passes
+
+if TYPE_CHECKING:
+    from lakehouse.memory.asks import Ask
+    from lakehouse.memory.role_gate import RoleGate, Verdict
+
+# What a person must meet to be put in, by the names of the rating's checks.
+_HARD: Mapping[str, Gate] = {"role": "role", "certs": "certs", "place": "place"}
+
+
+class Lead(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry that speaks for its answer.
+
+    Attributes:
+        strength: Its score times the trust in the answer, above 0.
+        factor: What the distance is multiplied with.
+        nearness: 3 for the very text, 2 for the same client in the same city, 1 for the same city.
+        like: Whether its demand lies near enough to put the answer first.
+    """
+
+    recall: Recall
+    posterior: Posterior
+    strength: float
+    factor: float
+    nearness: int
+    like: bool
+
+    @property
+    def order(self) -> tuple[int, float, float, tuple[int, ...], str]:
+        """Nearer in words, then in meaning, then stronger, then newer, then by id."""
+        newer = tuple(-ord(letter) for letter in self.recall.playbook.updated_at)
+        return (-self.nearness, round(self.recall.distance * self.factor, 6), -self.strength, newer, self.recall.id)
+
+
+class Gates:
+    """Says of entries and of people whether they may act on one search.
+
+    Args:
+        ask: What is asked for.
+        wanted: Its requirements.
+        role: Of the demand with its code, empty when unknown.
+        rater: Rates against the ask.
+        same_role: Compares roles.
+        open_unknown: Whether what is not known counts as met.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        wanted: Requirements,
+        role: tuple[str, str],
+        *,
+        rater: Rater,
+        same_role: RoleGate,
+        open_unknown: bool,
+    ) -> None:
+        self._wanted = wanted
+        self._role = role
+        self._rater = rater
+        self._same_role = same_role
+        self._open_unknown = open_unknown
+        self._text = text_key(ask.text)
+        self._client = client_key(ask.demand.client)
+        place = ask.demand.location
+        self._city = ((place.city or "") if place else "").casefold()
+
+    def role(self, recall: Recall) -> Verdict:
+        """Compare the roles of a recorded demand and of this one."""
+        return self._same_role.verdict(*self._role, recall.playbook.role, recall.playbook.role_code)
+
+    def same_text(self, recall: Recall) -> bool:
+        """Tell whether the recorded demand has the same words."""
+        return recall.playbook.text == self._text
+
+    def nearness(self, recall: Recall) -> int:
+        """Return how much else than the need two demands have in common, see `Lead`."""
+        if self.same_text(recall):
+            return 3
+        if not self._city or recall.playbook.city.casefold() != self._city:
+            return 0
+        return 2 if self._client and recall.playbook.client == self._client else 1
+
+    def candidate(self, recall: Recall, distance: float, person: dict[str, Any]) -> Candidate:
+        """Return a remembered person as a candidate."""
+        entry = recall.playbook
+        return Candidate(entry.answer_id, entry.corpus, distance, person, self._wanted.standing(person))
+
+    def stopping(self, new: Candidate, filter: Filter | None) -> tuple[Gate, str] | None:
+        """Return the gate that keeps a missing person out, and why; None when all are open."""
+        if filter is not None and not passes(filter, new.metadata):
+            return "filter", "does not meet the filter of this search"
+        if self._wanted.role and new.standing == ANYONE:
+            return "role", f"{new.id} is {new.metadata.get('role') or 'of an unknown role'}"
+        rating = self._rater.of(new)
+        for name, reason in zip(rating.checks, rating.reasons, strict=True):
+            met = rating.checks[name]
+            if name in _HARD and not (met or (met is None and self._open_unknown)):
+                return _HARD[name], reason
+        return None

@@ -1,0 +1,126 @@
+"""From what a client records to rows: identity, what the query says, and the evidence so far."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lakehouse.errors import InvalidInput, NotFound
+from lakehouse.memory.base import ListedPlaybook, NewPlaybook, Playbook
+from lakehouse.memory.evidence import WEIGHTS, fading, posterior, trust
+from lakehouse.memory.keys import client_key
+
+if TYPE_CHECKING:
+    from lakehouse.memory.asks import Asks
+    from lakehouse.vectors.service import Vectors
+
+
+class Writer:
+    """Makes rows of what clients record.
+
+    Args:
+        vectors: The corpora that answers must come from.
+        asks: Parses query texts.
+        half_life_days: How fast evidence fades.
+    """
+
+    def __init__(self, vectors: Vectors, asks: Asks, half_life_days: float) -> None:
+        self._vectors = vectors
+        self._asks = asks
+        self.half_life_days = half_life_days
+
+    def row(self, new: NewPlaybook, at: int | None, now: str) -> Playbook:
+        """Check one entry and work out its row.
+
+        Args:
+            new: What was recorded.
+            at: Its position in the call, named in errors.
+            now: RFC 3339.
+
+        Raises:
+            NotFound: The corpus or the person does not exist.
+            InvalidInput, TooLarge: The query is empty or too long.
+        """
+        where = "" if at is None else f"entries[{at}]: "
+        try:
+            self._vectors.get(new.corpus, new.answer_id)
+            ask = self._asks.of(new.query_text)
+        except (NotFound, InvalidInput) as error:
+            if not where:
+                raise
+            raise type(error)(where + error.message, **{**error.detail, "entry": at}) from None
+        role = (new.role or ask.demand.role or "").strip()
+        match = self._asks.roles.resolve(role) if role else None
+        place = ask.demand.location
+        good, bad = WEIGHTS[new.outcome]
+        return Playbook(
+            id=identity(new.namespace, new.query_text, role, new.corpus, new.answer_id),
+            namespace=new.namespace,
+            query_text=new.query_text,
+            answer_id=new.answer_id,
+            corpus=new.corpus,
+            score=new.score,
+            role=role,
+            role_code=match.code if match else "",
+            city=(place.city or "") if place else "",
+            state=(place.state or "") if place else "",
+            outcome=new.outcome,
+            created_at=now,
+            updated_at=now,
+            client=client_key(ask.demand.client),
+            by=new.by,
+            why=new.why,
+            good=good,
+            bad=bad,
+            evidence_on=now[:10],
+        )
+
+    def joined(self, before: Playbook, after: Playbook) -> Playbook:
+        """Return `after` with the evidence of both, faded to the later day; created when `before` was."""
+        on = max(before.evidence_on, after.evidence_on)
+        left = [fading(each.evidence_on, date.fromisoformat(on), self.half_life_days) for each in (before, after)]
+        return msgspec.structs.replace(
+            after,
+            created_at=before.created_at,
+            good=round(before.good * left[0] + after.good * left[1], 9),
+            bad=round(before.bad * left[0] + after.bad * left[1], 9),
+            evidence_on=on,
+            helped=max(before.helped, after.helped),
+            overridden=max(before.overridden, after.overridden),
+        )
+
+    def listed(self, entry: Playbook, today: date) -> ListedPlaybook:
+        """Return a row with what its outcomes say today."""
+        left = fading(entry.evidence_on, today, self.half_life_days)
+        found = posterior(entry.good * left, entry.bad * left)
+        values: dict[str, Any] = {name: getattr(entry, name) for name in Playbook.__struct_fields__}
+        return ListedPlaybook(**values, posterior=found, trust=trust(found))
+
+
+def identity(namespace: str, query_text: str, role: str, corpus: str, answer_id: str) -> str:
+    """Return the id of an entry: the same for the same answer to the same query, role and namespace."""
+    parts = (namespace, " ".join(query_text.casefold().split()), role.casefold(), corpus, answer_id)
+    return "pb-" + hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:24]
+
+
+def for_namespace(entry: Playbook, namespace: str) -> Playbook:
+    """Return the same entry as another namespace's own."""
+    id = identity(namespace, entry.query_text, entry.role, entry.corpus, entry.answer_id)
+    return msgspec.structs.replace(entry, id=id, namespace=namespace)
+
+
+def outcome_row(entry: Playbook, *, held_out: bool) -> dict[str, Any]:
+    """Return the outcome that was just recorded, as a row of the history."""
+    return {
+        "playbook_id": entry.id,
+        "namespace": entry.namespace,
+        "at": entry.updated_at,
+        "outcome": entry.outcome,
+        "score": entry.score,
+        "by": entry.by,
+        "why": entry.why,
+        "held_out": held_out,
+    }

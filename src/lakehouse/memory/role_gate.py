@@ -1,0 +1,70 @@
+"""Whether a remembered demand and a new one are for the same role."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Literal
+
+from lakehouse.staffing.titles import role_equal, role_key
+
+if TYPE_CHECKING:
+    from lakehouse.staffing.roles import Roles
+
+Verdict = Literal["same", "other", "unknown"]
+
+# An occupation that a title names with less probability than this is a guess: then only the same title counts.
+_SURE = 0.35
+_LEVELS = {
+    "over": "supervisor foreman forewoman foreperson manager inspector chief superintendent leader lead head director",
+    "under": "helper assistant apprentice aide trainee",
+}
+_LEVEL_OF = {word: level for level, words in _LEVELS.items() for word in words.split()}
+_WORD = re.compile(r"[a-z]+")
+_REMEMBERED = 50_000
+
+
+class RoleGate:
+    """Compares roles by occupation and by text.
+
+    Two titles are the same role when they are equal without case and plural, or when both name the same O*NET-SOC
+    occupation with some certainty at the same level: a foreman's entry says nothing about who should be his helper.
+
+    Args:
+        roles: Occupations of titles.
+
+    >>> from lakehouse.staffing.roles import Roles
+    >>> gate = RoleGate(Roles.shipped())
+    >>> gate.verdict("forklift operators", "53-7051.00", "Lift Truck Driver", "53-7051.00")
+    'same'
+    >>> gate.verdict("CNC Operator", "51-9161.00", "Lift Truck Driver", "53-7051.00")
+    'other'
+    """
+
+    def __init__(self, roles: Roles) -> None:
+        self._roles = roles
+        self.verdict = functools.lru_cache(_REMEMBERED)(self._verdict)
+
+    def _verdict(self, asked: str, asked_code: str, entry: str, entry_code: str) -> Verdict:
+        if not asked or not entry:
+            return "unknown"
+        if role_equal(asked, entry):
+            return "same"
+        same_code = bool(asked_code) and asked_code == entry_code
+        if not same_code or level(asked) != level(entry):
+            return "other"
+        return "same" if self._sure(asked) and self._sure(entry) else "other"
+
+    def _sure(self, title: str) -> bool:
+        match = self._roles.resolve(title)
+        return match is not None and match.score >= _SURE
+
+
+def level(title: str) -> str:
+    """Return whether a title stands over a trade ("over"), under it ("under"), or is the trade itself ("").
+
+    >>> level("Tree Trimmer - Supervisor"), level("Drywall Helpers"), level("Drywall Installer")
+    ('over', 'under', '')
+    """
+    levels = {_LEVEL_OF[word] for word in _WORD.findall(role_key(title)) if word in _LEVEL_OF}
+    return "over" if "over" in levels else "under" if levels else ""

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+import re
+import threading
+
+import lakehouse
+
+
+def test_backup_of_a_serving_stack_is_restored_and_checked(run, folder, start, tmp_path) -> None:
+    stack = start("up", "--data", folder, "--port", "0")
+    line = stack.stderr.readline()
+    url = re.search(r"ready on (\S+)", line)[1]
+    stop, written = threading.Event(), []
+
+    def write() -> None:
+        with lakehouse.connect(url) as lake:
+            while not stop.is_set():
+                lake.storage.put(f"n/{len(written):05d}", b"x" * 100)
+                written.append(1)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    while not written:
+        stop.wait(0.01)
+    try:
+        before = len(written)
+        code, out, err = run("backup", tmp_path / "copy", "--lake", folder, "--json")
+        after = len(written)
+    finally:
+        stop.set()
+        writing.join()
+    assert (code, err) == (0, "")
+    assert json.loads(out)["quiet"] is True
+    stack.terminate()
+    stack.communicate(timeout=60)
+    code, out, err = run("restore", tmp_path / "copy", "--lake", tmp_path / "again", "--verify", "--json")
+    assert (code, err) == (0, "")
+    assert "1 datasets with 36 rows" in json.loads(out)["checked"]
+    with lakehouse.connect(tmp_path / "again") as lake:
+        assert before <= len(lake.storage.list("n/").objects) <= after + 1
+
+
+def test_restore_dry_run_leaves_nothing(run, folder, tmp_path) -> None:
+    assert run("backup", tmp_path / "copy", "--lake", folder)[0] == 0
+    code, out, _ = run("restore", tmp_path / "copy", "--verify", "--dry-run")
+    assert code == 0
+    assert "datasets with 36 rows" in out
+    assert not (tmp_path / "lake" / "again").exists()
+
+
+def test_backup_and_restore_say_what_is_wrong(run, folder, tmp_path) -> None:
+    assert run("backup", tmp_path / "copy", "--lake", tmp_path / "none")[0] == 3
+    assert run("restore", tmp_path, "--lake", tmp_path / "again")[0] == 3
+    run("backup", tmp_path / "copy", "--lake", folder)
+    code, _, err = run("restore", tmp_path / "copy", "--lake", folder)
+    assert (code, "is not empty" in err) == (2, True)

@@ -1,0 +1,108 @@
+"""Stacks in the background, as real processes, side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+
+import httpx
+import pytest
+
+from lakehouse.state import pidfile
+
+
+@pytest.fixture
+def stacks(run, tmp_path, monkeypatch):
+    """Record stacks in a folder of the test; stop those that still run at its end."""
+    monkeypatch.setenv("LAKEHOUSE_STACKS__FOLDER", str(tmp_path / "stacks"))
+    yield
+    for stack in json.loads(run("ps", "--json")[1])["stacks"]:
+        run("stop", stack["stack"], "--wait", "5", "--force")
+
+
+@pytest.fixture
+def port():
+    """Find ports that nobody listens on, a new one at each call."""
+
+    def free():
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            return listener.getsockname()[1]
+
+    return free
+
+
+def listed(run):
+    return {stack["stack"]: stack for stack in json.loads(run("ps", "--json")[1])["stacks"]}
+
+
+def test_two_stacks_live_side_by_side_and_end_one_by_one(run, stacks, port, tmp_path):
+    for name in ("persistent", "trial"):
+        code, out, err = run("up", "--stack", name, "--port", port())
+        assert (code, err) == (0, "")
+        assert f"stack {name}: http://127.0.0.1:" in out
+    both = listed(run)
+    assert [both[name]["state"] for name in ("persistent", "trial")] == ["running", "running"]
+    assert both["persistent"]["data"] != both["trial"]["data"]
+    assert both["persistent"]["memory_mb"] > 10
+    urls = {name: both[name]["url"] for name in both}
+    httpx.put(f"{urls['persistent']}/v1/storage/kept", content=b"mine").raise_for_status()
+    assert httpx.get(f"{urls['trial']}/v1/storage/kept").status_code == 404
+
+    assert run("stop", "trial")[1] == f"stack trial: process {both['trial']['pid']} has ended\n"
+    assert httpx.get(f"{urls['persistent']}/health").json()["service"] == "gateway"
+    assert listed(run)["trial"]["state"] == "stopped"
+
+    # It comes back where it was, found by its name alone; also after its process was killed.
+    os.kill(both["persistent"]["pid"], signal.SIGKILL)
+    assert pidfile.wait_released(tmp_path / "stacks" / "persistent" / "stack.pid", within_s=30)
+    code, out, _ = run("up", "--stack", "persistent")
+    assert (code, urls["persistent"] in out) == (0, True)
+    assert run("sql", "SELECT 1 AS one", "--lake", "stack:persistent")[0] == 0
+    assert httpx.get(f"{urls['persistent']}/v1/storage/kept").content == b"mine"
+
+
+def test_stack_that_runs_is_not_started_twice(run, stacks, port):
+    assert run("up", "--stack", "one", "--port", port())[0] == 0
+    code, _, err = run("up", "--stack", "one")
+    assert code == 4
+    assert "stack 'one' runs already, as process" in err
+
+
+def test_stack_on_a_port_that_answers_for_somebody_else_does_not_start(run, stacks):
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        number = held.getsockname()[1]
+        code, _, err = run("up", "--stack", "one", "--port", number)
+    assert code == 1
+    assert f"stack 'one' did not start: port {number} on 127.0.0.1 is held by process {os.getpid()}" in err
+    assert listed(run)["one"]["state"] == "stopped"
+
+
+def test_logs_of_a_stack_are_its_requests(run, stacks, port):
+    run("up", "--stack", "one", "--port", port())
+    url = listed(run)["one"]["url"]
+    for number in range(5):
+        httpx.get(f"{url}/v1/storage?prefix={number}", headers={"X-Lakehouse-Trace-Id": f"t-{number}"})
+    code, out, _ = run("logs", "one", "-n", "2")
+    assert code == 0
+    assert [json.loads(line)["trace_id"] for line in out.splitlines()] == ["t-3", "t-4"]
+    assert "ready on" in run("logs", "one", "--start")[1]
+    assert run("stop", "one", "--forget")[0] == 4
+    assert "data of stack 'one'" in run("stop", "one", "--forget")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("stop", "nobody"), 3, "there is no stack 'nobody'; there are: none yet"),
+        (("logs", "nobody"), 3, "there is no stack 'nobody'"),
+        (("up", "--stack", "../x"), 2, "is not allowed"),
+        (("up", "--stack", "x", "--port", "0"), 2, "choose one with --port"),
+        (("sql", "SELECT 1", "--lake", "stack:nobody"), 3, "there is no stack 'nobody'"),
+    ],
+)
+def test_stack_commands_say_what_is_wrong(run, stacks, words, code, said):
+    found, _, err = run(*words)
+    assert (found, said in err) == (code, True), err
