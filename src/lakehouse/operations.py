@@ -60,6 +60,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.service}.{self.method}"
 
     @property
+    def has_versions(self) -> bool:
+        """Whether all that a search can see of what a call changes is told by `Matrix.version`."""
+        return self.service in {"vectors", "playbooks"}
+
+    @property
     def changes(self) -> bool:
         """Whether a call may change the lake; such calls wait while a backup is taken."""
         return self.verb not in {"GET", "HEAD"} and self.name not in _READS_BY_POST

@@ -164,6 +164,7 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         near_km: How far from a place still counts as there.
         good_rating: Least rating of a good match, 1 to 5.
         max_k: Most results of one search.
+        kept_answers: Answers kept to be given again while nothing they were made from has changed; 0 keeps none.
     """
 
     boost_within: float = 0.5
@@ -174,6 +175,7 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     near_km: float = 40.0
     good_rating: int = 4
     max_k: int = 10_000
+    kept_answers: int = 500
 
 
 class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

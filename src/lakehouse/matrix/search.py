@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -160,6 +160,18 @@ class Matrix:
             dropped=dropped,
             held_out=held_out,
         )
+
+    def version(self, corpora: Sequence[str], namespace: str | None) -> Hashable:
+        """Return what changes with the day and with every write that a search can see.
+
+        Two equal versions, one taken before a search and one later, mean that the answer is still the same.
+
+        Args:
+            corpora: Corpora that are searched.
+            namespace: Whose memory acts, None when it does not.
+        """
+        memory = self._playbooks.version(namespace) if namespace is not None else ()
+        return self._today(), tuple(map(self._vectors.version, corpora)), memory
 
     def _memory(self, ask: Ask, wanted: Requirements, query_role: str | None, rater: Rater) -> Memory:
         config = self._config

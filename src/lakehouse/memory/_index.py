@@ -59,6 +59,10 @@ class RecallIndex:
         self._names = {index_name(namespace) for namespace in namespaces} & set(items)
         return items
 
+    def version(self, namespace: str) -> int:
+        """Return a number that changes with every write to a namespace's index, 0 while it has none."""
+        return self._vectors.version(index_name(namespace))
+
     def put(self, entries: Sequence[Playbook]) -> None:
         """Bring rows into their indexes."""
         by_namespace: dict[str, list[Playbook]] = {}

@@ -59,14 +59,21 @@ class Index:
     Args:
         folder: Made by `create`.
         config: Section `[vectors]`.
+        versions: Rising numbers, never given to any other index.
+
+    Attributes:
+        version: Changes with every write, before the write returns and after it can be seen: what was read while the
+            version stayed the same is what is there.
 
     Raises:
         IntegrityError: The folder is not a whole index.
     """
 
-    def __init__(self, folder: Path, config: settings.Vectors) -> None:
+    def __init__(self, folder: Path, config: settings.Vectors, versions: Iterator[int]) -> None:
         self.folder = folder
         self._config = config
+        self._versions = versions
+        self.version = next(versions)
         self._children = Children()
         self.manifest = _read_manifest(folder)
         self._write_lock = threading.Lock()
@@ -214,6 +221,7 @@ class Index:
     def _write(self, entry: Entry) -> int:
         position = self._journal.append(entry)
         self._whole.apply(entry)
+        self.version = next(self._versions)
         if self._carried is not None:
             self._carried.append(entry)
         return position
@@ -303,6 +311,7 @@ class Index:
             atomic_write(self.folder / MANIFEST, msgspec.json.encode(manifest))
             self.manifest = manifest
             self._whole = parts
+            self.version = next(self._versions)
             self._build_at = max(1, self._config.fresh_limit)
 
 

@@ -250,6 +250,19 @@ class Vectors:
         checks.check_query(vector, index.manifest)
         return index.lookup(vector, exclude=exclude, exact=exact)
 
+    def version(self, name: str) -> int:
+        """Return a number that changes with every write to an index, 0 while there is none of that name.
+
+        It changes after the write can be seen and before the write returns.
+
+        Raises:
+            IntegrityError: The index' files are damaged.
+        """
+        try:
+            return self._indexes.get(name).version
+        except NotFound:
+            return 0
+
     @staticmethod
     def checked(filter: Filter | None) -> Filter | None:
         """Return a filter that a lookup can take: None when it asks for nothing.
