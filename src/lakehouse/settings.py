@@ -142,6 +142,8 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         m: Links of an item.
         fresh_limit: Items beside the built part that start a rebuild in the background.
         exact_below: Indexes smaller than this are always searched exactly.
+        laid_by: Metadata keys, the most telling first: a build lays items of the same values side by side on disk, so
+            that a search among them reads one stretch.
     """
 
     ef_search: int = 128
@@ -149,6 +151,7 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     m: int = 16
     fresh_limit: int = 5_000
     exact_below: int = 12_000
+    laid_by: tuple[str, ...] = ("role_code", "state")
 
 
 class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import NotFound
 from lakehouse.matrix._candidates import Candidate, facts
-from lakehouse.matrix.requirements import Requirements
+from lakehouse.matrix.requirements import Requirements, Standings
 from lakehouse.vectors.base import Filter
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class CandidateSearch:
         self._filter = filter
         self._excluded = excluded
         self._rated = rated
+        self._standings = Standings(wanted)
         self._steps: list[Filter | None] | None = None
 
     def among(self, corpus: str) -> list[Candidate]:
@@ -79,16 +80,15 @@ class CandidateSearch:
         return self._candidates(corpus, lookup, lookup.among(self._steps, enough, self._k))
 
     def _candidates(self, corpus: str, lookup: Lookup, found: list[Place]) -> list[Candidate]:
-        wanted = self._wanted
         few = self._k <= _NOTED
-        standings: dict[int, int] = lookup.notes(wanted) if few else {}
+        standings: dict[int, int] = lookup.notes(self._wanted) if few else {}
         ratings: dict[int, Any] | None = lookup.notes(self._rated) if few else None
         candidates = []
         for distance, id, place in found:
             encoded = lookup.encoded(place)
             standing = standings.get(place)
             if standing is None:
-                standing = standings[place] = wanted.standing(facts(encoded))
+                standing = standings[place] = self._standings.of(facts(encoded))
             candidates.append(
                 Candidate(id, corpus, distance, encoded, standing, place=place, ratings=ratings),
             )

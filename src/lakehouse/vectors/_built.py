@@ -29,6 +29,9 @@ FORMAT = 1
 
 # Rows gathered at a time, so that they fit the processor's cache.
 _GATHER = 512
+# To score a stretch of rows costs as much as to gather one in so many of them.
+_STRETCH = 5
+_FEW = 64
 _IDS_AT_ONCE = 8_192
 
 _ZERO = np.zeros(1, dtype=np.int64)
@@ -161,7 +164,14 @@ class Built:
         return rows
 
     def rough(self, query: Query, rows: np.ndarray) -> np.ndarray:
-        """Return the rough scores of some rows, in their order."""
+        """Return the rough scores of some rows, given in rising order."""
+        if len(rows) > _FEW:
+            first, span = int(rows[0]), int(rows[-1]) + 1 - int(rows[0])
+            # They lie side by side, or nearly so.
+            if span <= _STRETCH * len(rows):
+                stretch = slice(first, first + span)
+                scored: np.ndarray = query.rough(self.vectors[stretch], self._lengths[stretch])[rows - first]
+                return scored
         parts = [rows[start : start + _GATHER] for start in range(0, len(rows), _GATHER)]
         scores = [query.rough(self.vectors[part], self._lengths[part]) for part in parts]
         return np.concatenate(scores) if scores else _NO_SCORES

@@ -175,6 +175,7 @@ class _Rows:
         if _WALK + _FETCH * count > cost:
             return None
         rows = np.array(built.nearest_in_graph(query, count, self._ef), dtype=np.int64)
+        rows.sort()
         if passing is not None:
             at = np.minimum(np.searchsorted(passing, rows), len(passing) - 1)
             rows = rows[passing[at] == rows]

@@ -286,6 +286,7 @@ class Index:
             m=self._config.m,
             ef_construct=self._config.ef_construct,
             ef_search=self._config.ef_search,
+            laid_by=list(self._config.laid_by),
         )
         return request, first
 
