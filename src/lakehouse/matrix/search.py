@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from lakehouse import settings, tracing
-from lakehouse.errors import NotFound
 from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._memory import Memory, Rules
@@ -240,10 +239,7 @@ class Matrix:
 
     def person(self, corpus: str, id: str) -> dict[str, Any] | None:
         """Return the metadata of one person of a corpus, None when there is none of that id."""
-        try:
-            return self._vectors.get(corpus, id).metadata
-        except NotFound:
-            return None
+        return self._vectors.metadata(corpus, id)
 
 
 def _role_of(ask: Ask, wanted: Requirements, query_role: str | None) -> tuple[str, str]:

@@ -13,9 +13,8 @@ from lakehouse.memory.base import Playbook, Recall, Remembered
 from lakehouse.vectors.base import Condition, Filter, Item
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from lakehouse.memory.asks import Ask, Asks
+    from lakehouse.vectors._lookup import Lookup
     from lakehouse.vectors.service import Vectors
 
 # Entries looked at per search and namespace, nearest first.
@@ -24,6 +23,7 @@ CHUNK = 500
 # In a larger memory entries of other roles at the place are not looked up only to say that they were left out.
 _EXPLAINED_ITEMS = 20_000
 _T = TypeVar("_T")
+_decode = msgspec.json.Decoder(Remembered).decode
 
 
 def index_name(namespace: str) -> str:
@@ -120,22 +120,16 @@ class RecallIndex:
         either = [Condition(key="key", any=[same_text, *own])]
         if answers:
             either.append(Condition(key="answer_id", any=[*answers]))
-        found = self._search(name, ask.meaning, Filter(should=either), corpora)
+        lookup = self._vectors.lookup(name, ask.meaning)
+        found = _remembered(lookup, Filter(should=either), corpora)
         if len(found) == RECALLED:
             # Crowded out by others of the same meaning, the entries of this very text must not be.
             known = {recall.id for recall in found}
             of_text = Filter(must=[Condition(key="key", match=same_text)])
-            again = self._search(name, ask.meaning, of_text, corpora)
+            again = _remembered(lookup, of_text, corpora)
             found += [recall for recall in again if recall.id not in known]
             found.sort(key=lambda recall: (recall.distance, recall.id))
         return found
-
-    def _search(self, name: str, vector: np.ndarray, among: Filter, corpora: Collection[str]) -> list[Recall]:
-        return [
-            Recall(hit.id, msgspec.convert(hit.metadata, Remembered), hit.distance)
-            for hit in self._vectors.nearest(name, vector, RECALLED, filter=among)
-            if hit.metadata["corpus"] in corpora
-        ]
 
     def _make(self, name: str) -> None:
         if name not in {stats.name for stats in self._vectors.list().indexes}:
@@ -169,3 +163,10 @@ class RecallIndex:
         )
         vector: Any = ask.meaning
         return Item(id=entry.id, vector=vector.tolist(), metadata=msgspec.structs.asdict(remembered))
+
+
+def _remembered(lookup: Lookup, among: Filter, corpora: Collection[str]) -> list[Recall]:
+    found = (
+        Recall(id, _decode(lookup.encoded(place)), distance) for distance, id, place in lookup.nearest(RECALLED, among)
+    )
+    return [recall for recall in found if recall.playbook.corpus in corpora]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lakehouse.vectors._scoring import Query
     from lakehouse.vectors.base import Filter
 
+# Of fewer slots than this share only they are scored, not all.
+_FEW = 0.3
 _NO_SLOTS = np.empty(0, dtype=np.int64)
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -96,6 +98,10 @@ class Fresh:
     def rough(self, query: Query, count: int) -> np.ndarray:
         """Return the rough scores of the first `count` slots."""
         return query.rough(self._vectors[:count], self._lengths[:count])
+
+    def rough_of(self, query: Query, slots: np.ndarray) -> np.ndarray:
+        """Return the rough scores of some slots, in their order."""
+        return query.rough(self._vectors[slots], self._lengths[slots])
 
     def precise(self, query: Query, slots: np.ndarray) -> list[float]:
         """Return the distances to some slots, in their order."""
@@ -180,6 +186,10 @@ class Sight:
     def _smallest(self, slots: np.ndarray, count: int) -> np.ndarray:
         if len(slots) <= count:
             return slots
+        if self._scores is None and len(slots) < _FEW * len(self._out):
+            scores = self._fresh.rough_of(self._query, slots)
+            few: np.ndarray = slots[_scoring.smallest(scores, count, self._fresh.tolerance(self._query))]
+            return few
         if self._scores is None:
             self._scores = self._fresh.rough(self._query, len(self._out))
         near: np.ndarray = slots[_scoring.smallest(self._scores[slots], count, self._fresh.tolerance(self._query))]

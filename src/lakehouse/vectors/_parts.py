@@ -69,17 +69,24 @@ class Parts:
 
     def find(self, id: str) -> StoredItem | None:
         """Return the item under `id`, None when there is none."""
+        found = self._found(id)
+        return found and StoredItem(id=id, vector=found[0].tolist(), metadata=_decode_metadata(found[1]))
+
+    def metadata(self, id: str) -> dict[str, Any] | None:
+        """Return the metadata of the item under `id`, None when there is none."""
+        found = self._found(id)
+        return _decode_metadata(found[1]) if found is not None else None
+
+    def _found(self, id: str) -> tuple[np.ndarray, Any] | None:
         built = self.built
         # The built part first, as in a search.
         row = built.row_of.get(id) if built is not None and built.holds(id) else None
         slot = self.fresh.slot_of.get(id)
         if slot is not None:
-            vector, encoded = self.fresh.vector(slot), self.fresh.metadata[slot]
-        elif built is not None and row is not None:
-            vector, encoded = built.vectors[row], bytes(built.metadata[row])
-        else:
-            return None
-        return StoredItem(id=id, vector=vector.tolist(), metadata=_decode_metadata(encoded))
+            return self.fresh.vector(slot), self.fresh.metadata[slot]
+        if built is not None and row is not None:
+            return built.vectors[row], built.metadata[row]
+        return None
 
     def ids(self) -> list[str]:
         """Return all ids, sorted."""

@@ -13,7 +13,7 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -132,6 +132,10 @@ class Index:
     def find(self, id: str) -> StoredItem | None:
         """Return the item under `id`, None when there is none."""
         return self._parts.find(id)
+
+    def metadata(self, id: str) -> dict[str, Any] | None:
+        """Return the metadata of the item under `id`, None when there is none."""
+        return self._parts.metadata(id)
 
     def ids(self) -> list[str]:
         """Return all ids, sorted."""

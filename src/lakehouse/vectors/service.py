@@ -304,6 +304,13 @@ class Vectors:
             raise NotFound(f"index {name!r} has no item {id!r}", index=name, id=id)
         return item
 
+    def metadata(self, name: str, id: str) -> dict[str, Any] | None:
+        """Return one item's metadata without its vector, None when there is no such index or item."""
+        try:
+            return self._indexes.get(name).metadata(id)
+        except NotFound:
+            return None
+
     def delete_item(self, name: str, id: str) -> None:
         """Remove one item.
 
