@@ -25,7 +25,7 @@ def test_lines_say_the_role_and_the_city_they_are_known_for():
         assert line.city.casefold() in line.text.casefold()
 
 
-@pytest.mark.parametrize("wording", ["first", "second", "third"])
+@pytest.mark.parametrize("wording", ["first", "second", "third", "fourth"])
 def test_evaluate_styles_reach_what_the_product_promises(parser, wording):
     report = evaluate(parser, lines(CONTRACTS, number=600, seed=11, wording=wording), wording=wording)
     for style, right in report.right.items():

@@ -110,6 +110,19 @@ def test_search_fresh_person_is_found_by_the_next_search(lake):
         assert ids(lake.matrix.search(resume, ["workers"], k=1)) == [f"w-fresh{number}"]
 
 
+def test_search_description_copied_from_a_resume_finds_whose_it_is(lake):
+    told = (
+        "ran a hyperbaric chamber offshore, tended divers through long decompressions and logged every gas mix by hand"
+    )
+    for number in range(8):
+        resume = " ".join(f"{word}{number}" for word in told.split())
+        text = f"Diver. {'Dive tender, rope access, ' * (number + 1)}. {resume}"
+        lake.vectors.add("workers", [{"id": f"w-d{number}", "text": text, "metadata": {"resume": resume}}])
+        answer = lake.matrix.search(resume, ["workers"], k=1)
+        assert ids(answer) == [f"w-d{number}"]
+        assert answer.per_corpus["workers"].candidates == 1
+
+
 def test_search_merges_several_corpora(lake):
     lake.corpora.build(
         name="others",

@@ -27,6 +27,14 @@ KNOWN = Certifications.shipped()
         ("RN license", ["RN"]),
         ("3 CNAs in Tampa", ["CNA"]),
         ("3 certified forklift operators", ["Forklift"]),
+        ("3 Roofers in Detroit MI, Fall Protection required", ["Fall Protection"]),
+        ("2 Order Fillers in Detroit MI, Forklift and OSHA-10 required", ["Forklift", "OSHA-10"]),
+        ("Need 2 Forklift Operators in Detroit MI, forklift is a must", ["Forklift"]),
+        ("4 bellmen who have CDL A. Day shift", ["CDL-A"]),
+        ("12 laborers with TWIC card, CDL-A, DAY SHIFT", ["TWIC", "CDL-A"]),
+        ("A & M Irrigation; NCCCO certification needed", ["NCCCO"]),
+        ("Passenger endorsement", ["Passenger"]),
+        ("hazmat endorsed", ["Hazmat"]),
     ],
 )
 def test_find_asked_for_certification_is_found(text, names):
@@ -44,12 +52,24 @@ def test_find_asked_for_certification_is_found(text, names):
         "tips welcome",
         "rn",
         "first aid kit",
+        "2 forklift drivers required",
+        "forklift experience required",
+        "forklift not required",
+        "passenger tickets",
+        "the passenger seat is required",
+        "you got a red",
+        "sand blaster",
         "my driver's license number is 12",
         "",
     ],
 )
 def test_find_thing_or_job_is_no_certification(text):
     assert KNOWN.find(text) == []
+
+
+@pytest.mark.parametrize("name", KNOWN.names)
+def test_find_name_certified_is_that_certification(name):
+    assert [match.name for match in KNOWN.find(f"3 people in Detroit MI, {name} certified")] == [name]
 
 
 def test_canonical_every_name_is_its_own_canonical():

@@ -249,6 +249,59 @@ def test_parse_model_that_invents_is_not_believed():
     assert parser.parse("same again please", use_model=True).role is None
 
 
+TITLES = ("CNC Operator", "Forklift Operator", "Welder", "Line Cook", "Landscape Laborer")
+TOLD = (
+    "Pin gauges; micrometers; surface plates.",
+    "Six years of setting up lathes and mills for a parts maker.",
+    "Keeps OSHA-10 current.",
+    "Praised for how I preheat workpieces; known as dependable by every crew I was on.",
+    "Worked near Detroit MI for a foundry, nights as well as days when asked.",
+    "Has also filled in as a shipping clerk for a furniture depot.",
+)
+
+
+@given(st.sampled_from(TITLES), st.permutations(TOLD), st.integers(3, len(TOLD)))
+def test_parse_title_heading_a_description_asks_for_nobody(title, told, number):
+    demand = PARSER.parse(f"{title}. {' '.join(told[:number])}")
+    assert (demand.role, demand.style, demand.count, demand.client) == (None, None, 1, None)
+
+
+@given(
+    st.sampled_from(TITLES),
+    st.permutations(("Detroit MI.", "Day shift.", "Starting Monday.", "Must have 3 years of experience and boots.")),
+)
+def test_parse_title_heading_a_demand_is_shorthand(title, said):
+    demand = PARSER.parse(f"{title}. {' '.join(said)}")
+    assert (demand.role, demand.style, demand.location.city, demand.shift) == (title, "shorthand", "Detroit", "day")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Need 4 PM Tech in Naples, FL", ("PM Tech", 4, None, None)),
+        ("Need 3 cooks at 4 PM in Naples, FL", ("cook", 3, "16:00", None)),
+        (
+            "60 Brush Clearer for Utility Rights of Way Ringgold GA 16:00",
+            ("Brush Clearer for Utility Rights of Way", 60, "16:00", None),
+        ),
+        ("1 Groom for Jan Pearce Training in Petaluma CA", ("Groom", 1, None, "Jan Pearce Training")),
+        ("4 grooms in Phoenix AZ 85023, client: Dayson Lavanway", ("groom", 4, None, "Dayson Lavanway")),
+        ("16 HOUSEKEEPER SOUTH LAKE TAHOE, CA, CALIFORNIA 16:00", ("HOUSEKEEPER", 16, "16:00", None)),
+        ("April 1, 2017: 5 Truck Driver Dickinson ND", ("Truck Driver", 5, "2017-04-01", None)),
+        ("Cooks (five), Nowhereville - CO, 11:00", ("Cook", 5, "11:00", None)),
+        ("3 Cooks; Moab UT; Moab Lodging Inc.", ("Cook", 3, None, "Moab Lodging Inc.")),
+        ("Trying to find 2 Cooks in Moab UT", ("Cook", 2, None, None)),
+        ("Moab Lodging Inc. called and needs 2 Cooks in Moab UT", ("Cook", 2, None, "Moab Lodging Inc.")),
+        ("Moab Grill would like 2 Cooks in Moab UT", ("Cook", 2, None, "Moab Grill")),
+        ("Do you have 2 Cooks available in Moab UT", ("Cook", 2, None, None)),
+    ],
+)
+def test_parse_words_that_look_like_another_field_are_not_taken_for_it(text, expected):
+    demand = PARSER.parse(text)
+    assert (demand.role, demand.count, demand.start, demand.client) == expected
+    assert demand.shift is None
+
+
 @pytest.mark.parametrize(
     ("text", "kept"),
     [

@@ -1,4 +1,4 @@
-"""How generated demand lines are worded: two sets the parser was built with, and one written after it.
+"""How generated demand lines are worded: two sets the parser was built with, and two written after it.
 
 A template's fields are `count`, `role`, `place`, `start`, `client`, and `more` for shift, certifications
 and what else a line says. `start` and `client` bring their own lead-in word or are empty.
@@ -12,7 +12,7 @@ import msgspec
 
 from lakehouse.staffing.demand import Style
 
-TemplateSet = Literal["first", "second", "third"]
+TemplateSet = Literal["first", "second", "third", "fourth"]
 
 
 class Wording(msgspec.Struct, frozen=True):
@@ -305,4 +305,109 @@ THIRD = Wording(
     ),
 )
 
-WORDINGS: dict[TemplateSet, Wording] = {"first": FIRST, "second": SECOND, "third": THIRD}
+# Written when the three sets above were right, by asking how a dispatcher, a client's foreman and a sales desk would
+# put it; the first wording of each style is the one of the product's specification. See `docs/evaluations.md`.
+FOURTH = Wording(
+    templates={
+        "need": (
+            "Need {count} {role} in {place}{start}{client}{more}",
+            "Do you have {count} {role} available in {place}{client}{start}{more}",
+            "We have an immediate need for {count} {role} in {place}{start}{client}{more}",
+            "Could you line up {count} {role} in {place}{client}{start}{more}",
+            "We're short-staffed and need {count} {role} in {place}{start}{client}{more}",
+            "There is a need for {count} {role} in {place}{client}{start}{more}",
+            "Please arrange {count} {role} for our site in {place}{start}{client}{more}",
+            "I have to have {count} {role} in {place}{start}{client}{more}",
+        ),
+        "client_first": (
+            "{name} needs {count} {role} in {place}{start}{more}",
+            "{name} has openings for {count} {role} in {place}{start}{more}",
+            "{name} is asking for {count} {role} in {place}{start}{more}",
+            "{name} would like {count} {role} in {place}{start}{more}",
+            "{name} is trying to find {count} {role} in {place}{start}{more}",
+            "{name} called and needs {count} {role} in {place}{start}{more}",
+            "{name} has to hire {count} {role} in {place}{more}{start}",
+        ),
+        "looking": (
+            "Looking for {count} {role} at {place}{start}{client}{more}",
+            "On the lookout for {count} {role} in {place}{client}{start}{more}",
+            "I'm looking for {count} {role} who can work in {place}{start}{client}{more}",
+            "Trying to find {count} {role} in {place}{start}{client}{more}",
+            "Currently looking for {count} qualified {role} in {place}{client}{start}{more}",
+            "Looking for a crew of {count} {role} in {place}{start}{client}{more}",
+            "We're hoping to hire {count} {role} in {place}{client}{start}{more}",
+        ),
+        "shorthand": (
+            "{count} {role} {place}{more}",
+            "{count} {role} {place} {time}{more}",
+            "{count} - {role} - {place}{more}",
+            "{name}: {count} {role}, {place}, {time}{more}",
+            "{place} - {count} {role} - {time}{more}",
+            "{date}: {count} {role} {place} {name}{more}",
+            "{role} ({count}), {place}, {time}{more}",
+            "{count} {role}; {place}; {name}{more}",
+        ),
+    },
+    certs={
+        "OSHA-30": ("OSHA30 card", "OSHA 30 certified", "30 hour OSHA"),
+        "OSHA-10": ("OSHA 10hr", "OSHA10", "OSHA 10 certification"),
+        "Forklift": ("forklift-certified", "fork lift license", "forklift operator card"),
+        "CDL-A": ("CDL class-A license", "class A commercial license", "CDL Class A"),
+        "CDL-B": ("class-B CDL", "class B commercial license"),
+        "Hazmat": ("hazmat endorsed", "HAZMAT", "haz mat endorsement"),
+        "TWIC": ("TWIC badge", "valid TWIC cards", "TWIC cert"),
+        "ServSafe": ("ServSafe certified", "Serv-Safe"),
+        "Food Handler": ("food handler permit", "food-handler card", "food handlers certification"),
+        "CPR": ("CPR-certified", "CPR training", "valid CPR"),
+        "First Aid": ("First Aid certified", "first aid training"),
+        "AWS D1.1": ("AWS D1.1 certified", "D1.1 certification"),
+        "NCCCO": ("NCCCO certified", "NCCCO license"),
+        "FAA Part 107": ("Part 107 certificate", "FAA drone license", "Part 107 remote pilot certificate"),
+    },
+    cert_lead=(
+        ", {certs} mandatory",
+        ", need to have {certs}",
+        ". Requirements: {certs}",
+        " ({certs})",
+        ". All must carry {certs}.",
+        ", {certs} only",
+        " and {certs}",
+        ". {certs} please",
+    ),
+    shifts={
+        "day": (", working days", ", day shift only", ". Shift is days", ", 1st shift hours"),
+        "night": (", working nights", ", overnight", ", third shift only", ". This is a night shift"),
+        "evening": (", working evenings", ", 2nd shift hours", ". It is an evening shift"),
+        "weekend": (", weekend work", ", weekends", ", weekend shift only"),
+        "swing": (", swing shift hours", " on the swing shift"),
+        "rotating": (", on a rotating shift", ", rotating schedule"),
+    },
+    starts=(
+        " starting at {time}",
+        ", first day {date}",
+        " - start {day} {time}",
+        ", kicking off {date}",
+        ", must be on site {day}",
+        " starting {date} at {time}",
+    ),
+    clients=(" for {name}", " to work for {name}", ", the client is {name}", " (client: {name})"),
+    places=(
+        "{city} {state}",
+        "{city}, {state}",
+        "{city}, {state_name}",
+        "{city}, {state}, {zip}",
+        "{city} - {state}",
+    ),
+    noise=("", "", "", ", OT available", ", ${pay}/hour DOE", ", drug screen required", ", {hours} hrs a week"),
+    letters=(
+        "{line}",
+        "Hi there - {line}. Thx, Sam",
+        "Morning!\n\n{line}\n\nSent from my phone",
+        (
+            "To: dispatch@example.com\nSubject: more hands\n\nAll,\n\n{line}.\n\nCheers,\nAlex Romero\n"
+            "Plant Manager\n440-555-0182"
+        ),
+    ),
+)
+
+WORDINGS: dict[TemplateSet, Wording] = {"first": FIRST, "second": SECOND, "third": THIRD, "fourth": FOURTH}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from lakehouse.evals._wordings import TemplateSet
+from lakehouse.evals._wordings import WORDINGS, TemplateSet
 from lakehouse.evals.demand_lines import STYLES, Line, contracts, lines
 from lakehouse.staffing.demand import Demand, Style
 from lakehouse.staffing.parse import Parser
@@ -44,6 +44,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         invented: Lines with a value in a field that the line does not say.
         median_us: Median time of one parse in microseconds.
         failures: Every field that is wrong, in order.
+        invented_in: The lines with an invented field, each after the field's name and value.
     """
 
     wording: TemplateSet
@@ -52,6 +53,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     invented: int
     median_us: float
     failures: list[Failure]
+    invented_in: list[str]
 
 
 def evaluate(parser: Parser, asked: Iterable[Line], *, wording: TemplateSet) -> Report:
@@ -60,13 +62,15 @@ def evaluate(parser: Parser, asked: Iterable[Line], *, wording: TemplateSet) -> 
     right: Counter[tuple[Style, str]] = Counter()
     failures: list[Failure] = []
     took: list[float] = []
-    invented = 0
+    invented: list[str] = []
     for line in asked:
         began = time.perf_counter()
         demand = parser.parse(line.text)
         took.append(time.perf_counter() - began)
         seen[line.style] += 1
-        invented += any(_invented(line, demand, field) for field in _OPTIONAL)
+        unsaid = {field: getattr(demand, field) for field in _OPTIONAL if _invented(line, demand, field)}
+        if unsaid:
+            invented.append(f"{unsaid}: {line.text}")
         expected, found = _expected(line), _found(demand)
         for field in FIELDS:
             if _same(field, expected[field], found[field]):
@@ -78,9 +82,10 @@ def evaluate(parser: Parser, asked: Iterable[Line], *, wording: TemplateSet) -> 
         wording=wording,
         lines=dict(seen),
         right=shares,
-        invented=invented,
+        invented=len(invented),
         median_us=statistics.median(took) * 1e6,
         failures=failures,
+        invented_in=invented,
     )
 
 
@@ -134,15 +139,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.add_argument("--years", nargs="*", default=["2018"], help="fiscal years to draw from")
     options.add_argument("--lines", type=int, default=8_000, help="lines per wording")
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--wording", choices=[*WORDINGS], action="append", help="all sets by default")
     options.add_argument("--failures", type=int, default=0, help="how many wrong fields to print per wording")
     chosen = options.parse_args(argv)
     parser = Parser.shipped()
     found = contracts(chosen.rows, chosen.years)
-    wordings: tuple[TemplateSet, ...] = ("first", "second", "third")
-    for wording in wordings:
+    for wording in chosen.wording or WORDINGS:
         asked = lines(found, number=chosen.lines, seed=chosen.seed, wording=wording)
         report = evaluate(parser, asked, wording=wording)
         print(table(report))
+        for text in report.invented_in[: chosen.failures]:
+            print(f"  invented: {text!r}")
         for failure in report.failures[: chosen.failures]:
             print(f"  {failure.style} {failure.field}: {failure.expected!r} != {failure.found!r}\n    {failure.text!r}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import NotFound
+from lakehouse.matrix import _quoted
 from lakehouse.matrix._candidates import Candidate, facts
 from lakehouse.matrix.requirements import Requirements, Standings
 from lakehouse.vectors.base import Filter
@@ -33,9 +34,10 @@ class CandidateSearch:
         filter: The caller's own conditions.
         excluded: People left out.
         rated: What ratings depend on beside the person.
+        described: The text when it describes somebody instead of asking for somebody.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a search's own arguments
         self,
         vectors: Vectors,
         vector: np.ndarray,
@@ -45,6 +47,7 @@ class CandidateSearch:
         filter: Filter | None,
         excluded: frozenset[str],
         rated: Hashable,
+        described: str = "",
     ) -> None:
         self._vectors = vectors
         self._vector = vector
@@ -53,6 +56,7 @@ class CandidateSearch:
         self._filter = filter
         self._excluded = excluded
         self._rated = rated
+        self._described = described
         self._standings = Standings(wanted)
         self._steps: list[Filter | None] | None = None
 
@@ -77,7 +81,16 @@ class CandidateSearch:
         wanted = self._wanted
         # Filters know neither expired certifications nor who is not free yet, only `standing` does: look further.
         enough = min(2 * self._k, MAX_K) if wanted.stated else self._k
-        return self._candidates(corpus, lookup, lookup.among(self._steps, enough, self._k))
+        last = max(self._k, _quoted.AMONG) if self._described else self._k
+        candidates = self._candidates(corpus, lookup, lookup.among(self._steps, enough, last))
+        return self._quoted(candidates) if self._described else candidates
+
+    def _quoted(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Put those first whose own words the description is made of; at most k are left."""
+        for candidate in candidates:
+            if _quoted.quotes(self._described, candidate.metadata):
+                candidate.standing = _quoted.STANDING
+        return sorted(candidates, key=lambda candidate: candidate.order)[: self._k]
 
     def _candidates(self, corpus: str, lookup: Lookup, found: list[Place]) -> list[Candidate]:
         few = self._k <= _NOTED

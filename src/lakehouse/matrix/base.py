@@ -83,6 +83,8 @@ class CorpusCounts(msgspec.Struct, frozen=True):
 class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Results in order: who meets more of the stated demand first, then nearer, then by id.
 
+    A long description that stands almost word for word in somebody's resume puts that person before all others.
+
     Attributes:
         results: At most k.
         per_corpus: By corpus name, in the order asked for.

@@ -120,6 +120,11 @@ class Corpora:
             self._save(name, manifest, shape)
         return report
 
+    def defined(self) -> tuple[Corpus, ...]:
+        """Return every corpus as it was last built, by name, without a look at its index."""
+        with self._state.read() as connection:
+            return tuple(self._rows_of.all_corpora(connection))
+
     def list(self) -> CorpusList:
         """List all corpora by name, each with whether its dataset has changed since it was built."""
         with self._state.read() as connection:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from lakehouse import settings, tracing
+from lakehouse.matrix import context
 from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._memory import Memory, Rules
 from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
+from lakehouse.matrix.context import Downgrade, Relevance
 from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
 from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace, Recall
 from lakehouse.memory.role_gate import RoleGate
@@ -52,6 +54,7 @@ class Matrix:
         asks: Parses and embeds query texts.
         playbooks: Memory.
         today: Date on which certifications must be valid when the demand names none.
+        weak_models: Chat models that get the full context.
     """
 
     def __init__(
@@ -62,12 +65,14 @@ class Matrix:
         asks: Asks,
         playbooks: Playbooks,
         today: Callable[[], date],
+        weak_models: Collection[str] = (),
     ) -> None:
         self._config = config
         self._vectors = vectors
         self._asks = asks
         self._playbooks = playbooks
         self._today = today
+        self._weak_models = frozenset(weak_models)
         self._same_role = RoleGate(asks.roles)
 
     def ready(self, query_text: str) -> bool:
@@ -94,7 +99,8 @@ class Matrix:
         """Find people for a demand, a description or a few words.
 
         What the text states (role, certifications, place, shift) is required first and given up step by
-        step, least important last, until k people are found; within a step the nearest come first. Memory
+        step, least important last, until k people are found; within a step the nearest come first. A long
+        description that stands almost word for word in a person's resume finds that person first. Memory
         then moves remembered answers closer (recorded query within 0.5) and puts missing ones in (within
         0.20), never across roles, never an excluded person, never one rated below whom they would displace.
 
@@ -114,33 +120,47 @@ class Matrix:
             InvalidInput: Empty text, or a field out of range.
             NotFound: A corpus does not exist; the message names those that do.
         """
-        ask = self._asks.of(query_text)
+        with tracing.span("embed", texts=1):
+            ask = self._asks.of(query_text)
         wanted = self._requirements(ask, query_role)
         excluded = frozenset(exclude_ids)
         corpora = list(dict.fromkeys(corpora))
         rater = Rater(ask, self._today(), self._config.near_km, self._asks)
+        described = not wanted.stated and len(ask.text.split()) > _DESCRIPTION_WORDS
         search = CandidateSearch(
-            self._vectors, ask.vector, wanted, k=k, filter=filter, excluded=excluded, rated=rater.asked
+            self._vectors,
+            ask.vector,
+            wanted,
+            k=k,
+            filter=filter,
+            excluded=excluded,
+            rated=rater.asked,
+            described=ask.text if described else "",
         )
         candidates: list[Candidate] = []
         counts: dict[str, int] = {}
         for corpus in corpora:
-            found = search.among(corpus)
-            counts[corpus] = len(found)
-            candidates += found
+            with tracing.span("matrix.corpus", corpus=corpus, k=k) as span:
+                found = search.among(corpus)
+                counts[corpus] = len(found)
+                candidates += found
+                span.set(found=len(found))
         candidates.sort(key=lambda candidate: candidate.order)
         held_out = use_playbook and self._playbooks.held_out(query_text)
         dropped: list[DroppedMemory] = []
         if use_playbook and not held_out:
-            memory = self._memory(ask, wanted, query_role, rater)
-            recalls = self._recalls(playbook, ask, wanted, query_role, [*corpora], candidates[:k])
-            candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
-            dropped = memory.dropped
+            with tracing.span("memory", playbook=playbook) as span:
+                memory = self._memory(ask, wanted, query_role, rater)
+                recalls = self._recalls(playbook, ask, wanted, query_role, [*corpora], candidates[:k])
+                candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
+                dropped = memory.dropped
+                span.set(recalled=len(recalls), dropped=len(dropped))
         if max_distance is not None:
             candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]
         chosen = candidates[:k]
         if rate:
-            rater.rate(chosen[:RATED])
+            with tracing.span("rate", rated=min(len(chosen), RATED)):
+                rater.rate(chosen[:RATED])
         else:
             # The judge gate may have rated some of them.
             for candidate in chosen:
@@ -207,6 +227,30 @@ class Matrix:
             within=self._config.boost_within,
             near_km=self._config.near_km,
         )
+
+    def relevance(
+        self, query: str, chunks: context.Chunks, threshold: context.Threshold = context.THRESHOLD
+    ) -> Relevance:
+        """Separate retrieved chunks that are about a question from those that stand next to its topic.
+
+        Args:
+            query: The question.
+            chunks: At most 1,000.
+            threshold: Least score, 0 to 1, that is kept.
+
+        Raises:
+            InvalidInput: The question is blank.
+        """
+        return context.relevance(query, chunks, threshold, self._asks.embed)
+
+    def downgrade(self, mode: context.Mode, model: context.ModelName) -> Downgrade:
+        """Say how much context a model gets: weak ones (`models.weak_models`) the full one, others an isolated prompt.
+
+        Args:
+            mode: `lakehouse`, a mode ending in `_lakehouse`, or any other, which is left as it is.
+            model: Name of the chat model.
+        """
+        return context.downgrade(mode, model, self._weak_models)
 
     def _requirements(self, ask: Ask, query_role: str | None) -> Requirements:
         demand = ask.demand

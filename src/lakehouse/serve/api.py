@@ -16,7 +16,7 @@ from lakehouse.app import Lakehouse
 from lakehouse.errors import InvalidInput, LakehouseError, NotFound
 from lakehouse.operations import Operation
 from lakehouse.serve import answers, openapi, services
-from lakehouse.serve.endpoints import Fixed, OlderEmbed, Resource, Runtime, Search, health
+from lakehouse.serve.endpoints import Counters, Fixed, OlderEmbed, Resource, Runtime, Search, health
 from lakehouse.serve.guard import Guard, is_loopback
 from lakehouse.settings import Settings
 
@@ -56,6 +56,7 @@ class Api:
         routes = [
             *pages,
             Route("/health", health(name), methods=None),
+            Route("/metrics", Counters(self.runtime), methods=None),
             *_descriptions(served, prefixes),
             *_health_routes(served, prefixes),
             *_older_routes(self.runtime, served),

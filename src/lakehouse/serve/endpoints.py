@@ -16,12 +16,13 @@ import lakehouse
 from lakehouse import operations, progress
 from lakehouse.app import Lakehouse
 from lakehouse.errors import MethodNotAllowed
+from lakehouse.ledger.ledger import deferred
 from lakehouse.matrix.base import SearchAnswer
 from lakehouse.operations import Operation
 from lakehouse.serve import answers, requests
 from lakehouse.serve.answers import Reply
 from lakehouse.serve.kept import KeptAnswers
-from lakehouse.serve.pool import Pool
+from lakehouse.serve.pool import Commits, Pool
 from lakehouse.serve.requests import Body
 from lakehouse.settings import Settings
 
@@ -51,6 +52,7 @@ class Runtime:
         # Apart from the calls, so that a search never waits behind slow ones.
         self.embedding = Pool(1, waiting=waiting, name="embed")
         self.spooling = Pool(2, waiting=waiting, name="spool")
+        self.commits = Commits(self._commit)
 
     def body(self, scope: Scope, receive: Receive) -> Body:
         """Return the body of a request that is held in memory."""
@@ -61,9 +63,13 @@ class Runtime:
         body = Body(scope, receive, self.server.max_ingest_bytes, setting="server.max_ingest_bytes")
         return await body.spool(self.uploads, self.spooling)
 
+    def _commit(self, position: int) -> None:
+        self.lake.rooms.ledger.commit(position)
+
     def close(self, *, within_ms: float) -> bool:
         """Let calls under way finish, and tell whether all did in time."""
-        closed = [pool.close(within_ms=within_ms) for pool in (self.calls, self.embedding, self.spooling)]
+        pools = (self.calls, self.embedding, self.spooling, self.commits)
+        closed = [pool.close(within_ms=within_ms) for pool in pools]
         return all(closed)
 
 
@@ -205,13 +211,18 @@ class Search:
         if scope["query_string"]:
             requests.from_address(self._operation, scope)
         body = await runtime.body(scope, receive).whole()
-        reply = self._again(body)
+        with deferred() as positions:
+            reply = self._again(body)
         if reply is None:
             values = self._arguments(body)
             matrix = runtime.lake.rooms.matrix
             if not matrix.ready(values["query_text"]):
                 await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
-            reply = self._first(body, values)
+            with deferred() as positions:
+                reply = self._first(body, values)
+        if positions:
+            # Nobody is shown before it is on disk who saw them; searches that wait meanwhile share one sync.
+            await runtime.commits.safe(positions[-1])
         await reply.send(send)
 
     def _first(self, body: bytes, values: dict[str, Any]) -> Reply:
@@ -249,6 +260,19 @@ class Search:
             # The general way has the words for what is wrong.
             return operations.arguments(self._operation, requests.from_body(self._operation, {}, body))
         return {name: getattr(request, name) for name in request.__struct_fields__}
+
+
+class Counters:
+    """What this process has counted, for Prometheus."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the shape of ASGI
+        """Answer one request."""
+        require_verb(scope, "GET", "HEAD")
+        body, media = await self._runtime.calls.run(self._runtime.lake.rooms.metrics.text)
+        await answers.reply(200, body, media.encode("ascii")).send(send)
 
 
 class OlderEmbed:

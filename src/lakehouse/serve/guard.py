@@ -18,6 +18,7 @@ from lakehouse.serve.requests import Disconnected, header
 
 _LONGEST_TRACE_ID = 64
 _TRACE_HEADER = tracing.HEADER.lower().encode()
+_PARENT_HEADER = tracing.PARENT_HEADER.encode()
 _OPEN_PATHS = frozenset({"/health"})
 
 _access = logging.getLogger("lakehouse.access")
@@ -34,14 +35,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def accepted_trace_id(given: str) -> str:
-    """Return a trace id from outside when it may be used, else a new one.
+def accepted_trace_id(given: str, parent: str = "") -> str:
+    """Return a trace id from outside when it may be used, else that of the calling span, else a new one.
 
     At most 64 visible ASCII characters: anything else could forge a log line or a header.
     """
     if given and len(given) <= _LONGEST_TRACE_ID and given.isascii() and given.isprintable() and " " not in given:
         return given
-    return tracing.new_id()
+    return tracing.parent_of(parent)[0] or tracing.new_id()
+
+
+def calling_span(trace_id: str, parent: str) -> str:
+    """Return the caller's span, empty when it names none of this trace."""
+    trace, span = tracing.parent_of(parent)
+    return span if trace and trace == tracing.otel_trace_id(trace_id) else ""
 
 
 class Guard:
@@ -70,7 +77,8 @@ class Guard:
             return
         started = time.perf_counter()
         status = 0
-        trace_id = accepted_trace_id(header(scope, _TRACE_HEADER))
+        parent = header(scope, _PARENT_HEADER)
+        trace_id = accepted_trace_id(header(scope, _TRACE_HEADER), parent)
 
         async def send_traced(message: Message) -> None:
             nonlocal status
@@ -79,7 +87,7 @@ class Guard:
                 message["headers"] = [*message["headers"], (_TRACE_HEADER, trace_id.encode("ascii"))]
             await send(message)
 
-        with tracing.trace(trace_id):
+        with tracing.trace(trace_id, caller=calling_span(trace_id, parent) if parent else ""):
             try:
                 self._admit(scope)
                 await self._app(scope, receive, send_traced)

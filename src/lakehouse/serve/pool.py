@@ -1,4 +1,4 @@
-"""A bounded pool of threads for calls that would hold up the event loop."""
+"""A bounded pool of threads for calls that would hold up the event loop, and one thread that waits for the disk."""
 
 from __future__ import annotations
 
@@ -56,3 +56,51 @@ class Pool:
         """Drop what waits, let what runs finish, and tell whether all of it did in time."""
         self._executor.shutdown(wait=False, cancel_futures=True)
         return not futures.wait(list(self._under_way), timeout=within_ms / 1000).not_done
+
+
+class Commits:
+    """Waits for the disk on behalf of many requests: all that wait while one sync runs share the next.
+
+    Args:
+        commit: Returns when everything up to a position is safe.
+    """
+
+    def __init__(self, commit: Callable[[int], None]) -> None:
+        self._commit = commit
+        self._thread = futures.ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def safe(self, position: int) -> None:
+        """Return when everything up to `position` survives a power cut.
+
+        Raises:
+            Unavailable: It may not.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((position, done))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        await done
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            error: Exception | None = None
+            try:
+                await loop.run_in_executor(self._thread, self._commit, max(position for position, _ in batch))
+            except Exception as failed:  # noqa: BLE001 - goes to each of those who wait
+                error = failed
+            for _, done in batch:
+                if not done.done():
+                    if error is None:
+                        done.set_result(None)
+                    else:
+                        done.set_exception(error)
+        self._running = None
+
+    def close(self, *, within_ms: float) -> bool:  # noqa: ARG002 - a sync is under way or done, there is nothing to drop
+        """End the thread once its sync is done."""
+        self._thread.shutdown(wait=False)
+        return True

@@ -67,6 +67,7 @@ def serve(
             lake = connect(config=config)
             pages = console.routes(lake) if only is None else ()
             stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
+            lake.rooms.attend()
         try:
             stack.run(ready=functools.partial(_announce, stack, config, environ, ready))
         finally:

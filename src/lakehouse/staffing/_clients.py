@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from lakehouse.staffing._companies import is_company, is_legal_name
+from lakehouse.staffing._companies import is_company, is_form_only, is_legal_name
 from lakehouse.staffing._reading import Mark, Reading
 
 _SUFFIX = re.compile(
@@ -25,13 +25,16 @@ _NOT_A_NAME = frozenset(
     "screen ppe boots steel toe lifting lbs speak english spanish bilingual to be in at for from of us we i it "
     "them me him her all any each minimum years year plus bonus dbl rate same who whom which report reporting "
     "arrive contact text email reply details asking candidates workers people guys staff everyone applicants "
-    "having commencing effective beginning begins confirm by they will near around".split()
+    "having commencing effective beginning begins confirm by they will near around "
+    "mandatory date dates training trained badge badges utility utilities "
+    "right rights way ways disabled elderly seniors adults children kids veterans public".split()
 )
 _HOUSE_NUMBER = re.compile(r"\d{3,}\s")
 _STREET = re.compile(
     r"\d+\s.*\b(?:road|rd|street|st|avenue|ave|boulevard|blvd|drive|dr|highway|hwy|lane|ln|way|parkway|pkwy|suite)\b",
     re.IGNORECASE,
 )
+_ENDS_IN_ZIP = re.compile(r"\b[A-Za-z]{2}\s+\d{5}(?:-\d{4})?$")
 _POINTING = frozenset("our my your their this that these us me".split())
 _CUT_LOWER = re.compile(
     r"""\s+(?:must|needs?|needed|require[sd]?|requiring|who|whom|whose|which|paying|pays?|please|pls|plz|asap|thanks|thx|starting|start[s]?|
@@ -80,15 +83,16 @@ _BEFORE_SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _AFTER_SUBJECT = re.compile(
-    r"(?:[\s,]+(?:currently|urgently|also|now|still|immediately|desperately|is|are|has|have|had|will|just|again|really|actively|"
-    r"an?|the|immediate|opening|openings|there|'s|in|would\s+like|wants?|wishes|to|that|who)|\s*[,:\u2013-])+$",
+    r"(?:(?:^|[\s,]+)(?:currently|urgently|also|now|still|immediately|desperately|is|are|has|have|had|will|just|again|really|actively|"
+    r"an?|the|immediate|opening|openings|there|'s|in|would\s+like|wants?|wishes|to|that|who|"
+    r"called(?:\s+in)?|phoned|wrote|emailed|asked|and|must)|\s*[,:\u2013-])+$",
     re.IGNORECASE,
 )
 
 
 _LONGEST_NAME = 160
 _MOST_TRIES = 8
-_EDGES = " \t\n,:;-\u2013\u2014\"'(|/"
+_EDGES = " \t\n,:;-\u2013\u2014\"'(|/@"
 
 
 class ClientName(NamedTuple):
@@ -240,14 +244,25 @@ def _says_nothing(phrase: str) -> bool:
     return all(word in _NOT_A_NAME or word.isdigit() for word in re.findall(r"[\w']+", phrase.lower()))
 
 
+def _is_elsewhere(reading: Reading, name: ClientName) -> bool:
+    """Tell whether what would be a name is the state or the end of an address that was not read as the place."""
+    if _ENDS_IN_ZIP.search(name.name):
+        return True
+    return any(state.start <= name.start and name.end <= state.end for state in reading.states)
+
+
 def _is_name(reading: Reading, name: ClientName, *, surely: bool) -> bool:
     words = re.findall(r"[\w']+", name.name)
     plain = [word.lower() for word in words]
-    if len(words) > 14 or _says_nothing(name.name):
+    if len(words) > 14 or _says_nothing(name.name) or is_form_only(name.name):
         return False
-    if is_legal_name(name.name):
+    if is_legal_name(name.name) and not _is_elsewhere(reading, name):
         return True
-    if _STREET.match(name.name) or (_HOUSE_NUMBER.match(name.name) and not is_company(name.name)):
+    if (
+        _is_elsewhere(reading, name)
+        or _STREET.match(name.name)
+        or (_HOUSE_NUMBER.match(name.name) and not is_company(name.name))
+    ):
         return False
     if plain[0] in _POINTING or (plain[0] in {"a", "an"} and plain[1] != "and"):
         return words[0].isupper() and len(words) > 1 and words[1][0].isupper() and is_company(name.name)

@@ -26,6 +26,12 @@ def is_legal_name(text: str) -> bool:
     return _LEGAL.search(text) is not None
 
 
+def is_form_only(text: str) -> bool:
+    """Tell whether a phrase is no more than one word that companies have in their name ("Inc.", "Camps")."""
+    words = text.split()
+    return len(words) == 1 and _COMPANY_WORD.fullmatch(words[0].strip(".,")) is not None
+
+
 def is_company(text: str) -> bool:
     """Tell whether a phrase has a word that only companies have in their name."""
     return _COMPANY_WORD.search(text) is not None

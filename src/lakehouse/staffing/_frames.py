@@ -12,23 +12,28 @@ from lakehouse.staffing._clients import ClientName, client_after, leftover_name,
 from lakehouse.staffing._companies import is_company, is_legal_name
 from lakehouse.staffing._letters import Segment
 from lakehouse.staffing._numbers import Number, number_at
-from lakehouse.staffing._reading import Reading
+from lakehouse.staffing._reading import Kind, Reading
 from lakehouse.staffing._role_spans import Around, RoleSpan, RoleVocabulary, acceptable, is_role, span_at
 from lakehouse.staffing.demand import Style
 from lakehouse.staffing.places import PlaceMatch, Places
 
 _LOOKING = (
     r"looking\s+(?:for|to\s+(?:hire|fill|staff|place|add|find|get|bring\s+(?:in|on)))|looks?\s+for|seeks?|seeking|"
-    r"search(?:es|ing)?\s+for|in\s+search\s+of|hiring|hires?|recruiting|recruits?"
+    r"search(?:es|ing)?\s+for|in\s+search\s+of|hiring|hires?|recruiting|recruits?|on\s+the\s+(?:lookout|look-out|hunt)\s+for|"
+    r"in\s+the\s+market\s+for|(?:trying|hoping|planning|aiming|wanting|trie[sd]|hopes?|plans?)\s+to\s+"
+    r"(?:hire|find|fill|get|staff|recruit|source|locate|add|bring\s+(?:in|on))"
 )
 _NEED = (
+    r"(?<!no )(?:needs?|calls?|orders?|demand|requirements?)\s+for|"
     r"in\s+(?:urgent\s+|immediate\s+|desperate\s+|dire\s+)?need\s+of|needing|needs?|needed|requires?|required|requiring|"
     r"requests?|requesting|requested|wants?|wanted|could\s+use|can\s+use|send|openings?\s+for|positions?\s+for|request\s+for|"
     r"job\s+order(?:\s+for)?"
 )
 # These ask for people only with a number after them: "staff 3 cooks", but not "staff development specialist".
 _NEED_COUNTED = (
-    r"short|down|missing|get|find|provide|supply|fill|filling|order(?:ing)?|place|placing|book|schedule|staff"
+    r"short|down|missing|get|find|provide|supply|fill|filling|order(?:ing)?|place|placing|book|schedule|staff|"
+    r"lin(?:e|ing)\s+up|arrang(?:e|ing)(?:\s+for)?|round\s+up|secure|source|locate|do\s+you(?:\s+\w+)?\s+have|"
+    r"(?:have|has|had)\s+(?:got\s+)?to\s+have|(?:would|'d|will)\s+(?:like|love|take)|ask(?:s|ed|ing)?\s+for"
 )
 _VERB = re.compile(
     rf"""(?<![\w'-])(?:(?P<looking>{_LOOKING})|(?P<need>{_NEED})|(?P<counted>{_NEED_COUNTED}))(?![\w'-])
@@ -44,7 +49,7 @@ _OPENING = re.compile(
 )
 _TIMES = re.compile(r"\s*(?:[x\u00d7]|ea\.?|each|pcs?)(?![\w'])\s*|\s*\)?\s*(?:[x\u00d7]\b)?\s*", re.IGNORECASE)
 _COUNT_AFTER = re.compile(
-    r"\s*(?:[,:\u2013-]\s*)?(?:[x\u00d7]\s*(?P<times>\d{1,5})|(?P<before>\d{1,5})\s*[x\u00d7]|\((?:x\s*)?(?P<bracket>\d{1,5})(?:\s*(?:needed|people|ppl))?\)|"
+    r"\s*(?:[,:\u2013-]\s*)?(?:[x\u00d7]\s*(?P<times>\d{1,5})|(?P<before>\d{1,5})\s*[x\u00d7]|\((?:x\s*)?(?P<bracket>\d{1,5}|[a-z]+(?:[\s-][a-z]+)?)(?:\s*(?:needed|people|ppl))?\)|"
     r"[-:\u2013,]\s*(?P<dash>\d{1,4})(?:\s+(?:needed|people|ppl|openings?|positions?))?(?=\s*(?:$|[-,;|\u2013]|in\b|at\b)))(?![\w:/])",
     re.IGNORECASE,
 )
@@ -61,6 +66,13 @@ _PARTED = re.compile(r"\s*[,|(\u2013-]\s*")
 _MOST_VERBS = 8
 _SHORT_WORDS = 30
 _CITY_WORDS = 3
+_MOST_SEPARATORS = 8
+_HEADING_WORDS = 5
+_PART_WORDS = 16
+# A title and no more than this is a search for the title.
+_DESCRIBING_WORDS = 10
+_WORDS_AROUND = 3
+_STATED: tuple[Kind, ...] = ("place", "when", "shift", "pay")
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +103,7 @@ class Frames:
             draft = self._counted(reading, segment, verb)
             if draft is not None:
                 return draft
-        draft = self._shorthand(reading, segment)
+        draft = self._shorthand(reading, _with_parts(reading, segment))
         if draft is not None:
             return draft
         for verb in verbs:
@@ -142,21 +154,29 @@ class Frames:
         return msgspec.structs.replace(draft, place=place, client=client)
 
     def _lead(self, reading: Reading, start: int, end: int) -> tuple[ClientName | None, int, PlaceMatch | None] | None:
-        """Return what stands before "- 3 cooks": the client or the place, and where the rest begins."""
+        """Return what stands before "- 3 cooks": client, place or day, and where the rest begins."""
         mark = reading.at(start)
-        if mark is not None and mark.kind == "place":
+        if mark is not None and mark.kind in {"place", "when"}:
             after = _SEPARATOR.match(reading.text, mark.end, end)
-            return (None, after.end(), reading.places[mark.nth]) if after else None
+            place = reading.places[mark.nth] if mark.kind == "place" else None
+            return (None, after.end(), place) if after else None
         unknown = self._unknown_lead(reading, start, end)
         if unknown is not None:
             return unknown
-        after = _SEPARATOR.search(reading.text, start, end)
-        if after is None or number_at(reading.text, start) or not is_company(reading.text[start : after.start()]):
+        if number_at(reading.text, start) is not None:
             return None
-        if number_at(reading.text, after.end()) is None or reading.at(after.end()) is not None:
-            return None
-        client = name_at(reading, start, after.start())
-        return (client, after.end(), None) if client else None
+        for after in itertools.islice(_SEPARATOR.finditer(reading.text, start, end), _MOST_SEPARATORS):
+            joins = after[0] == "-" or reading.at(after.end()) is not None
+            if joins or number_at(reading.text, after.end()) is None:
+                continue
+            lead = reading.text[start : after.start()]
+            if is_company(lead):
+                client = name_at(reading, start, after.start())
+                return (client, after.end(), None) if client else None
+            # "Nicole Adams: one Nanny" may name a client or not, but it is a heading for what follows.
+            if ":" in after[0] and len(lead.split()) <= _HEADING_WORDS:
+                return None, after.end(), None
+        return None
 
     def _unknown_lead(
         self, reading: Reading, start: int, end: int
@@ -194,6 +214,8 @@ class Frames:
             return None
         role = self._role(reading, start, Around(segment.end))
         count, role = self._count_after(reading, None, role, segment.end)
+        if count is not None:
+            role = self._with_place(reading, role, segment.end)
         role, client = self._without_company(reading, role)
         if role.start != start or not acceptable(reading, role, self._roles, counted=count is not None):
             return None
@@ -201,6 +223,8 @@ class Frames:
         if count is None and not (first and self._roles.known(text[role.start : role.end])):
             return None
         if count is None and next(reading.between(role.end, segment.end), None) is None and role.end < segment.end:
+            return None
+        if count is None and _heads_description(reading, role, segment):
             return None
         return self._short(reading, segment, count, role, client)
 
@@ -227,9 +251,9 @@ class Frames:
             return count, role
         for at in (*_spaces(text, role.start, role.end), role.end):
             found = _COUNT_AFTER.match(text, at, end)
-            if found is not None and reading.at(found.start(found.lastgroup or 0)) is None:
-                written = found.lastgroup or ""
-                number = number_at(text, found.start(written))
+            written = (found and found.lastgroup) or ""
+            number = number_at(text, found.start(written)) if found else None
+            if found is not None and number and number.end == found.end(written) and reading.at(number.start) is None:
                 return number, msgspec.structs.replace(role, end=min(role.end, len(text[:at].rstrip(" ,:-("))))
         return None, role
 
@@ -254,7 +278,7 @@ class Frames:
         for state in reading.states:
             if not role.start < state.start < end or not text[role.start : state.start].strip():
                 continue
-            stop = len(text[: state.start].rstrip(" ,/("))
+            stop = len(text[: state.start].rstrip(" ,/(-\u2013"))
             if stop > role.end:
                 return self._set_apart(text, role, state, stop)
             begin = self._title_end(text, role.start, stop)
@@ -274,6 +298,9 @@ class Frames:
         start = parted[-1].end() if parted else stop
         words = text[start:stop].split()
         title_end = parted[-1].start() if parted else role.end
+        # "Cooks (5), Nowhereville MD" has its count between.
+        if number_at(text[role.end : title_end].strip(" (),-"), 0) is not None:
+            title_end = role.end
         whole = title_end == role.end or is_role(text[role.start : title_end], self._roles)
         if not whole or not 0 < len(words) <= _CITY_WORDS or not all(word[0].isalpha() for word in words):
             return role
@@ -287,6 +314,48 @@ class Frames:
         if known:
             return ends[min(known, len(ends)) - 1]
         return next((end for end in reversed(ends[:-1]) if is_role(text[start:end], self._roles)), stop)
+
+
+def _with_parts(reading: Reading, segment: Segment) -> Segment:
+    """Return a segment with the short ones after it parted by semicolons: "3 Cooks; Detroit MI; Beacon Grill"."""
+    if number_at(reading.text, segment.start) is None:
+        return segment
+    end = segment.end
+    for following in reading.segments:
+        if following.start < end:
+            continue
+        if reading.text[end : following.start].strip() != ";":
+            break
+        if len(reading.text[following.start : following.end].split()) > _PART_WORDS or _asks(reading, following):
+            break
+        end = following.end
+    return Segment(segment.start, end)
+
+
+def _heads_description(reading: Reading, title: RoleSpan, segment: Segment) -> bool:
+    """Tell whether a title alone in its sentence heads a description ("CNC Operator. Pin gauges; 6 years of ...").
+
+    A demand in such sentences states a place, a start or a shift in one that says little else; who describes
+    somebody tells more about them.
+    """
+    text = reading.text
+    if text[title.end : segment.end].strip(" .:") or len(text[segment.end :].split()) <= _DESCRIBING_WORDS:
+        return False
+    following = [one for one in reading.segments if one.start >= segment.end]
+    return not any(_states(reading, one) or _asks(reading, one) for one in following)
+
+
+def _asks(reading: Reading, segment: Segment) -> bool:
+    """Tell whether a sentence asks for a number: "Need 3 by Monday"."""
+    verbs = itertools.islice(_VERB.finditer(reading.text, segment.start, segment.end), _MOST_VERBS)
+    return any(verb["looking"] or (verb["need"] and number_at(reading.text, verb.end())) for verb in verbs)
+
+
+def _states(reading: Reading, segment: Segment) -> bool:
+    """Tell whether a sentence is a place, a start, a shift or pay with at most a few words around."""
+    covered = [(mark.start, mark.end) for mark in reading.between(segment.start, segment.end, *_STATED)]
+    words = len(reading.text[segment.start : segment.end].split())
+    return bool(covered) and words - sum(len(reading.text[slice(*span)].split()) for span in covered) <= _WORDS_AROUND
 
 
 def _stands(reading: Reading, count: Number, segment: Segment) -> bool:

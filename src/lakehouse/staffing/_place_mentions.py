@@ -45,6 +45,7 @@ _PART_OF_NAME = frozenset(
 )
 _NEVER_IN_NAME = frozenset(
     "to inc llc corp ltd company hospital hotel resort restaurant club school university warehouse need needs for "
+    "find hire fill get staff "
     "starting at near from with shift experience positions position jobs job work or and in".split()
 )
 _NAME_AND_STATE_PEOPLE = 500_000

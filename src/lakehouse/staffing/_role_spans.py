@@ -56,7 +56,9 @@ class RoleSpan(msgspec.Struct, frozen=True):
 _MOST_WORDS = 12
 _LOOK_BACK = 60
 _MOST_JOINTS = 8
-_JOINING = re.compile(r"(?:in(?!\s+home)|at(?!\s+home)|of|for|to|and|or|with|the|as|than|then|so|by)\b", re.IGNORECASE)
+_JOINING = re.compile(
+    r"(?:in(?!\s+home|-)|at(?!\s+home)|of|for|to|and|or|with|the|as|than|then|so|by)\b", re.IGNORECASE
+)
 # Words of talk that no title has.
 _TALK = re.compile(
     r"\b(?:i'm|i\s+(?:am|have|don'?t|need)|you|u|ur|my|your|was|were|had|don'?t|if|got|get|him|her|his|they|he|she|that|there|when|what|why|how|did|does|"
@@ -110,7 +112,7 @@ _HAS_PREPOSITION = re.compile(
 _SEPARATED = re.compile(r"[,;:|(\n\u2013\u2014]|\s-\s*$|-\s")
 _MORE = re.compile(r"\s*(?:(?:more|additional|extra|other|of\s+(?:your|our)\s+best)\s+)+(?=\S)", re.IGNORECASE)
 _PRAISE = re.compile(
-    r"\s*(?:(?:new|good|great|reliable|solid|strong|hard-?working|experienced|dependable|able-?bodied|motivated)\s+)+(?=\S)",
+    r"\s*(?:(?:new|good|great|reliable|solid|strong|hard-?working|experienced|dependable|able-?bodied|motivated|qualified|capable)\s+)+(?=\S)",
     re.IGNORECASE,
 )
 _MULTIPLIED = re.compile(r"\s*(?:[x\u00d7](?=\s)|\(\s*\d+\s*\)|[-:,](?=\s))\s*", re.IGNORECASE)
@@ -194,11 +196,12 @@ def _after_leading(reading: Reading, start: int, end: int, roles: RoleVocabulary
     more = _MORE.match(text, start, end)
     start = more.end() if more else start
     praise = _PRAISE.match(text, start, end)
-    if praise is None or not praise[0].islower():
+    if praise is None or not (praise[0].islower() or reading.text[start:end].isupper()):
         return start
     # "3 experienced Cooks" praises, "Experienced Cook" is a title.
     words = re.findall(r"[\w'-]+", text[praise.end() : end])
-    return praise.end() if text[praise.end()].isupper() or roles.longest_prefix(words) else start
+    titled = text[praise.end()].isupper() and praise[0].islower()
+    return praise.end() if titled or roles.longest_prefix(words) else start
 
 
 def _is_leading(reading: Reading, mark: Mark) -> bool:
@@ -288,6 +291,9 @@ def _in_title(reading: Reading, mark: Mark, start: int, end: int, roles: RoleVoc
         return not reading.places[mark.nth].location.state
     if mark.kind != "cert":
         return False
+    # "Triage LPN": a title that ends in a certificate's name.
+    if roles.known(reading.text[start : mark.end]):
+        return True
     after = reading.text[mark.end : end]
     return (
         after[:1] in {" ", "-", "/"}

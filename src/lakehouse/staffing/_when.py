@@ -19,7 +19,7 @@ _MOMENT = re.compile(
         (?P<iso>(?:19|20)\d\d-\d\d?-\d\d?)(?![\w-])
       | (?P<us>\d\d?(?P<mark>[/.-])\d\d?(?P=mark)(?:\d{{4}}|\d\d))(?![\w/-])
       | (?P<short>(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01]))(?![\w/%-])
-      | (?P<named>(?:{_MONTH})\.?\s+\d\d?(?:st|nd|rd|th)?(?:,?\s+(?:19|20)\d\d)?)(?![\w:])
+      | (?P<named>(?:{_MONTH})\.?\s+\d\d?(?:st|nd|rd|th)?(?:,?\s+(?:19|20)\d\d)?)(?!\w|:\S)
       | (?P<turned>\d\d?(?:st|nd|rd|th)?\s+(?:of\s+)?(?:{_MONTH})\b\.?(?:,?\s+(?:19|20)\d\d)?)(?!\w)
       | (?P<month>(?:{_MONTH})\b\.?(?:\s+(?:19|20)\d\d\b)?)
       | (?P<clock>(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?:\s*(?:[ap]m\b|[ap]\.\s?m\b\.?))?)(?![\w:])
@@ -60,6 +60,13 @@ _RANGE = re.compile(
     r"\s*(?:-|\u2013|\u2014|/|\bto\b|\bthrough\b|\bthru\b|\btill?\b|\buntil\b|&|\band\b)\s*", re.IGNORECASE
 )
 _ADJACENT = re.compile(r"[\s,]*(?:(?:at|on|@|from|starting|morning|-|\u2013)\s*){0,2}", re.IGNORECASE)
+_NAME_GOES_ON = re.compile(
+    r"\s+(?!(?:in|at|on|for|and|or|to|through|until|start|starts?|with|of|near|by|from|shift)\b)[^\W\d]", re.IGNORECASE
+)
+_ASKED = re.compile(
+    r"\b(?:needs?|needing|needed|requires?|requesting|looking\s+for|seeking|hiring|wants?|send(?:\s+us)?)\s+$",
+    re.IGNORECASE,
+)
 _LOOK_BACK = 40
 
 
@@ -152,8 +159,12 @@ def _moment(match: re.Match[str], kind: str, text: str) -> Moment | None:
     cued = _CUE.search(before) is not None or (time and _AT.search(before) is not None)
     if kind in {"short", "month", "brief", "noon"} and not cued:
         return None
-    # "For Sun Valley Rides" has no day in it.
-    if kind == "brief" and before.rstrip().lower().endswith("for"):
+    # "For Sun Valley Rides" has no day in it, "for April Homes LLC" no month.
+    named = kind == "brief" or (kind == "month" and _NAME_GOES_ON.match(text, match.end()) is not None)
+    if named and before.rstrip().lower().endswith("for"):
+        return None
+    # "Need 4 PM Techs" asks for four.
+    if kind == "half" and _ASKED.search(before) and _NAME_GOES_ON.match(text, match.end()):
         return None
     if kind == "military" and not (match[kind][-1].isalpha() or _STRONG_CUE.search(before)):
         return None

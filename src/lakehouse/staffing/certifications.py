@@ -16,14 +16,14 @@ from lakehouse.staffing._tokens import Casing
 from lakehouse.staffing.shipped import shipped
 
 _PIECE = re.compile(r"[^\W\d_]+|\d+")
-_PARTED = re.compile(r"[,;:()\n]|\s-\s")
+_PARTED = re.compile(r"[,;:()\n]|\s-\s|\.\s")
 _NEAR = re.compile(r"[ \t]*[-\u2013/&.:]?[ \t]*")
 _LISTED = re.compile(r"\s*(?:,|/|\+|&|;)?\s*(?:\b(?:and|or|plus|the|a|an|valid|active|current)\b\s*)*", re.IGNORECASE)
 _JOB = re.compile(r"(?:er|or|ist|ian|pilot|guard|person|paramedic)s?$")
 
 _SAID_AFTER = frozenset(
     "cert certs certificate certificates certification certifications certified license licenses licence licences "
-    "licensed licensure card cards ticket tickets endorsement endorsements permit permits credential "
+    "endorsed licensed licensure card cards ticket tickets endorsement endorsements permit permits credential "
     "credentials".split()
 )
 _SAID_BEFORE = frozenset("certified licensed".split())
@@ -40,6 +40,11 @@ _WORDS_TOO = frozenset("tips pals nate".split())
 _DENIED_BEFORE = frozenset("no not without".split())
 _DENIED_AFTER = re.compile(
     r"\s*(?:is|are)?\s*(?:not|n't|isn't|aren't)\s+(?:required|needed|necessary|a must)", re.IGNORECASE
+)
+
+# What a demand says of a certification, where it says it of a thing only beside "experience" or the like.
+_DEMANDED = re.compile(
+    r"[ \t]*(?:(?:is|are)[ \t]+)?(?:required|mandatory|req'?d|preferred|(?:is[ \t]+)?a[ \t]+must)\b", re.IGNORECASE
 )
 
 Kind = Literal["plain", "upper", "cued"]
@@ -89,6 +94,7 @@ class _Mention(msgspec.Struct):
     said: bool = False
     before: bool = False
     after: bool = False
+    demanded: bool = False
 
 
 class Certifications:
@@ -236,7 +242,7 @@ def _fits(alias: _Alias, pieces: Sequence[_Piece], at: int) -> bool:
 
 def _is_class(pieces: Sequence[_Piece], at: int) -> bool:
     after = pieces[at + 1] if at + 1 < len(pieces) else None
-    if pieces[at - 1].key == "class" or after is None or after.key not in _AFTER_ARTICLE:
+    if pieces[at - 1].key == "class" or after is None or after.parted or after.key not in _AFTER_ARTICLE:
         return True
     return pieces[at].upper and not after.upper
 
@@ -257,7 +263,16 @@ def _judge(mention: _Mention, pieces: Sequence[_Piece], text: str) -> None:
     capitals = mention.alias.kind == "upper" and name.upper and text[name.start : name.end].isalpha()
     if capitals and not Casing(text).at(pieces[mention.first].start):
         capitals = mention.alias.pieces[0] not in _WORDS_TOO and _set_apart(mention, pieces)
-    mention.said = plain or capitals or mention.after or mention.before
+    mention.demanded = _is_demanded(mention, pieces, text)
+    cued = mention.after or mention.before or (mention.demanded and not plain)
+    mention.said = plain or capitals or cued
+
+
+def _is_demanded(mention: _Mention, pieces: Sequence[_Piece], text: str) -> bool:
+    """Tell whether "forklift required" stands apart; "2 forklift drivers required" asks for people."""
+    if mention.alias.job or not mention.first or not _set_apart(mention, pieces):
+        return False
+    return _DEMANDED.match(text, pieces[mention.last - 1].end) is not None
 
 
 def _set_apart(mention: _Mention, pieces: Sequence[_Piece]) -> bool:
@@ -283,8 +298,20 @@ def _pass_along(mentions: Sequence[_Mention], pieces: Sequence[_Piece], text: st
         if one.before and _listed(one, other, pieces, text):
             other.before = other.said = True
     for other, one in zip(reversed(mentions[:-1]), reversed(mentions[1:]), strict=True):
-        if one.after and not other.alias.job and _listed(other, one, pieces, text):
+        if one.after and not other.alias.job and _listed(other, one, pieces, text) and _begins(other, mentions, pieces):
             other.after = other.said = True
+        elif one.demanded and other.first and _set_apart(other, pieces) and _listed(other, one, pieces, text):
+            other.demanded = other.said = other.said or not other.alias.job
+
+
+def _begins(mention: _Mention, mentions: Sequence[_Mention], pieces: Sequence[_Piece]) -> bool:
+    """Tell whether a list may begin with a mention: "A & M Irrigation, OSHA-10 card" names a company first."""
+    if mention.alias.kind == "plain" or any(other.last == mention.first for other in mentions):
+        return True
+    before = pieces[mention.first - 1].key if mention.first else ""
+    if before in {"and", "or"}:
+        return any(other.last == mention.first - 1 for other in mentions)
+    return _set_apart(mention, pieces)
 
 
 def _listed(one: _Mention, other: _Mention, pieces: Sequence[_Piece], text: str) -> bool:

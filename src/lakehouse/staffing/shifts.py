@@ -67,15 +67,16 @@ _MENTION = re.compile(
         (?P<before>{_HALF}|{_either(_BEFORE_SHIFT)})
             (?:\s*(?:/|&|,|\band\b|\bor\b)\s*(?:1st|2nd|3rd|first|second|third|night|evening|day))*
             [\s-]*shifts?\b(?:\s+schedule\b)?
+      | (?P<weekend>weekend)\s+(?:work|hours|only|schedule)\b
       | shifts?\s*(?:[:=-]|is|will\s+be)\s*(?:the\s+)?(?P<after>{_HALF}|{_either(_BEFORE_SHIFT)})\b
-      | (?:(?P<work>on|works?|working|available)\s+)?(?P<alone>{_either(_ALONE)})
-            (?=\s*(?:[,;.)/&\n]|-\s|(?:only|and|or|with|must|on|at|in|for|from|who|starting)\b|$))
+      | (?:(?P<work>on|works?|working|available)\s+)?(?P<alone>{_either(_ALONE)})\b
+            (?=\s*(?:[,;.()/&\n]|-\s|(?:only|and|or|with|must|on|at|in|for|from|who|starting)\b|$))
       | (?P<rotating>rotating\s+schedule|dupont\s+schedule|panama\s+schedule|2-2-3\s+schedule)\b
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
 _TRIGGER = re.compile(
-    r"shift|nights?\b|days\b|evenings|mornings|afternoons|weekends|graveyard|swings|schedule", re.IGNORECASE
+    r"shift|weekend|nights?\b|days\b|evenings|mornings|afternoons|weekends|graveyard|swings|schedule", re.IGNORECASE
 )
 _APART = re.compile(r"(?:^|[,;:(/&\n.-]|\band|\bor)\s*$", re.IGNORECASE)
 _COUNTED = re.compile(
@@ -125,6 +126,8 @@ def _read(mention: re.Match[str], text: str) -> ShiftMatch | None:
         if not apart or (not mention["work"] and _COUNTED.search(before)):
             return None
         return ShiftMatch(_ALONE[mention["alone"].lower()], mention.start("alone"), mention.end(), False)
+    if mention["weekend"]:
+        return ShiftMatch("weekend", mention.start(), mention.end(), False)
     if mention["rotating"]:
         return ShiftMatch("rotating", mention.start(), mention.end(), True)
     word = (mention["before"] or mention["after"]).lower()

@@ -1,0 +1,132 @@
+"""What the ledger costs: searches with it on and off, and checking a million rows beside bare HMAC.
+
+    python benchmarks/ledger.py                  # both
+    python benchmarks/ledger.py --rows 0         # searches only
+    python benchmarks/ledger.py --rounds 0       # checking only
+
+Searches: two stacks over copies of one lake of 5,000 people, one with the ledger and one without, are asked in turn by
+20 connections, ten results a search; the ratio is of the median rates. Checking: the verifier that stands alone over
+`--rows` rows of 10,000 subjects under checkpoints, and one `hmac.digest` for each line read from the same file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hmac
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import load
+
+CONNECTIONS = 20
+
+
+def search(number: int) -> tuple[str, dict]:
+    return "/v1/matrix/search", {"query_text": load.SIX[number % 6], "corpora": ["workers"], "k": 10}
+
+
+def start(folder: Path, enabled: bool) -> tuple[subprocess.Popen, int]:
+    os.environ["LAKEHOUSE_LEDGER__ENABLED"] = "true" if enabled else "false"
+    return load.start(folder)
+
+
+def searches(scratch: Path, rounds: int, seconds: float) -> None:
+    process, port = start(scratch / "on", True)
+    load.build(port, "workers", "w-", 5_000, 1)
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    shutil.copytree(scratch / "on", scratch / "off")
+    stacks = {name: start(scratch / name, name == "on") for name in ("on", "off")}
+    rates: dict[str, list[float]] = {name: [] for name in stacks}
+    try:
+        for _, port in stacks.values():
+            asyncio.run(load.drive(port, CONNECTIONS, 2, [(search, 1)]))  # warm-up, not counted
+        for _ in range(rounds):
+            for name, (_, port) in stacks.items():
+                took, statuses = asyncio.run(load.drive(port, CONNECTIONS, seconds, [(search, 1)]))
+                assert set(statuses) == {200}, statuses
+                rates[name].append(len(took["search"]) / seconds)
+    finally:
+        for process, _ in stacks.values():
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+    on, off = (statistics.median(rates[name]) for name in ("on", "off"))
+    print(
+        f"searches per s, median of {rounds} rounds: {on:.0f} with the ledger, {off:.0f} without, ratio {on / off:.2f}"
+    )
+    rows = sum(line.count(b"\n") for line in [path.read_bytes() for path in (scratch / "on" / "ledger").glob("rows*")])
+    print(f"{rows} rows were written meanwhile")
+
+
+def checking(scratch: Path, count: int) -> None:
+    from lakehouse.ledger import keys, verifier
+    from lakehouse.ledger.chains import Chains
+    from lakehouse.ledger.checkpoints import Checkpoints
+    from lakehouse.ledger.rows import Accessor, Event
+
+    folder = scratch / "ledger"
+    ring = keys.open_keys(folder / "keys", make=True)
+    checkpoints = Checkpoints(folder)
+    chains = Chains(folder, ring, checkpoints.signed)
+    accessor = Accessor("key", "anna", "5f3c9b0e6d1a4b7f8e2d1c0b9a887766")
+    fields = ("certs", "city", "name", "phone", "role", "state")
+    begin = time.perf_counter()
+    for number in range(0, count, 10):
+        events = [
+            Event(
+                subject=f"w-{(number * 7 + at) % 10_000}",
+                action="search",
+                purpose="staffing",
+                fields=fields,
+                result="shown",
+            )
+            for at in range(10)
+        ]
+        chains.append(events, accessor, datetime.now(UTC))
+        if number % 100_000 == 0:
+            checkpoints.add(chains, ring)
+    checkpoints.add(chains, ring)
+    print(f"{count} rows written in {time.perf_counter() - begin:.1f} s")
+    checkpoints.close()
+    chains.close()
+    key = ring.keys["k1"]
+    bare, checked = [], []
+    for _ in range(3):
+        begin = time.perf_counter()
+        for line in verifier.lines(folder, "rows"):
+            hmac.digest(key, line, "sha256")
+        bare.append(time.perf_counter() - begin)
+        begin = time.perf_counter()
+        report = verifier.verify(folder)
+        checked.append(time.perf_counter() - begin)
+        assert report.good, report
+        assert report.rows == report.signed_rows == count
+    before, now = (count / statistics.median(times) for times in (bare, checked))
+    print(f"rows per s: {now:.0f} checked, {before:.0f} by bare HMAC, ratio {now / before:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        if arguments.rounds:
+            searches(Path(scratch), arguments.rounds, arguments.seconds)
+        if arguments.rows:
+            checking(Path(scratch), arguments.rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Who asks: carried through threads and services by a context variable, as the trace id is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import msgspec
+
+COORDINATOR = "coordinator"
+AUDITOR = "auditor"
+OPERATOR = "operator"
+ROLES = (COORDINATOR, AUDITOR, OPERATOR)
+
+PURPOSE = "staffing"
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who asks.
+
+    Attributes:
+        kind: `local` (this process, or loopback without keys), `key` (an API key) or `token` (the stack's own).
+        id: Name of the key; never the key itself.
+        roles: Of `ROLES`.
+        namespaces: Memory this caller may use; None means every one.
+        purpose: What the data is asked for; written into the ledger.
+    """
+
+    kind: str
+    id: str
+    roles: frozenset[str]
+    namespaces: frozenset[str] | None = None
+    purpose: str = PURPOSE
+
+
+LOCAL = Caller(kind="local", id="operator", roles=frozenset(ROLES))
+
+_current: ContextVar[Caller] = ContextVar("lakehouse_caller", default=LOCAL)
+
+
+def current() -> Caller:
+    """Return who asks in this context: the local operator when nobody said otherwise."""
+    return _current.get()
+
+
+@contextmanager
+def calling(caller: Caller) -> Iterator[Caller]:
+    """Run the block on behalf of `caller`."""
+    token = _current.set(caller)
+    try:
+        yield caller
+    finally:
+        _current.reset(token)
