@@ -4,9 +4,9 @@
     python benchmarks/collectors.py --rounds 40
 
 One lake, one thread that searches. In every round each kind of collector has its turn, in a new order: none (spans
-off), one that takes every span, one that answers after 30 seconds, one where nothing listens, one that refuses with 403, and
-one that answers what is not HTTP. Each turn has a queue and a sender of its own, closed before the next; all collectors
-live in another process.
+off), one that takes every span, one that answers after 30 seconds, one where nothing listens, one that refuses with
+403, and one that answers what is not HTTP. Each turn has a queue and a sender of its own, closed before the next; all
+collectors live in another process.
 
 The claim is about the p99 of a search against that under a collector that works. Wall time on a shared machine is
 noisy, so the median over the rounds counts; processor time of the searching thread stands beside it.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lakehouse.lake.ingest import Ingest
     from lakehouse.lake.query import LogTable, Query
     from lakehouse.lake.store import Store
+    from lakehouse.ledger.access import Access
     from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
@@ -100,6 +101,7 @@ class Lakehouse:
     workflow: Workflows
     traces: Traces
     subjects: Subjects
+    keys: Access
 
     def __init__(self, transport: Transport, *, spans: Traces | None = None) -> None:
         self.transport = transport
@@ -189,6 +191,7 @@ class Rooms:
     Attributes:
         around: What watches calls (audit, ops, spans), outermost last. Each is called with the operation, its checked
             arguments and the rest of the work, and must return that work's answer or raise its error.
+        on_change: Called after every call that may have changed what searches see in a way no version tells.
 
     Raises:
         Conflict: Another process has the folder open.
@@ -223,6 +226,7 @@ class Rooms:
         self.around: list[Around] = [self._through_the_gate, self._count_changes]
         self._changes = itertools.count(1)
         self._changed = 0
+        self.on_change: list[Callable[[], None]] = []
         self._closers: list[Callable[[], None]] = [self._folder.close]
         try:
             self.state = self._closing(Database.open(path / "state.db"))
@@ -273,7 +277,7 @@ class Rooms:
                 today=lambda: clock().date(),
                 weak_models=config.models.weak_models,
             )
-            self._account(config, path, clock)
+            self._open_ledger(clock)
             self._take_in(config, path, clock)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
@@ -299,14 +303,26 @@ class Rooms:
         if self.traces.on:
             self.around.append(self.traces.around)
 
-    def _account(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
-        """Open the ledger: who saw and used whose data."""
+    def _open_ledger(self, clock: Callable[[], datetime]) -> None:
+        """Open what stands around every call: who may call, and who saw whose data."""
+        from lakehouse.ledger.access import Access
         from lakehouse.ledger.erasure import Eraser
+        from lakehouse.ledger.gate import Gate
         from lakehouse.ledger.ledger import Ledger
         from lakehouse.ledger.people import People
         from lakehouse.ledger.subjects import Subjects
         from lakehouse.ledger.witness import Witness
+        from lakehouse.matrix import erasing
 
+        config, path = self.settings, self._folder.path
+        holding = erasing.Rooms(
+            path,
+            catalog=self.catalog,
+            vectors=self.vectors,
+            corpora=self.corpora,
+            embed=self.embed,
+            playbooks=self.playbooks,
+        )
         self.ledger = self._closing(
             Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
         )
@@ -314,9 +330,11 @@ class Rooms:
             self.state,
             ledger=self.ledger,
             people=People(self.corpora.defined, self.sql.query),
-            eraser=Eraser(path, {}),
+            eraser=Eraser(path, holding.purges()),
             clock=clock,
         )
+        self.keys = Access(self.state, clock=clock)
+        self.around.append(Gate())
         if config.ledger.enabled:
             self.around.append(Witness(self.ledger, self.corpora.defined))
 
@@ -401,6 +419,8 @@ class Rooms:
             return work()
         finally:
             self._changed = next(self._changes)
+            for told in self.on_change:
+                told()
 
     def version(self, corpora: Sequence[str], namespace: str | None) -> Hashable:
         """Return what changes with every call that a search may see; see `Matrix.version`.

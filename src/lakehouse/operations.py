@@ -182,6 +182,7 @@ _MATRIX = "lakehouse.matrix.search:Matrix"
 _PLAYBOOKS = "lakehouse.memory.playbooks:Playbooks"
 _PATHWAYS = "lakehouse.memory.pathways:Pathways"
 _SUBJECTS = "lakehouse.ledger.subjects:Subjects"
+_ACCESS = "lakehouse.ledger.access:Access"
 
 _OPS = "lakehouse.observe.ops:Ops"
 _INBOX = "lakehouse.observe.inbox:Inbox"
@@ -269,5 +270,8 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("subjects.audit", "GET /v1/subjects/{id}/audit", _SUBJECTS, query=("after", "limit")),
     _operation("subjects.audit_log", "GET /v1/subjects/{id}/audit", _SUBJECTS, accept=JSON_LINES),
     _operation("subjects.verify", "GET /v1/subjects/{id}/audit/verify", _SUBJECTS),
+    _operation("keys.add", "POST /v1/keys", _ACCESS, status=201),
+    _operation("keys.list", "GET /v1/keys", _ACCESS),
+    _operation("keys.revoke", "DELETE /v1/keys/{id}", _ACCESS, status=204),
     _operation("subjects.erase", "DELETE /v1/subjects/{id}", _SUBJECTS, query=("reason",)),
 )

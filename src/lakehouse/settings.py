@@ -21,7 +21,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The gateway and what every face shares.
 
     Attributes:
-        host: Address to listen on; one that others can reach needs a token.
+        host: Address to listen on; one that others can reach needs TLS and a token or API keys.
         port: Port to listen on; 0 takes a free one.
         max_body_bytes: Largest JSON request.
         max_ingest_bytes: Largest upload, of a file to ingest or an object.
@@ -29,6 +29,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         threads: Calls that run at once, beside searches.
         max_waiting: Calls that may wait for a thread; more are refused as unavailable.
         token_env: Name of the environment variable that holds the bearer token to ask for.
+        tls_cert: Certificate chain, PEM; with `tls_key` the server speaks HTTPS.
+        tls_key: Its private key, PEM.
+        behind_tls_proxy: True when a proxy in front of the server ends TLS.
     """
 
     host: str = "127.0.0.1"
@@ -39,6 +42,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 8
     max_waiting: int = 256
     token_env: str = "LAKEHOUSE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+    tls_cert: str = ""
+    tls_key: str = ""
+    behind_tls_proxy: bool = False
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

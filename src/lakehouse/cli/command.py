@@ -34,6 +34,7 @@ from lakehouse.cli import (
     searching,
     serving,
     stacks,
+    subjects,
     vectors,
     workflows,
 )
@@ -66,6 +67,7 @@ _GROUPS = (
     ("data in, questions out", (datasets, rosters)),
     ("people for a demand", (searching, playbooks, inbox)),
     ("what is done, and was", (ops, workflows)),
+    ("whose data, and who saw it", (subjects,)),
     ("parts and proof", (vectors, evaluations)),
 )
 

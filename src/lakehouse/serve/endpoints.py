@@ -203,6 +203,7 @@ class Search:
         self._operation = operation
         self._decode = msgspec.json.Decoder(operations.request_type(operation)).decode
         self._kept = KeptAnswers(self._version, runtime.kept_answers)
+        runtime.lake.rooms.on_change.append(self._kept.forget)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the vector of a text not seen before is made in a thread first."""

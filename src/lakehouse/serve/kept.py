@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
@@ -45,7 +46,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class KeptAnswers:
-    """The latest answers by the bytes of their request. For one thread.
+    """The latest answers by the bytes of their request. Asked by one thread; `forget` may come from any.
 
     An answer counts as long as the version of what it was made from is the same. It is never sent without the caller
     having asked for the version now.
@@ -66,10 +67,15 @@ class KeptAnswers:
         if kept is None:
             return None
         if kept.version != self._version(kept.values):
-            del self._kept[request]
+            self._kept.pop(request, None)
             return None
-        self._kept.move_to_end(request)
+        with contextlib.suppress(KeyError):
+            self._kept.move_to_end(request)
         return kept
+
+    def forget(self) -> None:
+        """Drop every answer: what somebody asked to be erased must not stay in memory either."""
+        self._kept.clear()
 
     def put(self, request: bytes, values: Mapping[str, Any], version: Hashable, answer: SearchAnswer) -> None:
         """Keep an answer that was made when the version was `version`, or later."""
@@ -82,5 +88,6 @@ class KeptAnswers:
         if not found or len(data) > _LARGEST_ANSWER:
             return
         self._kept[request] = Kept(values, version, bare, head + _TRACE[:-2], tail)
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        with contextlib.suppress(KeyError):
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)

@@ -22,7 +22,7 @@ class Service(msgspec.Struct, frozen=True):
 
 SERVICES: tuple[Service, ...] = (
     Service("storaged", 3211, ("storage",)),
-    Service("catalogd", 3212, ("catalog", "subjects")),
+    Service("catalogd", 3212, ("catalog", "subjects", "keys")),
     Service("ingestd", 3213, ("ingest",)),
     Service("queryd", 3214, ("sql",)),
     Service("vectord", 3215, ("vectors",)),

@@ -37,7 +37,8 @@ _LENGTH = re.compile(
 )
 _NAME_AFTER = re.compile(r" (?:[A-Z][\w'&]*(?: |,|\.|$))+")
 _FIRM_AFTER = re.compile(
-    r"(?: (?!(?:for|at|with|and|or|to|in|cert\w*|cards?|licen[cs]e\w*)\b)[\w&'-]+){1,5},? (?:l\.?l\.?c|inc|ltd|corp|co)\b",
+    r"(?: (?!(?:for|at|with|and|or|to|in|cert\w*|cards?|licen[cs]e\w*)\b)[\w&'-]+){1,5},? "
+    r"(?:l\.?l\.?c|inc|ltd|corp|co)\b",
     re.IGNORECASE,
 )
 _AFTER_PLACE = re.compile(r"\)?(?:[\s,]*\d{5}(?:-\d{4})?\b)?(?:[\s,]*(?:USA|U\.S\.A\.|US|United States)\b)?")

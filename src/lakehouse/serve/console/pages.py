@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from lakehouse import caller
 from lakehouse.app import Lakehouse
 from lakehouse.errors import InternalError, LakehouseError, TooLarge
 from lakehouse.matrix.base import Corpus
@@ -165,7 +166,16 @@ class Console:
 
     def _render(self, visit: Visit, turn: Turn, ticks: Sequence[Tick]) -> Response:
         template = self._part if visit.part else self._whole
-        page = template.render(form=visit.form, turn=turn, ticks=ticks, part=visit.part, address=visit.address)
+        who = caller.current()
+        page = template.render(
+            form=visit.form,
+            turn=turn,
+            ticks=ticks,
+            part=visit.part,
+            address=visit.address,
+            # Nobody logs out who never had to log in.
+            who="" if who is caller.LOCAL else who.id,
+        )
         # Names and contact data: nothing of it stays in a cache.
         return HTMLResponse(page, turn.status, {**security.HEADERS, "Cache-Control": "no-store"})
 
