@@ -21,6 +21,7 @@ from lakehouse.operations import Operation
 # As `serve.answers` sends them: what a HEAD cannot carry in a body.
 _ANSWER_HEADER = "X-Lakehouse-Answer"
 _ERROR_HEADER = "X-Lakehouse-Error"
+_FINDINGS_HEADER = "X-Lakehouse-Findings"
 
 _JSON = "application/json"
 _CHUNK_BYTES = 1024 * 1024
@@ -75,10 +76,11 @@ class Remote:
         with tracing.span(operation.name, calls=True):
             try:
                 with _body(operation, checked) as (content, media):
-                    response = self._send(self._request(operation, checked, content, media))
+                    request = self._request(operation, checked, content, media)
+                    response = self._send(request, stream=operation.streams)
             except UnicodeEncodeError as error:
                 raise InvalidInput(f"{ascii(error.object)[:80]} in {operation.name} is not valid Unicode") from None
-            return _answer(operation, response)
+            return _events(operation, response) if operation.streams else _answer(operation, response)
 
     def _request(
         self, operation: Operation, values: Mapping[str, Any], content: bytes | Iterator[bytes] | None, media: str
@@ -95,9 +97,9 @@ class Remote:
         """Close the connections; idempotent."""
         self._client.close()
 
-    def _send(self, request: httpx.Request) -> httpx.Response:
+    def _send(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
         try:
-            return self._client.send(request)
+            return self._client.send(request, stream=stream)
         except httpx.TimeoutException:
             raise DeadlineExceeded(
                 f"{self.url} did not answer within {self._timeout_ms} ms", url=self.url, timeout_ms=self._timeout_ms
@@ -209,10 +211,48 @@ def _answer(operation: Operation, response: httpx.Response) -> Any:
         ) from None
 
 
+def _events(operation: Operation, response: httpx.Response) -> Iterator[Any]:
+    """Read server-sent events, each as it comes; an event `error` is raised."""
+    if response.status_code >= 400:
+        response.read()
+        raise _error(response)
+    return _each_event(operations.answer_type(operation), response)
+
+
+def _each_event(kind: Any, response: httpx.Response) -> Iterator[Any]:
+    failed = False
+    try:
+        for line in response.iter_lines():
+            if line.startswith("event: "):
+                failed = line == "event: error"
+            elif line.startswith("data: ") and failed:
+                body = msgspec.json.decode(line[6:])
+                raise errors.from_wire(body.pop("status", 0), body)
+            elif line.startswith("data: "):
+                yield msgspec.json.decode(line[6:], type=kind)
+    except httpx.TransportError as error:
+        raise Unavailable(f"the connection broke: {error}") from None
+    finally:
+        response.close()
+
+
 def _error(response: httpx.Response) -> errors.LakehouseError:
     text = response.headers.get(_ERROR_HEADER) or response.content
     try:
         body = msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         body = None
+    if response.status_code == errors.ValidationFailed.status and not (isinstance(body, dict) and "error" in body):
+        return _refusal(response, body)
     return errors.from_wire(response.status_code, body)
+
+
+def _refusal(response: httpx.Response, body: Any) -> errors.LakehouseError:
+    """Rebuild the error of a refused artifact, whose body is one variant object."""
+    from lakehouse.validate import variants
+
+    try:
+        beside = json.loads(response.headers.get(_FINDINGS_HEADER) or "{}")
+        return variants.failure(variants.read(body), beside)
+    except (ValueError, InvalidInput) as error:
+        return Upstream(f"a refusal cannot be read: {error}", status=response.status_code)

@@ -403,9 +403,9 @@ PLAYBOOKS = [
 ]  # fmt: skip
 
 # Below everything those modules take from this one.
-from contract import lake_cases, ledger_cases, observe_cases  # noqa: E402
+from contract import chat_cases, lake_cases, ledger_cases, memory_cases, observe_cases, validate_cases  # noqa: E402
 
-ROOMS = (lake_cases, ledger_cases, observe_cases)
+ROOMS = (lake_cases, ledger_cases, memory_cases, observe_cases, validate_cases, chat_cases)
 CASES = [
     *STORAGE,
     *LAKE,
