@@ -13,10 +13,12 @@ DEMAND = "Need 3 Forklift Operators in Cleveland OH"
 
 def _url(process: subprocess.Popen[str]) -> str:
     assert process.stderr is not None
-    line = process.stderr.readline()
-    found = re.search(r"ready on (http://127\.0\.0\.1:\d+)", line)
-    assert found, line + process.stderr.read()
-    return found[1]
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if found := re.search(r"ready on (http://127\.0\.0\.1:\d+)", line):
+            return found[1]
+    raise AssertionError("".join(seen))
 
 
 def _stop(process: subprocess.Popen[str]) -> int:
