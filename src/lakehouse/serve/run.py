@@ -65,7 +65,7 @@ def serve(
     with contextlib.closing(ports.bind(config.server.host, config.server.port)) as listener:
         with _on_stop_signal(_leave):
             lake = connect(config=config)
-            pages = console.routes(lake) if only is None else ()
+            pages = console.routes(lake, most_upload_bytes=config.server.max_ingest_bytes) if only is None else ()
             stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
         try:
             stack.run(ready=functools.partial(_announce, stack, config, environ, ready))
