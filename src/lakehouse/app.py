@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
 import os
-from collections.abc import Callable, Mapping
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +21,20 @@ if TYPE_CHECKING:
     from lakehouse.embed.service import Embeddings
     from lakehouse.lake.catalog import Catalog
     from lakehouse.lake.ingest import Ingest
-    from lakehouse.lake.query import Query
+    from lakehouse.lake.query import LogTable, Query
     from lakehouse.lake.store import Store
+    from lakehouse.ledger.access import Access
     from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
+    from lakehouse.memory.pathways import Pathways
     from lakehouse.memory.playbooks import Playbooks
+    from lakehouse.observe.base import Op
+    from lakehouse.observe.inbox import Inbox
+    from lakehouse.observe.modes import Mode
+    from lakehouse.observe.ops import Ops
+    from lakehouse.observe.traces import Traces
+    from lakehouse.observe.workflows import Workflows
     from lakehouse.operations import Operation
     from lakehouse.staffing.parse import Parser
     from lakehouse.vectors.service import Vectors
@@ -36,6 +48,14 @@ _Closable = TypeVar("_Closable", bound=_Closes)
 
 # What stands around every call of an operation: gets its checked arguments and what does the work, returns the answer.
 Around = Callable[["Operation", Mapping[str, Any], Callable[[], Any]], Any]
+
+
+# Folder of the append-only logs.
+_LOGS = "logs"
+# Modes of workflows that are operations, as far as this version has them.
+_MODES = frozenset({"matrix.search", "matrix.relevance", "matrix.downgrade"})
+
+_log = logging.getLogger(__name__)
 
 
 def _now() -> datetime:
@@ -74,10 +94,17 @@ class Lakehouse:
     demand: Parser
     matrix: Matrix
     playbooks: Playbooks
+    pathways: Pathways
+    observer: Ops
+    inbox: Inbox
+    workflow: Workflows
+    traces: Traces
     subjects: Subjects
+    keys: Access
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, *, spans: Traces | None = None) -> None:
         self.transport = transport
+        self._spans = spans
         for service in {operation.service for operation in operations.OPERATIONS}:
             setattr(self, service, cast(Any, _Service(transport, service)))
 
@@ -96,9 +123,29 @@ class Lakehouse:
             return self.transport
         raise Unavailable("the rooms of a remote lakehouse cannot be reached; connect to its folder instead")
 
+    @contextlib.contextmanager
+    def phase(self, name: str, **attributes: Any) -> Iterator[str]:
+        """Put every call of the block under one trace, and where spans are recorded under one span.
+
+        Args:
+            name: What the block does (`baseline`, `handover`).
+            **attributes: Facts without personal data.
+
+        Yields:
+            The trace id.
+        """
+        if self._spans is None:
+            with tracing.trace() as trace_id:
+                yield trace_id
+            return
+        with self._spans.phase(name, **attributes) as trace_id:
+            yield trace_id
+
     def close(self) -> None:
         """Close the lake or the connection; idempotent."""
         self.transport.close()
+        if self._spans is not None:
+            self._spans.close()
 
     def __enter__(self) -> Self:
         return self
@@ -156,14 +203,10 @@ class Rooms:
         from lakehouse.lake.ingest import Ingest
         from lakehouse.lake.query import Query
         from lakehouse.lake.store import Store
-        from lakehouse.ledger.erasure import Eraser
-        from lakehouse.ledger.ledger import Ledger
-        from lakehouse.ledger.people import People
-        from lakehouse.ledger.subjects import Subjects
-        from lakehouse.ledger.witness import Witness
         from lakehouse.matrix.corpora import Corpora
         from lakehouse.matrix.search import Matrix
         from lakehouse.memory.asks import Asks
+        from lakehouse.memory.pathways import Pathways
         from lakehouse.memory.playbooks import Playbooks
         from lakehouse.staffing.certifications import Certifications
         from lakehouse.staffing.parse import Parser
@@ -183,9 +226,10 @@ class Rooms:
         try:
             self.state = self._closing(Database.open(path / "state.db"))
             self.storage = Store(config.storage, path)
-            self.catalog = self._closing(Catalog(config.catalog, path))
+            self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
             self.ingest = Ingest(config.ingest, self.catalog)
-            self.sql = self._closing(Query(config.query, self.catalog))
+            self._witness(config, path, clock)
+            self.sql = self._closing(Query(config.query, self.catalog, _log_tables(path)))
             self.embed = self._closing(Embeddings(config.embed, path))
             self.vectors = self._closing(
                 Vectors(
@@ -219,25 +263,17 @@ class Rooms:
                     clock=clock,
                 )
             )
+            self.pathways = Pathways(self.state, self.embed.array, clock=clock)
             self.matrix = Matrix(
                 config.matrix,
                 vectors=self.vectors,
                 asks=asks,
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
+                weak_models=config.models.weak_models,
             )
-            self.ledger = self._closing(
-                Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
-            )
-            self.subjects = Subjects(
-                self.state,
-                ledger=self.ledger,
-                people=People(self.corpora.defined, self.sql.query),
-                eraser=Eraser(path, {}),
-                clock=clock,
-            )
-            if config.ledger.enabled:
-                self.around.append(Witness(self.ledger, self.corpora.defined))
+            self._open_ledger(clock)
+            self._take_in(config, path, clock)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
                 for operation in operations.OPERATIONS
@@ -245,6 +281,109 @@ class Rooms:
         except BaseException:
             self.close()
             raise
+
+    def _witness(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
+        """Open what watches every call: ops always, spans where a setting asks for them."""
+        from lakehouse.observe.metrics import Metrics
+        from lakehouse.observe.ops import Ops
+
+        self.observer = self._closing(
+            Ops(config.observer, path / _LOGS / "ops.jsonl", clock=clock, start=secrets.token_hex(4))
+        )
+        self.traces = self._closing(_traces(config, path / _LOGS / "spans.jsonl", ops_of=self.observer.of_trace))
+        self.observer.spans_dropped = lambda: self.traces.dropped
+        lost = {"ops": lambda: self.observer.dropped, "spans": lambda: self.traces.dropped}
+        self.metrics = Metrics(self.observer.counters, lost)
+        self.around.append(self.observer.around)
+        if self.traces.on:
+            self.around.append(self.traces.around)
+
+    def _open_ledger(self, clock: Callable[[], datetime]) -> None:
+        """Open what stands around every call: who may call, and who saw whose data."""
+        from lakehouse.ledger.access import Access
+        from lakehouse.ledger.erasure import Eraser
+        from lakehouse.ledger.gate import Gate
+        from lakehouse.ledger.ledger import Ledger
+        from lakehouse.ledger.people import People
+        from lakehouse.ledger.subjects import Subjects
+        from lakehouse.ledger.witness import Witness
+        from lakehouse.matrix import erasing
+
+        config, path = self.settings, self._folder.path
+        holding = erasing.Rooms(
+            path,
+            catalog=self.catalog,
+            vectors=self.vectors,
+            corpora=self.corpora,
+            embed=self.embed,
+            playbooks=self.playbooks,
+        )
+        self.ledger = self._closing(
+            Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
+        )
+        self.subjects = Subjects(
+            self.state,
+            ledger=self.ledger,
+            people=People(self.corpora.defined, self.sql.query),
+            eraser=Eraser(path, holding.purges()),
+            clock=clock,
+        )
+        self.keys = Access(self.state, clock=clock)
+        self.around.append(Gate())
+        if config.ledger.enabled:
+            self.around.append(Witness(self.ledger, self.corpora.defined))
+
+    def _take_in(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
+        """Open the inbox and the workflows, which reach the rooms above them through the table."""
+        from lakehouse.observe.inbox import Inbox
+        from lakehouse.observe.poller import Poller
+        from lakehouse.observe.workflows import Workflows
+
+        table = {operation.name: operation for operation in operations.OPERATIONS}
+        search = table["matrix.search"]
+        self.inbox = Inbox(
+            self.state,
+            self.observer,
+            parse_all=self.demand.parse_all,
+            search=lambda text, corpora: self.call(search, {"query_text": text, "corpora": list(corpora)}),
+            clock=clock,
+            new_id=_new_id,
+        )
+        self.workflow = self._closing(
+            Workflows(
+                config.workflow,
+                self.state,
+                path / "workflows.db",
+                ops=self.observer,
+                modes=lambda: [self._mode(table[name]) for name in sorted(_MODES & set(table))],
+                clock=clock,
+                new_id=_new_id,
+            )
+        )
+        password = os.environ.get(config.inbox.imap_password_env, "")
+        self._poller = self._closing(Poller(config.inbox, self.inbox.take, password=password))
+
+    def _mode(self, operation: Operation) -> Mode:
+        from lakehouse.observe.modes import Mode
+
+        summary = (operations.function(operation).__doc__ or "").strip().partition("\n")[0]
+        return Mode(
+            operation.name, operations.request_type(operation), lambda **values: self.call(operation, values), summary
+        )
+
+    def attend(self) -> None:
+        """Begin what only a running stack does: take up unfinished runs, look for new mail. Returns at once."""
+        self._poller.start()
+        threading.Thread(target=self._resume, name="resume", daemon=True).start()
+
+    def _resume(self) -> None:
+        try:
+            resumed = self.workflow.resume().run_ids
+        except Exception:  # noqa: BLE001 - the stack serves on without them
+            _log.exception("unfinished runs were not taken up; `lakehouse workflow resume` tries again")
+            return
+        if resumed:
+            _log.info("took up %d unfinished runs", len(resumed))
 
     def _closing(self, room: _Closable) -> _Closable:
         self._closers.append(room.close)
@@ -269,6 +408,30 @@ class Rooms:
         """Close every room, last opened first, and unlock the folder; idempotent."""
         while self._closers:
             self._closers.pop()()
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
+
+
+def _traces(
+    config: settings.Settings, path: Path | None, ops_of: Callable[[str], Sequence[Op]] = lambda _: ()
+) -> Traces:
+    import lakehouse
+    from lakehouse.observe.traces import Traces
+
+    headers = os.environ.get(config.traces.headers_env, "") if config.traces.endpoint else ""
+    return Traces(config.traces, path, version=lakehouse.__version__, headers=headers, ops_of=ops_of)
+
+
+def _log_tables(path: Path) -> list[LogTable]:
+    from lakehouse.lake.query import LogTable
+    from lakehouse.observe.base import OP_COLUMNS, SPAN_COLUMNS
+
+    return [
+        LogTable("ops", path / _LOGS / "ops.jsonl", OP_COLUMNS),
+        LogTable("spans", path / _LOGS / "spans.jsonl", SPAN_COLUMNS),
+    ]
 
 
 def _bucket(storage: settings.Storage, name: str, prefix: str) -> Callable[[str, bytes], object]:
@@ -305,10 +468,12 @@ def connect(
     if text and text.startswith(("http://", "https://")):
         from lakehouse.remote import Remote
 
-        return Lakehouse(Remote(text, token=token))
+        config = config or settings.load()
+        return Lakehouse(Remote(text, token=token), spans=_traces(config, None) if config.traces.endpoint else None)
     config = config or settings.load()
     if text:
         import msgspec
 
         config = msgspec.structs.replace(config, data=text)
-    return Lakehouse(Rooms(config, clock=clock))
+    rooms = Rooms(config, clock=clock)
+    return Lakehouse(rooms, spans=rooms.traces)

@@ -175,7 +175,14 @@ _CORPORA = "lakehouse.matrix.corpora:Corpora"
 _PARSER = "lakehouse.staffing.parse:Parser"
 _MATRIX = "lakehouse.matrix.search:Matrix"
 _PLAYBOOKS = "lakehouse.memory.playbooks:Playbooks"
+_PATHWAYS = "lakehouse.memory.pathways:Pathways"
 _SUBJECTS = "lakehouse.ledger.subjects:Subjects"
+_ACCESS = "lakehouse.ledger.access:Access"
+
+_OPS = "lakehouse.observe.ops:Ops"
+_INBOX = "lakehouse.observe.inbox:Inbox"
+_WORKFLOWS = "lakehouse.observe.workflows:Workflows"
+_TRACES = "lakehouse.observe.traces:Traces"
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
 JSON_LINES = "application/x-ndjson"
@@ -189,10 +196,10 @@ def _operation(name: str, route: str, owner: str, **options: Any) -> Operation:
 
 OPERATIONS: tuple[Operation, ...] = (
     _operation("storage.put", "PUT /v1/storage/{key:path}", _STORE, raw="data"),
-    _operation("storage.get", "GET /v1/storage/{key:path}", _STORE),
+    _operation("storage.get", "GET /v1/storage/{key:path}", _STORE, query=("start", "length")),
     _operation("storage.head", "HEAD /v1/storage/{key:path}", _STORE),
     _operation("storage.delete", "DELETE /v1/storage/{key:path}", _STORE, status=204),
-    _operation("storage.list", "GET /v1/storage", _STORE, query=("prefix",)),
+    _operation("storage.list", "GET /v1/storage", _STORE, query=("prefix", "after", "limit")),
     _operation("ingest.file", "POST /v1/ingest", _INGEST, raw="source", query=("name", "key", "quarantine", "mapping")),
     _operation("ingest.explain", "POST /v1/ingest/explain", _INGEST, raw="source", query=("name", "key", "mapping")),
     _operation("catalog.datasets", "GET /v1/catalog/datasets", _CATALOG),
@@ -216,15 +223,50 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("corpora.list", "GET /v1/matrix/corpora", _CORPORA),
     _operation("demand.parse", "POST /v1/demand/parse", _PARSER, runs="inline"),
     _operation("matrix.search", "POST /v1/matrix/search", _MATRIX, runs="inline"),
+    _operation("matrix.relevance", "POST /v1/matrix/relevance", _MATRIX),
+    _operation("matrix.downgrade", "POST /v1/matrix/downgrade", _MATRIX, runs="inline"),
     _operation("playbooks.record", "POST /v1/matrix/playbooks/record", _PLAYBOOKS),
     _operation("playbooks.bulk", "POST /v1/matrix/playbooks/bulk", _PLAYBOOKS),
     _operation("playbooks.list", "GET /v1/matrix/playbooks", _PLAYBOOKS, query=("namespace",)),
+    _operation("playbooks.get", "GET /v1/matrix/playbooks/{id}", _PLAYBOOKS),
     _operation("playbooks.delete", "DELETE /v1/matrix/playbooks/{id}", _PLAYBOOKS, status=204),
     _operation("playbooks.handover", "POST /v1/matrix/playbooks/handover", _PLAYBOOKS),
+    _operation("playbooks.merge", "POST /v1/matrix/playbooks/merge", _PLAYBOOKS),
+    _operation("playbooks.export", "POST /v1/matrix/playbooks/export", _PLAYBOOKS),
+    _operation("playbooks.import_", "POST /v1/matrix/playbooks/import", _PLAYBOOKS),
+    _operation("playbooks.lift", "GET /v1/matrix/lift", _PLAYBOOKS, query=("namespace",)),
+    _operation("pathways.add", "POST /v1/pathways", _PATHWAYS),
+    _operation("pathways.add_idempotent", "POST /v1/pathways/idempotent", _PATHWAYS),
+    _operation("pathways.search", "GET /v1/pathways/search", _PATHWAYS, query=("q", "k", "tag")),
+    _operation("pathways.stats", "GET /v1/pathways/stats", _PATHWAYS),
+    _operation("pathways.update", "POST /v1/pathways/{uid}/update", _PATHWAYS),
+    _operation("pathways.revise", "POST /v1/pathways/{uid}/revise", _PATHWAYS),
+    _operation("pathways.retire", "POST /v1/pathways/{uid}/retire", _PATHWAYS),
+    _operation("pathways.get", "GET /v1/pathways/{uid}", _PATHWAYS),
+    _operation("pathways.history", "GET /v1/pathways/{uid}/history", _PATHWAYS),
+    _operation("observer.event", "POST /v1/observer/event", _OPS, status=202, runs="inline"),
+    _operation("observer.stats", "GET /v1/observer/stats", _OPS),
+    _operation("observer.ops", "GET /v1/observer/ops", _OPS, query=("source", "kind", "status", "after", "limit")),
+    _operation("inbox.receive", "POST /v1/observer/inbox", _INBOX, status=202),
+    _operation("inbox.list", "GET /v1/observer/inbox", _INBOX, query=("kind", "sender", "tag", "priority", "limit")),
+    _operation("inbox.file", "POST /v1/observer/inbox/file", _INBOX, raw="source"),
+    _operation("inbox.get", "GET /v1/observer/inbox/{id}", _INBOX),
+    _operation("inbox.match", "POST /v1/observer/inbox/{id}/match", _INBOX),
+    _operation("workflow.run", "POST /v1/observer/workflow/run", _WORKFLOWS),
+    _operation("workflow.modes", "GET /v1/observer/workflow/modes", _WORKFLOWS),
+    _operation("workflow.list", "GET /v1/observer/workflow/runs", _WORKFLOWS, query=("status", "limit")),
+    _operation("workflow.resume", "POST /v1/observer/workflow/resume", _WORKFLOWS),
+    _operation("workflow.get", "GET /v1/observer/workflow/runs/{run_id}", _WORKFLOWS),
+    _operation("workflow.cancel", "POST /v1/observer/workflow/runs/{run_id}/cancel", _WORKFLOWS),
+    _operation("workflow.picture", "GET /v1/observer/workflow/runs/{run_id}/picture", _WORKFLOWS),
+    _operation("traces.show", "GET /v1/observer/traces/{trace_id}", _TRACES),
     _operation("subjects.put", "POST /v1/subjects", _SUBJECTS),
     _operation("subjects.get", "GET /v1/subjects/{id}", _SUBJECTS),
     _operation("subjects.audit", "GET /v1/subjects/{id}/audit", _SUBJECTS, query=("after", "limit")),
     _operation("subjects.audit_log", "GET /v1/subjects/{id}/audit", _SUBJECTS, accept=JSON_LINES),
     _operation("subjects.verify", "GET /v1/subjects/{id}/audit/verify", _SUBJECTS),
+    _operation("keys.add", "POST /v1/keys", _ACCESS, status=201),
+    _operation("keys.list", "GET /v1/keys", _ACCESS),
+    _operation("keys.revoke", "DELETE /v1/keys/{id}", _ACCESS, status=204),
     _operation("subjects.erase", "DELETE /v1/subjects/{id}", _SUBJECTS, query=("reason",)),
 )

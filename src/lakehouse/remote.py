@@ -72,12 +72,13 @@ class Remote:
         checked = operations.arguments(operation, dict(values), strict=strict)
         given = {name.rstrip("_") for name in values}
         checked = {name.rstrip("_"): value for name, value in checked.items() if name.rstrip("_") in given}
-        try:
-            with _body(operation, checked) as (content, media):
-                response = self._send(self._request(operation, checked, content, media))
-        except UnicodeEncodeError as error:
-            raise InvalidInput(f"{ascii(error.object)[:80]} in {operation.name} is not valid Unicode") from None
-        return _answer(operation, response)
+        with tracing.span(operation.name, calls=True):
+            try:
+                with _body(operation, checked) as (content, media):
+                    response = self._send(self._request(operation, checked, content, media))
+            except UnicodeEncodeError as error:
+                raise InvalidInput(f"{ascii(error.object)[:80]} in {operation.name} is not valid Unicode") from None
+            return _answer(operation, response)
 
     def _request(
         self, operation: Operation, values: Mapping[str, Any], content: bytes | Iterator[bytes] | None, media: str
@@ -140,7 +141,10 @@ def _query(operation: Operation, values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _headers(operation: Operation, media: str) -> dict[str, str]:
-    headers = {tracing.HEADER: tracing.current() or tracing.new_id()}
+    trace_id = tracing.current() or tracing.new_id()
+    headers = {tracing.HEADER: trace_id}
+    if above := tracing.parent_header(trace_id):
+        headers[tracing.PARENT_HEADER] = above
     if media:
         headers["Content-Type"] = media
     if operation.accept:

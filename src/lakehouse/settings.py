@@ -21,7 +21,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The gateway and what every face shares.
 
     Attributes:
-        host: Address to listen on; one that others can reach needs a token.
+        host: Address to listen on; one that others can reach needs TLS and a token or API keys.
         port: Port to listen on; 0 takes a free one.
         max_body_bytes: Largest JSON request.
         max_ingest_bytes: Largest upload, of a file to ingest or an object.
@@ -29,6 +29,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         threads: Calls that run at once, beside searches.
         max_waiting: Calls that may wait for a thread; more are refused as unavailable.
         token_env: Name of the environment variable that holds the bearer token to ask for.
+        tls_cert: Certificate chain, PEM; with `tls_key` the server speaks HTTPS.
+        tls_key: Its private key, PEM.
+        behind_tls_proxy: True when a proxy in front of the server ends TLS.
     """
 
     host: str = "127.0.0.1"
@@ -39,6 +42,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 8
     max_waiting: int = 256
     token_env: str = "LAKEHOUSE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+    tls_cert: str = ""
+    tls_key: str = ""
+    behind_tls_proxy: bool = False
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,14 +73,25 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Dataset manifests.
 
     Attributes:
-        uri: Database of the table catalog; empty means SQLite inside the data folder.
-        warehouse: Where table files lie; empty means the data folder.
+        uri: The table catalog: empty means SQLite inside the data folder; else a database (`sqlite:////path`,
+            `postgresql+pg8000://user@host/name`) or the `http://` or `https://` address of an Iceberg REST catalog.
+        warehouse: Where table files lie: empty means the data folder; else a folder, or `s3://bucket/prefix` reached as
+            `storage` says (endpoint, region, keys).
+        credential_env: Name of the environment variable with a REST catalog's `id:secret` or token.
         keep_snapshots: Snapshots of a dataset that are kept.
+        max_age_days: Older snapshots are expired in the background, all but the newest; 0 keeps them.
+        maintain_every_ms: Time between two looks for snapshots to expire and files nobody refers to; 0 means never.
+        orphan_grace_ms: Age at which a file that no snapshot refers to is taken for one a crash left; longer than any
+            write takes.
     """
 
     uri: str = ""
     warehouse: str = ""
+    credential_env: str = "LAKEHOUSE_CATALOG_CREDENTIAL"
     keep_snapshots: int = 20
+    max_age_days: float = 0.0
+    maintain_every_ms: int = 3_600_000
+    orphan_grace_ms: int = 86_400_000
 
 
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,6 +193,85 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_k: int = 10_000
 
 
+class Observer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ops: what was done, kept in memory and in `logs/ops.jsonl`.
+
+    Attributes:
+        ring: Newest ops kept in memory, for `stats` and `ops`.
+        queue: Ops that may wait for the disk; more are dropped and counted.
+        write_every_ms: How long ops are gathered before they are written and synced together.
+    """
+
+    ring: int = 10_000
+    queue: int = 100_000
+    write_every_ms: int = 200
+
+
+class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Messages of clients: where a running stack looks for new ones.
+
+    Attributes:
+        maildir: Folder in maildir form whose new messages are taken in; empty means none.
+        imap_host: IMAP server, reached by TLS; empty means none.
+        imap_port: Its port.
+        imap_user: Name to log in with.
+        imap_password_env: Name of the environment variable with the password.
+        imap_folder: Folder whose unseen messages are taken in, and marked as seen.
+        poll_every_ms: How often both are looked at.
+    """
+
+    maildir: str = ""
+    imap_host: str = ""
+    imap_port: int = 993
+    imap_user: str = ""
+    imap_password_env: str = "LAKEHOUSE_IMAP_PASSWORD"  # noqa: S105 - the name of a variable, not a secret
+    imap_folder: str = "INBOX"
+    poll_every_ms: int = 30_000
+
+
+class Traces(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Spans: what a call did inside. Off by default; ops carry the trace id in any case.
+
+    Attributes:
+        log: Keep spans in `logs/spans.jsonl`, for `lakehouse trace show`.
+        endpoint: OTLP/HTTP address that spans are sent to, such as `http://127.0.0.1:4318/v1/traces`; empty means
+            nowhere.
+        headers_env: Name of the environment variable with headers for it, `Name=value` parted by commas.
+        service: Name of this service in a trace.
+        content: Also send what went in and came out; contact data is masked, names of people are not.
+        langfuse: Also give Langfuse's own attributes (session, tags, input, output).
+        session: Session to which all traces of this process belong, for Langfuse.
+        tags: Tags of all traces of this process, parted by commas, for Langfuse.
+        queue: Spans that may wait to be sent or written; more are dropped and counted.
+        send_every_ms: How long spans are gathered before they are sent.
+        timeout_ms: How long a collector may take; what it does not take in time is dropped and counted.
+    """
+
+    log: bool = False
+    endpoint: str = ""
+    headers_env: str = "LAKEHOUSE_OTLP_HEADERS"
+    service: str = "lakehouse"
+    content: bool = False
+    langfuse: bool = False
+    session: str = ""
+    tags: str = ""
+    queue: int = 10_000
+    send_every_ms: int = 1_000
+    timeout_ms: int = 10_000
+
+
+class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Runs of several steps.
+
+    Attributes:
+        max_nodes: Most nodes of one run.
+        max_output_bytes: Largest output of a node, as JSON.
+    """
+
+    max_nodes: int = 200
+    max_output_bytes: int = 4 * 1024 * 1024
+
+
 class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who saw and used whose data.
 
@@ -250,6 +346,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embed: Embed = Embed()
     vectors: Vectors = Vectors()
     matrix: Matrix = Matrix()
+    observer: Observer = Observer()
+    inbox: Inbox = Inbox()
+    workflow: Workflow = Workflow()
+    traces: Traces = Traces()
     ledger: Ledger = Ledger()
     models: Models = Models()
     logging: Logging = Logging()
@@ -257,7 +357,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _PREFIX = "LAKEHOUSE_"
-_NOT_SETTINGS = frozenset({"LAKEHOUSE_CONFIG", "LAKEHOUSE_TOKEN"})
+_NOT_SETTINGS = frozenset({"LAKEHOUSE_CONFIG", "LAKEHOUSE_TOKEN", "LAKEHOUSE_IMAP_PASSWORD", "LAKEHOUSE_OTLP_HEADERS"})
 
 
 def load(

@@ -55,3 +55,14 @@ def test_backup_and_restore_say_what_is_wrong(run, folder, tmp_path) -> None:
     run("backup", tmp_path / "copy", "--lake", folder)
     code, _, err = run("restore", tmp_path / "copy", "--lake", folder)
     assert (code, "is not empty" in err) == (2, True)
+
+
+def test_restored_ledger_has_its_keys_and_goes_on(run, folder, tmp_path) -> None:
+    with lakehouse.connect(folder) as lake:
+        lake.vectors.get("workers", "w-1")
+    assert run("backup", tmp_path / "copy", "--lake", folder)[0] == 0
+    assert run("restore", tmp_path / "copy", "--lake", tmp_path / "again")[0] == 0
+    with lakehouse.connect(tmp_path / "again") as lake:
+        lake.vectors.get("workers", "w-1")
+        assert lake.subjects.verify("w-1").rows == 2
+    assert run("audit", "verify", tmp_path / "again")[0] == 0

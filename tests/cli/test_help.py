@@ -79,6 +79,7 @@ def test_every_list_command_has_json() -> None:
         "lakehouse logs",
         "lakehouse stop",
         "lakehouse serve",
+        "lakehouse key revoke",
         "lakehouse demo",
         "lakehouse roster generate",
         "lakehouse vectors get",

@@ -403,9 +403,9 @@ PLAYBOOKS = [
 ]  # fmt: skip
 
 # Below everything those modules take from this one.
-from contract import lake_cases, ledger_cases  # noqa: E402
+from contract import lake_cases, ledger_cases, observe_cases  # noqa: E402
 
-ROOMS = (lake_cases, ledger_cases)
+ROOMS = (lake_cases, ledger_cases, observe_cases)
 CASES = [
     *STORAGE,
     *LAKE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ from lakehouse.serve import ports
 from lakehouse.serve.run import Stack
 
 LAKEHOUSE = [sys.executable, "-c", "import sys; from lakehouse.cli import main; sys.exit(main())"]
+# The cases make API keys, and from the first of them on a stack asks everybody who they are.
+TOKEN = "contract"
 
 Connect = Callable[[str], lakehouse.Lakehouse]
 
@@ -33,13 +36,13 @@ def in_process(folder: Path) -> Iterator[lakehouse.Lakehouse]:
 @contextmanager
 def over_http(folder: Path) -> Iterator[lakehouse.Lakehouse]:
     with in_process(folder) as lake:
-        stack = Stack(lake, lake.rooms.settings, ports.bind("127.0.0.1", 0))
+        stack = Stack(lake, lake.rooms.settings, ports.bind("127.0.0.1", 0), token=TOKEN)
         ready = threading.Event()
         running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
         running.start()
         try:
             assert ready.wait(30), "the stack did not become ready"
-            with lakehouse.connect(stack.url) as remote:
+            with lakehouse.connect(stack.url, token=TOKEN) as remote:
                 yield remote
         finally:
             stack.stop()
@@ -50,9 +53,10 @@ def over_http(folder: Path) -> Iterator[lakehouse.Lakehouse]:
 @contextmanager
 def in_a_process_of_its_own(folder: Path) -> Iterator[lakehouse.Lakehouse]:
     command = [*LAKEHOUSE, "up", "--port", "0", "--data", str(folder)]
-    with subprocess.Popen(command, cwd=folder.parent, stderr=subprocess.PIPE, text=True) as process:
+    environ = {**os.environ, "LAKEHOUSE_TOKEN": TOKEN}
+    with subprocess.Popen(command, cwd=folder.parent, env=environ, stderr=subprocess.PIPE, text=True) as process:
         try:
-            with lakehouse.connect(url_of(process)) as remote:
+            with lakehouse.connect(url_of(process), token=TOKEN) as remote:
                 yield remote
         finally:
             process.terminate()

@@ -19,6 +19,8 @@ BY_NAME = {operation.name: operation for operation in operations.OPERATIONS}
 # What differs from one lake to the next, and from one moment to the next.
 VOLATILE = frozenset(
     {
+        *("op_id", "run_id", "time", "started", "started_at", "received_at", "mermaid"),
+        *("total", "errors", "by_source", "by_kind", "by_hour", "oldest", "newest", "recorded"),
         "trace_id",
         "elapsed_ms",
         "modified",

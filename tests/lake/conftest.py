@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from lake.services import KEYS, S3Service, weed
 from lakehouse import settings
 from lakehouse.lake.catalog import Catalog
 from lakehouse.lake.ingest import Ingest
@@ -64,3 +66,25 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the real data is not beside the project ({SHARED})")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Service]:
+    """The S3 named in the environment, else a `weed mini` of our own on loopback, started once."""
+    if given := os.environ.get("LAKEHOUSE_TEST_S3_URL"):
+        yield S3Service(given, os.environ.get("LAKEHOUSE_TEST_ICEBERG_URL", ""))
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in KEYS.items():
+            patch.setenv(name, value)
+        with weed(tmp_path_factory.mktemp("weed")) as service:
+            yield service
+
+
+@pytest.fixture
+def s3_service(s3_server: S3Service, monkeypatch: pytest.MonkeyPatch) -> S3Service:
+    """The same, with its keys in the environment for the length of a test."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, os.environ.get(name, value))
+    monkeypatch.setenv("LAKEHOUSE_CATALOG_CREDENTIAL", ":".join(os.environ[name] for name in KEYS))
+    return s3_server

@@ -253,7 +253,7 @@ def test_warehouse_elsewhere_is_used(tmp_path: Path) -> None:
 
 
 def test_warehouse_that_is_no_folder_is_refused(folder: Path) -> None:
-    catalog = Catalog(settings.Catalog(warehouse="s3://bucket"), folder)
+    catalog = Catalog(settings.Catalog(warehouse="ftp://bucket"), folder)
     with pytest.raises(InvalidInput, match=r"catalog\.warehouse"):
         catalog.datasets()
 

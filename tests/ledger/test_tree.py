@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.ledger import tree
-from lakehouse.ledger.verifier import Bad, Range, is_consistent, leaf_hash, root_of_inclusion
+from lakehouse.ledger.tree import is_consistent
+from lakehouse.ledger.verifier import Bad, Range, leaf_hash, root_of_inclusion
 
 # Leaves of the certificate transparency reference tests; their roots are published with RFC 6962's log code.
 PUBLISHED = [bytes.fromhex(text) for text in (

@@ -7,6 +7,7 @@ import pytest
 
 from lakehouse import tracing
 from lakehouse.errors import InternalError, NotFound, from_wire
+from lakehouse.serve.doors import Doors
 from lakehouse.serve.guard import Guard, accepted_trace_id, is_loopback
 
 LOCAL = "http://127.0.0.1:3110"
@@ -76,7 +77,7 @@ def test_guard_error_of_a_head_stands_in_a_header():
 
 
 def test_guard_with_token_asks_for_it_everywhere_but_health():
-    guard = Guard(answering, token="s3cret")
+    guard = Guard(answering, doors=Doors("s3cret"))
     assert ask(guard, "/health").status_code == 200
     refused = ask(guard)
     assert refused.status_code == 401
@@ -98,7 +99,9 @@ def test_guard_on_loopback_serves_loopback_names(host):
 
 
 def test_guard_off_loopback_serves_any_host():
-    assert ask(Guard(answering, token="t", local=False), Host="stack.example", Authorization="Bearer t").is_success
+    assert ask(
+        Guard(answering, doors=Doors("t"), local=False), Host="stack.example", Authorization="Bearer t"
+    ).is_success
 
 
 def test_guard_page_of_another_origin_is_refused():

@@ -14,7 +14,7 @@ import pytest
 
 import lakehouse
 from lakehouse import settings
-from lakehouse.errors import Conflict, InvalidInput
+from lakehouse.errors import Conflict
 from lakehouse.serve import ports, run
 
 LAKEHOUSE = [sys.executable, "-c", "import sys; from lakehouse.cli import main; sys.exit(main())"]
@@ -144,17 +144,25 @@ def test_stack_on_a_lake_in_use_is_refused(start, tmp_path):
         lakehouse.connect(str(tmp_path / "lake"))
 
 
-def test_stack_off_loopback_without_a_token_is_refused(start):
-    status, log = ended(start("up", "--host", "0.0.0.0", "--port", "0", ready=False))
+def test_stack_off_loopback_without_encryption_is_refused(start, tmp_path):
+    status, log = ended(start("up", "--host", "0.0.0.0", "--port", "0", "--data", "lake", ready=False))
+    assert status == 2
+    assert "tls_cert" in log
+    assert not (tmp_path / "lake").exists()
+
+
+def test_stack_off_loopback_without_a_key_is_refused(start):
+    environ = {"LAKEHOUSE_SERVER__BEHIND_TLS_PROXY": "true"}
+    status, log = ended(start("up", "--host", "0.0.0.0", "--port", "0", "--data", "lake", ready=False, **environ))
     assert status == 2
     assert "LAKEHOUSE_TOKEN" in log
+    assert "lakehouse key add" in log
 
 
-def test_token_of_off_loopback_needs_one():
-    config = settings.load(environ={}, overrides={"server": {"host": "0.0.0.0", "token_env": "MY_TOKEN"}})
+def test_token_of_is_read_under_its_name():
+    config = settings.load(environ={}, overrides={"server": {"token_env": "MY_TOKEN"}})
     assert run.token_of(config, {"MY_TOKEN": " s3cret\n"}) == "s3cret"
-    with pytest.raises(InvalidInput, match="MY_TOKEN"):
-        run.token_of(config, {"MY_TOKEN": "  "})
+    assert run.token_of(config, {"MY_TOKEN": "  "}) == ""
 
 
 def test_stack_log_is_json_lines_without_query_texts(start):

@@ -145,6 +145,8 @@ def _elsewhere(config: Settings) -> list[str]:
         found.append("the catalog's database (catalog.uri)")
     if config.catalog.warehouse:
         found.append(f"table files in {config.catalog.warehouse} (catalog.warehouse)")
+    if config.ledger.keys:
+        found.append(f"the ledger's keys in {config.ledger.keys} (ledger.keys)")
     return found
 
 

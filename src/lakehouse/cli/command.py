@@ -27,12 +27,16 @@ from lakehouse.cli import (
     demo,
     doctor,
     evaluations,
+    inbox,
+    ops,
     playbooks,
     rosters,
     searching,
     serving,
     stacks,
+    subjects,
     vectors,
+    workflows,
 )
 from lakehouse.cli.tree import Commands, Tree
 from lakehouse.errors import (
@@ -61,7 +65,9 @@ _PIPE_CLOSED = 141
 _GROUPS = (
     ("start here", (demo, serving, stacks, backups, doctor)),
     ("data in, questions out", (datasets, rosters)),
-    ("people for a demand", (searching, playbooks)),
+    ("people for a demand", (searching, playbooks, inbox)),
+    ("what is done, and was", (ops, workflows)),
+    ("whose data, and who saw it", (subjects,)),
     ("parts and proof", (vectors, evaluations)),
 )
 

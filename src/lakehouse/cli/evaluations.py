@@ -1,4 +1,4 @@
-"""How good the product is, measured: `eval parsing|roles|search`."""
+"""How good the product is, measured: `eval parsing|roles|search|lift`."""
 
 from __future__ import annotations
 
@@ -57,6 +57,28 @@ def add(commands: Commands) -> None:
     _add_number(search, "--seed", 1, "of rosters and demands")
     _add_number(search, "--failures", 10, "how many failures to show")
 
+    _add_lift(evaluations)
+
+
+def _add_lift(evaluations: Commands) -> None:
+    lift = evaluations.command(
+        "lift",
+        _lift,
+        "measure what memory does for real demands, and what it must not do",
+        more="Writes report.md, report.json, lift.png and lift.svg.",
+    )
+    lift.add_argument("--rows", metavar="FILE", help="gzipped CSV of demands (default: the shipped sample)")
+    lift.add_argument(
+        "--years", action="append", metavar="YEAR", help="fiscal year to draw from, again for more (default: 2018)"
+    )
+    _add_number(lift, "--demands", 400, "least number of demands")
+    _add_number(lift, "--clusters", 100, "least number of clients in a city with several roles")
+    _add_number(lift, "--people", 1_000, "people from anywhere")
+    _add_number(lift, "--each", 6, "people of each wanted occupation in its city")
+    _add_number(lift, "--poison", 1_000, "hostile entries, 0 for none")
+    _add_number(lift, "--seed", 1, "of the drawing")
+    lift.add_argument("--out", metavar="FOLDER", default="lift-report", help="folder (default: lift-report)")
+
 
 def _add_number(tree: Tree, option: str, default: int, what: str) -> None:
     tree.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: {default})")
@@ -95,6 +117,18 @@ def _search(arguments: argparse.Namespace) -> int:
     for part in arguments.part or ():
         words += ["--part", part]
     search_quality.main(words)
+    return 0
+
+
+def _lift(arguments: argparse.Namespace) -> int:
+    from lakehouse.evals import lift
+
+    words = _options(arguments, "demands", "clusters", "people", "each", "poison", "seed", "out")
+    if arguments.rows:
+        words += ["--rows", str(reading.path(arguments.rows))]
+    if arguments.years:
+        words += ["--years", *arguments.years]
+    lift.main(words)
     return 0
 
 

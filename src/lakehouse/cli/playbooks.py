@@ -1,4 +1,4 @@
-"""What worked before: `playbook record|bulk|list|delete|handover`."""
+"""What worked before: `playbook record|bulk|list|show|delete|handover|merge|export|import|lift`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import argparse
 from lakehouse.cli import reading, showing
 from lakehouse.cli.session import open_lake
 from lakehouse.cli.tree import Commands
+
+OUTCOMES = ("worked", "accepted", "showed_up", "completed", "asked_back", "rejected", "no_show")
+_AT_ONCE = 10_000
 
 
 def add(commands: Commands) -> None:
@@ -19,7 +22,7 @@ def add(commands: Commands) -> None:
         _bulk,
         "remember many entries at once, all or none",
         more="Each line is a JSON object with query_text, answer_id, corpus and score, and maybe role,\n"
-        "namespace and outcome.",
+        "namespace, outcome, by and why.",
     )
     bulk.add_argument("file", metavar="FILE", help="JSONL file, or - for standard input")
     bulk.add_argument("--json", action="store_true", help="print one JSON document")
@@ -27,6 +30,10 @@ def add(commands: Commands) -> None:
     listing = playbook.command("list", _list, "list what a namespace remembers, its own and what is shared with it")
     listing.add_argument("--namespace", metavar="NAME", default="default", help="whose memory (default: default)")
     listing.add_argument("--json", action="store_true", help="print one JSON document")
+
+    show = playbook.command("show", _show, "show one entry with all its outcomes and what they say of it")
+    show.add_argument("id", metavar="ID", help="id of the entry, see `lakehouse playbook list`")
+    show.add_argument("--json", action="store_true", help="print one JSON document")
 
     delete = playbook.command("delete", _delete, "forget one entry")
     delete.add_argument("id", metavar="ID", help="id of the entry, see `lakehouse playbook list`")
@@ -42,6 +49,40 @@ def add(commands: Commands) -> None:
     handover.add_argument("receiver", metavar="TO", help="namespace that receives it")
     handover.add_argument("--mode", choices=("share", "copy", "move"), required=True, help="share, copy or move")
     handover.add_argument("--json", action="store_true", help="print one JSON document")
+    _add_transfers(playbook)
+
+
+def _add_transfers(playbook: Commands) -> None:
+    merge = playbook.command("merge", _merge, "bring what one namespace remembers into another, with its outcomes")
+    merge.add_argument("source", metavar="FROM", help="namespace to take from")
+    merge.add_argument("target", metavar="TO", help="namespace to bring into")
+    merge.add_argument("--clear", action="store_true", help="leave the source empty")
+    merge.add_argument("--json", action="store_true", help="print one JSON document")
+
+    export = playbook.command("export", _export, "write the entries of a namespace as JSONL")
+    export.add_argument("--namespace", metavar="NAME", default="default", help="whose memory (default: default)")
+
+    import_ = playbook.command(
+        "import",
+        _import,
+        "take in what `playbook export` wrote, 10,000 entries at a time",
+        more="Doing it again changes nothing.",
+    )
+    import_.add_argument("file", metavar="FILE", help="JSONL file, or - for standard input")
+    import_.add_argument("--namespace", metavar="NAME", default="default", help="whose memory (default: default)")
+    import_.add_argument(
+        "--skip-unknown", action="store_true", help="leave out people who are not on the roster, instead of refusing"
+    )
+    import_.add_argument("--json", action="store_true", help="print one JSON document")
+
+    lift = playbook.command(
+        "lift",
+        _lift,
+        "compare outcomes with memory and without it",
+        more="The setting matrix.holdout keeps a share of demands from memory.",
+    )
+    lift.add_argument("--namespace", metavar="NAME", default="default", help="whose memory (default: default)")
+    lift.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def _add_record(playbook: Commands) -> None:
@@ -52,7 +93,11 @@ def _add_record(playbook: Commands) -> None:
     record.add_argument("--score", type=float, default=1.0, metavar="S", help="how well, 0 to 1 (default: 1)")
     record.add_argument("--role", metavar="ROLE", help="role of the demand (default: the one in the text)")
     record.add_argument("--namespace", metavar="NAME", default="default", help="whose memory (default: default)")
-    record.add_argument("--rejected", action="store_true", help="the person was turned down")
+    record.add_argument("--by", metavar="NAME", default="", help="who records it")
+    record.add_argument("--why", metavar="TEXT", default="", help="the reason")
+    came = record.add_mutually_exclusive_group()
+    came.add_argument("--rejected", action="store_true", help="the person was turned down")
+    came.add_argument("--outcome", choices=OUTCOMES, default="worked", help="what came of it (default: worked)")
     record.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -66,7 +111,9 @@ def _record(arguments: argparse.Namespace) -> int:
             arguments.score,
             role=arguments.role,
             namespace=arguments.namespace,
-            outcome="rejected" if arguments.rejected else "worked",
+            outcome="rejected" if arguments.rejected else arguments.outcome,
+            by=arguments.by,
+            why=arguments.why,
         )
     if arguments.json:
         showing.json_document(recorded)
@@ -100,6 +147,8 @@ def _list(arguments: argparse.Namespace) -> int:
         showing.Column("corpus"),
         showing.Column("score", right=True),
         showing.Column("outcome"),
+        showing.Column("trust", right=True),
+        showing.Column("by"),
         showing.Column("role", wraps=True),
         showing.Column("demand", wraps=True),
         showing.Column("namespace"),
@@ -114,6 +163,8 @@ def _list(arguments: argparse.Namespace) -> int:
                 entry.corpus,
                 entry.score,
                 entry.outcome,
+                entry.trust,
+                entry.by,
                 entry.role,
                 entry.query_text,
                 entry.namespace,
@@ -139,4 +190,71 @@ def _handover(arguments: argparse.Namespace) -> int:
         showing.json_document(done)
     else:
         print(f"{arguments.receiver} can use {done.entries:,} more entries")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    with open_lake(arguments) as lake:
+        found = lake.playbooks.get(arguments.id)
+    if arguments.json:
+        showing.json_document(found)
+        return 0
+    entry = found.entry
+    print(f"{entry.answer_id} ({entry.corpus}) for: {entry.query_text}")
+    print(f"works again: {entry.posterior.mean:.2f}, Beta({entry.posterior.alpha:.2f}, {entry.posterior.beta:.2f})")
+    print(f"trust {entry.trust:.2f}; confirmed {entry.helped} times, turned down {entry.overridden} times")
+    columns = [showing.Column(name) for name in ("at", "outcome", "by")] + [showing.Column("why", wraps=True)]
+    showing.table(columns, [[past.at, past.outcome, past.by, past.why] for past in found.outcomes])
+    return 0
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    with open_lake(arguments) as lake:
+        done = lake.playbooks.merge(arguments.source, arguments.target, arguments.clear)
+    if arguments.json:
+        showing.json_document(done)
+    else:
+        print(f"{done.merged:,} entries new in {arguments.target}, {done.joined:,} joined with what was there")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    import msgspec
+
+    with open_lake(arguments) as lake:
+        found = lake.playbooks.export(arguments.namespace)
+    for entry in found.entries:
+        print(msgspec.json.encode(entry).decode())
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from lakehouse.memory.base import Imported, PlaybookCopy
+
+    entries = list(reading.json_lines(arguments.file, PlaybookCopy))
+    total = Imported(0, 0, [])
+    with open_lake(arguments) as lake:
+        for start in range(0, len(entries), _AT_ONCE):
+            done = lake.playbooks.import_(
+                entries[start : start + _AT_ONCE], namespace=arguments.namespace, skip_unknown=arguments.skip_unknown
+            )
+            total = Imported(
+                total.imported + done.imported, total.replaced + done.replaced, [*total.unknown, *done.unknown]
+            )
+    if arguments.json:
+        showing.json_document(total)
+    else:
+        print(f"{total.imported:,} imported, {total.replaced:,} replaced, {len(total.unknown):,} not on the roster")
+    return 0
+
+
+def _lift(arguments: argparse.Namespace) -> int:
+    with open_lake(arguments) as lake:
+        found = lake.playbooks.lift(arguments.namespace)
+    if arguments.json:
+        showing.json_document(found)
+        return 0
+    for name, arm in (("with memory", found.served), ("held out", found.held_out)):
+        print(f"{name:12} {arm.good:,} of {arm.outcomes:,} good, mean {arm.posterior.mean:.3f}")
+    print(f"difference {found.difference:+.3f}; with memory is better with probability {found.better:.2f}")
     return 0

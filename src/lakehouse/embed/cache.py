@@ -67,6 +67,26 @@ class DiskCache:
             self._discard()
             self._insert(rows)
 
+    def forget(self, keys: Sequence[bytes]) -> int:
+        """Remove vectors for good; returns how many there were.
+
+        Raises:
+            OSError: The disk is full or the folder read-only.
+        """
+        if not self._path.is_file():
+            return 0
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S)) as connection:
+                # Without it the bytes would stay in pages that are free, or in the write-ahead log.
+                connection.execute("PRAGMA secure_delete=ON")
+                before = connection.total_changes
+                with connection:
+                    connection.executemany("DELETE FROM vectors WHERE key = ?", [(name,) for name in keys])
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return connection.total_changes - before
+        except sqlite3.DatabaseError as error:
+            raise OSError(None, str(error), str(self._path)) from None
+
     def close(self) -> None:
         """Close the file; idempotent, and the next read opens it again."""
         with self._lock:
@@ -130,3 +150,8 @@ class RecentVectors:
             self._vectors[fingerprint, text] = vector
             if len(self._vectors) > self._capacity:
                 self._vectors.popitem(last=False)
+
+    def forget(self, fingerprint: str, text: str) -> None:
+        """Drop the vector of `text`."""
+        with self._lock:
+            self._vectors.pop((fingerprint, text), None)

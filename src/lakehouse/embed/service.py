@@ -13,6 +13,7 @@ from lakehouse.child import Children
 from lakehouse.embed.base import Embedded, Embedder, FileEmbedded
 from lakehouse.embed.cache import DiskCache, RecentVectors, key
 from lakehouse.errors import InvalidInput, NotFound, TooLarge
+from lakehouse.state.folder import disk_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,6 +122,20 @@ class Embeddings:
         }
         counts = self._children.run("lakehouse.embed._file", request, progress=progress)
         return FileEmbedded(embedded=counts["embedded"], reused=counts["reused"])
+
+    def forget(self, texts: Sequence[str]) -> int:
+        """Remove the vectors of texts for good, from memory and from the lake; returns how many the lake had.
+
+        Raises:
+            Unavailable, PermissionDenied: The disk refused.
+        """
+        name = _fingerprint(self.model)
+        for text in texts:
+            self._recent.forget(name, text)
+        try:
+            return self._disk.forget([key(name, text) for text in texts])
+        except OSError as error:
+            raise disk_error(error, self._folder) from error
 
     def close(self) -> None:
         """End running children, threads and connections; idempotent."""

@@ -44,6 +44,7 @@ class Contract(msgspec.Struct, frozen=True):
     role: str
     count: int
     date: str
+    soc: str = ""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +94,15 @@ def _contract(row: dict[str, str]) -> Contract | None:
         return None
     count = max(1, int(row["workers_requested"]))
     return Contract(
-        row["fy"], client, city, row["worksite_state"], row["worksite_zip"][:5], role, count, row["start_date"]
+        row["fy"],
+        client,
+        city,
+        row["worksite_state"],
+        row["worksite_zip"][:5],
+        role,
+        count,
+        row["start_date"],
+        row["soc_code"][:7],
     )
 
 
@@ -103,6 +112,13 @@ def lines(found: Sequence[Contract], *, number: int, seed: int, wording: Templat
     states = {code: name for code, (name, _) in read_states(shipped("us_states.csv")).items()}
     for index in range(number):
         yield _Writer(draw, WORDINGS[wording], states).line(draw.choice(found), STYLES[index % len(STYLES)])
+
+
+def line(
+    contract: Contract, style: Style, draw: random.Random, *, states: dict[str, str], wording: TemplateSet = "first"
+) -> Line:
+    """Return one line for a contract; `states` are names by code."""
+    return _Writer(draw, WORDINGS[wording], states).line(contract, style)
 
 
 class _Writer:

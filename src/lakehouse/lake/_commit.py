@@ -7,9 +7,7 @@ intent removed. What an intent names is swept at the next start.
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +23,6 @@ from pyiceberg.table.update.snapshot import ExpireSnapshots, _OverwriteFiles
 from pyiceberg.typedef import Record
 
 from lakehouse.errors import Conflict
-from lakehouse.lake import _fileio
 from lakehouse.lake._iceberg import (
     CREATED_AT,
     NAMESPACE,
@@ -36,7 +33,6 @@ from lakehouse.lake._iceberg import (
     schema_of,
 )
 from lakehouse.lake.columns import Field
-from lakehouse.state.folder import fsync_dir
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
@@ -77,7 +73,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 def new_location(tables: Tables, name: str) -> str:
     """Return a location that no table ever had, so that a dropped dataset's readers are left alone."""
-    return f"{tables.root}/{name}-{secrets.token_hex(6)}"
+    return f"{tables.home}/{name}-{secrets.token_hex(6)}"
 
 
 def commit(tables: Tables, change: Change, keep_snapshots: int) -> list[str]:
@@ -152,21 +148,9 @@ def _stage_rows(tables: Tables, transaction: Transaction, change: Change) -> Non
                 producer.delete_data_file(old)
         for path in change.add:
             location = f"{change.location}/data/{secrets.token_hex(12)}.parquet"
-            target = Path(_fileio.path_of(location, tables.catalog.properties))
-            _move(path, target)
-            producer.append_data_file(_data_file(transaction, target, location, change.fields))
-
-
-def _move(source: Path, target: Path) -> None:
-    """Give a finished file its name; both lie in the lake folder, so nothing is copied."""
-    _fileio.make_folders(target.parent)
-    handle = os.open(source, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    source.replace(target)
-    fsync_dir(target.parent)
+            file = _data_file(transaction, path, location, change.fields)
+            tables.files.place(path, location)
+            producer.append_data_file(file)
 
 
 def _data_file(transaction: Transaction, path: Path, location: str, fields: list[Field]) -> DataFile:
@@ -221,13 +205,15 @@ def _files(table: Table, snapshot: Snapshot) -> set[str]:
     return {file.file_path for file in data_files(table, snapshot)} | metadata_files(table, snapshot)
 
 
-def files_below(tables: Tables, location: str) -> set[Path]:
-    """Return every file in a table's folder."""
-    folder = Path(_fileio.path_of(location, tables.catalog.properties))
-    return {path for path in folder.rglob("*") if path.is_file()}
+def needed(table: Table) -> set[str]:
+    """Return the locations of everything that a table's snapshots need."""
+    found = {table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)}
+    for snapshot in table.snapshots():
+        found |= _files(table, snapshot)
+    return found
 
 
-def sweep(tables: Tables, name: str, location: str, candidates: Iterable[Path] | None = None) -> None:
+def sweep(tables: Tables, name: str, location: str, candidates: Iterable[str] | None = None) -> int:
     """Remove what lies in a table's folder and belongs to none of its snapshots.
 
     Args:
@@ -235,21 +221,41 @@ def sweep(tables: Tables, name: str, location: str, candidates: Iterable[Path] |
         name: The dataset that had this folder; when it is gone, or lives elsewhere, nothing here is needed.
         location: The folder's recorded location.
         candidates: Only these files, all by default (then the folder of a dataset that is gone goes whole).
+
+    Returns:
+        How many files were removed; 0 for a folder that went whole.
     """
-    try:
-        table = tables.catalog.load_table((NAMESPACE, name))
-    except NoSuchTableError:
-        table = None
-    folder = Path(_fileio.path_of(location, tables.catalog.properties))
+    table = tables.find(name)
     if table is None or table.location() != location:
-        for path in candidates or ():
-            path.unlink(missing_ok=True)
         if candidates is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        return
-    needed = {table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)}
-    for snapshot in table.snapshots():
-        needed |= _files(table, snapshot)
-    kept = {Path(_fileio.path_of(file, tables.catalog.properties)) for file in needed}
-    for path in set(files_below(tables, location) if candidates is None else candidates) - kept:
-        path.unlink(missing_ok=True)
+            tables.files.clear(location)
+            return 0
+        kept: set[str] = set()
+    else:
+        kept = needed(table)
+    orphans = {each for each in (candidates or tables.files.below(location)) if not tables.keeps(each)} - kept
+    for each in orphans:
+        tables.files.remove(each)
+    return len(orphans)
+
+
+def expire(tables: Tables, name: str, *, before_ms: int) -> list[str]:
+    """Expire the snapshots of a dataset that are older than a moment, all but the newest.
+
+    Returns:
+        Locations of the files that no kept snapshot needs any more.
+
+    Raises:
+        Conflict: The dataset was changed meanwhile; nothing was expired.
+    """
+    table = tables.load(name)
+    pinned = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    old = [each for each in table.snapshots() if each.timestamp_ms < before_ms and each.snapshot_id not in pinned]
+    if not old:
+        return []
+    try:
+        with table.transaction() as transaction:
+            ExpireSnapshots(transaction).by_ids([each.snapshot_id for each in old]).commit()
+    except _CHANGED as error:
+        raise Conflict(f"dataset {name!r} was changed by another writer; try again", dataset=name) from error
+    return _freed(transaction._table, old)

@@ -71,7 +71,7 @@ class Explainer:
                 refusal = error.message
         wanted = {field.name: field.type for field in self._base.fields} if self._base and self._bound else {}
         survey = reader.survey(wanted)
-        connection = _merge.connect(self._scratch)
+        connection = _merge.connect(self._scratch, [self._base] if self._base else [])
         try:
             rows, columns = _columns(connection, reader, survey.columns)
             suggested = self._suggested(connection)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.manifest import DataFileContent
 from pyiceberg.schema import Schema
+from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 from pyiceberg.types import (
     BinaryType,
     BooleanType,
@@ -33,16 +33,20 @@ from pyiceberg.types import (
     UUIDType,
 )
 from sqlalchemy import event, select
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from lakehouse.errors import NotFound, Unavailable
-from lakehouse.lake import _fileio
 from lakehouse.lake.catalog import Snapshot
 from lakehouse.lake.columns import Field, decimal_parts, element_type
+from lakehouse.settings import Storage
 
 if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog as IcebergCatalog
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
+
+    from lakehouse.lake._files import Files
 
 NAMESPACE = "datasets"
 FINGERPRINT = "lakehouse.fingerprint"
@@ -74,9 +78,11 @@ class Version(msgspec.Struct, frozen=True):
 
     Attributes:
         fields: Columns with the ids they have in the files.
-        files: Paths of the data files where they are now, in the order of their rows.
+        files: The data files as DuckDB opens them now, in the order of their rows.
         recorded: The same files under the locations that Iceberg records.
+        sizes: Their sizes in bytes.
         properties: What the ingest noted (`lakehouse.*`).
+        s3: How to reach the files, null for local ones.
     """
 
     name: str
@@ -84,10 +90,12 @@ class Version(msgspec.Struct, frozen=True):
     fields: list[Field]
     files: list[str]
     recorded: list[str]
+    sizes: list[int]
     rows: int
     properties: dict[str, str]
     created_at: str
     updated_at: str
+    s3: Storage | None = None
 
 
 class LakeCatalog(SqlCatalog):
@@ -101,42 +109,75 @@ class LakeCatalog(SqlCatalog):
                 for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
                     connection.execute(f"PRAGMA {pragma}")
 
-        super()._init_catalog()
+        _made(super()._init_catalog)
+
+    def create_namespace_if_not_exists(self, namespace: str | Identifier, properties: Properties = EMPTY_DICT) -> None:
+        """Create a namespace, also while another process creates it."""
+        _made(lambda: super(LakeCatalog, self).create_namespace_if_not_exists(namespace, properties))
+
+
+def _made(make: Callable[[], None]) -> None:
+    """Make what two processes may be making at once: who comes second looks again and finds it there."""
+    try:
+        make()
+    except (ProgrammingError, IntegrityError, OperationalError):
+        make()
 
 
 class Tables:
     """Tables by name; metadata is immutable under its location, so it is read once. Thread-safe.
 
     Args:
-        uri: SQLAlchemy URL of the catalog.
-        root: Location of the warehouse as recorded in the metadata.
-        place: Path of the warehouse now.
+        catalog: Of pyiceberg: SQL or REST.
+        files: The warehouse.
     """
 
-    def __init__(self, uri: str, *, root: str, place: Path) -> None:
-        self.root = root
-        self.place = place
-        self.catalog = LakeCatalog(
-            "lakehouse",
-            **{
-                "uri": uri,
-                "warehouse": root,
-                "py-io-impl": _fileio.IMPLEMENTATION,
-                _fileio.ROOT: root,
-                _fileio.PLACE: str(place),
-            },
-        )
-        self.catalog.create_namespace_if_not_exists(NAMESPACE)
+    def __init__(self, catalog: IcebergCatalog, files: Files) -> None:
+        self.files = files
+        self.catalog = catalog
+        try:
+            self.catalog.create_namespace_if_not_exists(NAMESPACE)
+        except BaseException:
+            self.close()
+            raise
         self._lock = threading.Lock()
         self._versions: dict[str, tuple[str, Version]] = {}
 
-    def locations(self) -> dict[str, str]:
-        """Return the metadata location of every table, by name; one short query."""
+    @property
+    def home(self) -> str:
+        """Location below which tables lie; some REST catalogs let nobody write but below the namespace."""
+        root = self.files.root
+        return root if isinstance(self.catalog, SqlCatalog) else f"{root}/{NAMESPACE}"
+
+    def keeps(self, location: str) -> bool:
+        """Tell whether a file is the catalog's own: a REST catalog looks after its metadata itself."""
+        return not isinstance(self.catalog, SqlCatalog) and not location.endswith((".parquet", ".avro"))
+
+    def close(self) -> None:
+        """Close the catalog."""
+        if isinstance(self.catalog, SqlCatalog):
+            self.catalog.engine.dispose()
+        else:
+            self.catalog.close()
+
+    def _recorded(self) -> dict[str, str]:
+        """Return the metadata location of every table of a SQL catalog, by name; one short query."""
+        catalog = cast(SqlCatalog, self.catalog)
         query = select(IcebergTables.table_name, IcebergTables.metadata_location).where(
-            IcebergTables.catalog_name == self.catalog.name, IcebergTables.table_namespace == NAMESPACE
+            IcebergTables.catalog_name == catalog.name, IcebergTables.table_namespace == NAMESPACE
         )
-        with self.catalog.engine.connect() as connection:
+        with catalog.engine.connect() as connection:
             return {name: location for name, location in connection.execute(query) if location}
+
+    def _listed(self) -> list[str]:
+        return [identifier[-1] for identifier in self.catalog.list_tables(NAMESPACE)]
+
+    def find(self, name: str) -> Table | None:
+        """Read a table's metadata, null when there is none of that name."""
+        try:
+            return self.catalog.load_table((NAMESPACE, name))
+        except NoSuchTableError:
+            return None
 
     def load(self, name: str) -> Table:
         """Read a table's metadata.
@@ -144,28 +185,40 @@ class Tables:
         Raises:
             NotFound: There is none of that name.
         """
-        try:
-            return self.catalog.load_table((NAMESPACE, name))
-        except NoSuchTableError:
-            raise NotFound(f"no dataset {name!r}", dataset=name) from None
+        table = self.find(name)
+        if table is None:
+            raise NotFound(f"no dataset {name!r}", dataset=name)
+        return table
 
     def current(self) -> dict[str, Version]:
-        """Return the newest version of every dataset that has one, by name."""
-        locations = self.locations()
+        """Return the newest version of every dataset that has one, by name.
+
+        A SQL catalog tells in one query what changed; a REST catalog is asked for each table.
+        """
         with self._lock:
             known = self._versions
         fresh: dict[str, tuple[str, Version]] = {}
-        for name, location in sorted(locations.items()):
-            cached = known.get(name)
-            fresh[name] = cached if cached and cached[0] == location else (location, self._read(name))
+        if isinstance(self.catalog, SqlCatalog):
+            for name, location in sorted(self._recorded().items()):
+                cached = known.get(name)
+                if cached and cached[0] == location:
+                    fresh[name] = cached
+                elif table := self.find(name):
+                    fresh[name] = (location, self._read(table))
+        else:
+            for name in sorted(self._listed()):
+                if table := self.find(name):
+                    cached = known.get(name)
+                    same = cached and cached[0] == table.metadata_location
+                    fresh[name] = cached if cached and same else (table.metadata_location, self._read(table))
         with self._lock:
             self._versions = fresh
         return {name: version for name, (_, version) in fresh.items()}
 
-    def _read(self, name: str) -> Version:
-        table = self.load(name)
+    def _read(self, table: Table) -> Version:
         snapshot = table.current_snapshot()
         if snapshot is None:
+            name = table.name()[-1]
             raise Unavailable(
                 f"dataset {name!r} has no snapshot yet; write it with the engine that made it", dataset=name
             )
@@ -192,12 +245,14 @@ class Tables:
             name=table.name()[-1],
             snapshot_id=snapshot.snapshot_id,
             fields=fields_of(table.schemas()[schema_id]),
-            files=[_fileio.path_of(location, table.io.properties) for location in recorded],
+            files=[self.files.path(location) for location in recorded],
             recorded=recorded,
+            sizes=[file.file_size_in_bytes for file in files],
             rows=sum(file.record_count for file in files),
             properties={name: value for name, value in summary.items() if name.startswith("lakehouse.")},
             created_at=table.properties.get(CREATED_AT) or rfc3339(table.metadata.snapshot_log[0].timestamp_ms),
             updated_at=rfc3339(snapshot.timestamp_ms),
+            s3=self.files.s3,
         )
 
 

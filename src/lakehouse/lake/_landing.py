@@ -107,7 +107,7 @@ class Landing:
         if not survey.columns:
             raise InvalidInput("the file has no good row", field="source")
         fields = self._catalog.fields(name, _columns(survey.columns, base, key))
-        connection = _merge.connect(self._scratch)
+        connection = _merge.connect(self._scratch, [base] if base else [])
         try:
             path, rows, bad = self._written(connection, reader, fields, key, quarantine)
             bad = sorted([*survey.bad, *bad], key=lambda row: row.line)

@@ -5,7 +5,7 @@ Works on Parquet files in scratch, in bounded memory; DuckDB spills to scratch w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import msgspec
 
 from lakehouse.lake._reading import MAX_BAD_ROWS, too_many
 from lakehouse.lake._relation import copy_to_parquet, numbered, quoted, relation, text, unused
+from lakehouse.lake._s3 import reach
 from lakehouse.lake.columns import Field, duckdb_type
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ class Merged(msgspec.Struct, frozen=True):
     keep: list[str]
 
 
-def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
-    """Open a connection for writing Parquet: two threads, half a gigabyte, the rest in scratch."""
+def connect(scratch: Path, versions: Iterable[Version] = ()) -> duckdb.DuckDBPyConnection:
+    """Open a connection for writing Parquet: two threads, half a gigabyte, else scratch; it may read `versions`."""
     spill = str(scratch / "spill")
     connection = duckdb.connect(":memory:", config={"threads": 2, "memory_limit": "512MB", "temp_directory": spill})
     connection.execute("SET TimeZone = 'UTC'")
+    reach(connection, versions)
     return connection
 
 
@@ -104,7 +106,7 @@ def merge(connection: duckdb.DuckDBPyConnection, base: Version, new: Path, field
     rewritten = [
         position
         for position, path in enumerate(base.files)
-        if changed or Path(path).stat().st_size < SMALL_FILE_BYTES or _touches(connection, base, path, incoming, key)
+        if changed or base.sizes[position] < SMALL_FILE_BYTES or _touches(connection, base, path, incoming, key)
     ]
     if not rewritten:
         return Merged([new], base.recorded)

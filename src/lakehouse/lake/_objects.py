@@ -31,7 +31,7 @@ from lakehouse.lake.store import ObjectInfo
 from lakehouse.state.folder import disk_error, fsync_dir
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import GetOptions, ObjectMeta
     from obstore.store import ObjectStore
 
     from lakehouse.settings import Storage
@@ -100,6 +100,19 @@ class Bucket:
         with _mapped(key):
             return bytes(obstore.get(self._store, key).bytes())
 
+    def range(self, key: str, start: int, length: int | None, *, etag: str = "") -> bytes:
+        """Return some of the bytes; with an etag only those of that very object."""
+        options: GetOptions = {"range": (start, start + length) if length is not None else {"offset": start}}
+        if etag:
+            options["if_match"] = etag
+        info = self.head(key)
+        if start >= info.size or length == 0:
+            return b""
+        if length is not None:
+            options["range"] = (start, min(start + length, info.size))
+        with _mapped(key):
+            return bytes(obstore.get(self._store, key, options=options).bytes())
+
     def head(self, key: str) -> ObjectInfo:
         """Return size, etag and time."""
         with _mapped(key):
@@ -111,12 +124,18 @@ class Bucket:
         with _mapped(key):
             obstore.delete(self._store, key)
 
-    def below(self, prefix: str) -> list[ObjectInfo]:
-        """Return all objects below a string prefix, sorted by key."""
+    def below(self, prefix: str, *, after: str = "") -> list[ObjectInfo]:
+        """Return all objects below a string prefix, sorted by key.
+
+        `after` lets an S3 leave out what comes before it; such keys may still be there.
+        """
         # The engine's prefix is a whole folder; a prefix that ends within a name is matched here.
         above = prefix.rpartition("/")[0]
         with _mapped(prefix):
-            found = [meta for chunk in obstore.list(self._store, above or None, chunk_size=1000) for meta in chunk]
+            options = {"offset": after} if after else {}
+            found = [
+                meta for chunk in obstore.list(self._store, above or None, chunk_size=1000, **options) for meta in chunk
+            ]
         infos = [_info(meta, meta["path"]) for meta in found if meta["path"].startswith(prefix)]
         return sorted(infos, key=lambda info: info.key)
 

@@ -64,7 +64,7 @@ def _removed(catalog: Catalog, name: str, condition: str, values: Sequence[str])
 def _commit(
     catalog: Catalog, base: Version, condition: str, values: Sequence[str], scratch: Path
 ) -> tuple[int, Version]:
-    connection = _merge.connect(scratch)
+    connection = _merge.connect(scratch, [base])
     try:
         connection.execute("CREATE TEMP TABLE purged AS SELECT unnest(?) AS value", [list(values)])
         touched = [position for position in range(len(base.files)) if _matches(connection, base, [position], condition)]

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from lakehouse.lake._relation import relation
+from lakehouse.lake._s3 import reach
 
 if TYPE_CHECKING:
     from lakehouse.lake._iceberg import Version
@@ -20,6 +21,7 @@ def reader(version: Version, columns: Sequence[str] | None, release: Callable[[]
     """Stream a version's rows; `release` is called when the reader is exhausted or dropped."""
     connection = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "512MB"})
     connection.execute("SET TimeZone = 'UTC'")
+    reach(connection, [version])
     source = connection.execute(relation(version.fields, version.files, columns)).to_arrow_reader(BATCH_ROWS)
 
     def batches() -> Iterator[pa.RecordBatch]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from lakehouse.lake._relation import log_relation, quoted, relation, text
+from lakehouse.lake._s3 import reach
 
 if TYPE_CHECKING:
     from lakehouse import settings
@@ -57,6 +58,7 @@ class Session:
                 "python_enable_replacements": False,
             },
         )
+        reach(self._connection, versions.values())
         for version in versions.values():
             body = relation(version.fields, version.files)
             try:
@@ -77,6 +79,11 @@ class Session:
             "lock_configuration = true",
         ):
             self._connection.execute(f"SET {setting}")
+
+    @property
+    def whole(self) -> bool:
+        """True when every local file is still there."""
+        return all(path.startswith("s3://") or Path(path).exists() for path in self.files)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection of its own for one statement."""

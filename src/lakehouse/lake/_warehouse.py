@@ -16,22 +16,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+from pyiceberg.exceptions import (
+    CommitStateUnknownException,
+    ForbiddenError,
+    OAuthError,
+    RESTError,
+    UnauthorizedError,
+)
 from sqlalchemy.exc import DBAPIError
 
-from lakehouse.errors import Conflict, InvalidInput
+from lakehouse.errors import Conflict, PermissionDenied, Unavailable
 from lakehouse.lake import _commit
-from lakehouse.lake._fileio import path_of
-from lakehouse.lake._iceberg import NAMESPACE, Tables, Version, known_ids
+from lakehouse.lake._catalogs import open_tables
+from lakehouse.lake._iceberg import NAMESPACE, Version, known_ids
 from lakehouse.lake._pins import Pins
 from lakehouse.lake.columns import Column, Field, assign_ids
-from lakehouse.state.database import check_url, database_error
+from lakehouse.state.database import database_error
 from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
 
 if TYPE_CHECKING:
     from lakehouse import settings
-
-# Longer than any write takes.
-SETTLED_S = 24 * 3600
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -46,38 +50,35 @@ class Warehouse:
 
     Args:
         catalog: The settings section.
+        storage: The settings section with the way to an S3.
         folder: The lake folder.
         pins: Readers whose files must stay.
 
     Attributes:
-        place: Where the data files are.
+        tables: The catalog.
+        files: The warehouse.
         revision: A number that changes with every commit.
     """
 
-    def __init__(self, catalog: settings.Catalog, folder: Path, pins: Pins) -> None:
-        if "://" in catalog.warehouse:
-            raise InvalidInput("catalog.warehouse must be a folder", field="warehouse")
+    def __init__(self, catalog: settings.Catalog, storage: settings.Storage, folder: Path, pins: Pins) -> None:
         self._settings = catalog
         self._folder = folder
         self._pins = pins
         self._intents = folder / "catalog-intents"
         self._scratch = folder / "scratch"
         self.revision = 0
-        self.place = Path(catalog.warehouse or folder / "warehouse").absolute()
         with self.mapped():
-            for made in (self.place, self._intents):
-                made.mkdir(parents=True, exist_ok=True)
+            self._intents.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(self._scratch, ignore_errors=True)
-            uri = catalog.uri or f"sqlite:///{folder.absolute() / 'catalog.db'}"
-            check_url(uri)
-            self.tables = Tables(uri, root=_recorded_root(self.place), place=self.place)
+            self.tables = open_tables(catalog, storage, folder)
+            self.files = self.tables.files
             fsync_dir(folder)
             for intent in sorted(self._intents.glob("*.json")):
                 self._recover(intent)
 
     def fields(self, name: str, columns: list[Column]) -> list[Field]:
         """Return the ids that a dataset's columns have, or would get."""
-        table = self.tables.load(name) if name in self.tables.locations() else None
+        table = self.tables.find(name)
         return assign_ids(columns, *known_ids(table))
 
     def commit(
@@ -92,7 +93,7 @@ class Warehouse:
         forget: bool = False,
     ) -> None:
         """Commit files as the new snapshot of a dataset; see `Catalog.commit`."""
-        table = self.tables.load(name) if name in self.tables.locations() else None
+        table = self.tables.find(name)
         snapshot = table.metadata.current_snapshot_id if table else None
         moved = onto != "any" and snapshot != (onto.snapshot_id if onto else None)
         if moved or fields != assign_ids([field.column for field in fields], *known_ids(table)):
@@ -108,17 +109,34 @@ class Warehouse:
             now=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             forgets=forget,
         )
-        before = _commit.files_below(self.tables, change.location)
+        # What a failed commit made is found by what was there before it; in a bucket that look costs too much, and the
+        # intent is left for the next start.
+        quick = not self._shared and self.files.s3 is None
+        before = set(self.files.below(change.location)) if quick else set()
         intent = self._intend(name, change.location)
         try:
             freed = _commit.commit(self.tables, change, 1 if forget else self._settings.keep_snapshots)
         except BaseException:
-            if not self._shared:
-                made = _commit.files_below(self.tables, change.location) - before
+            if quick:
+                made = set(self.files.below(change.location)) - before
                 _commit.sweep(self.tables, name, change.location, made)
                 intent.unlink(missing_ok=True)
             raise
         self._changed(intent, lambda: self._remove(freed))
+
+    def maintain(self, name: str) -> int:
+        """Expire what is too old of one dataset, and remove files that nobody refers to; return how many went."""
+        freed: list[str] = []
+        if self._settings.max_age_days:
+            before = time.time() - self._settings.max_age_days * 24 * 3600
+            location = self.tables.load(name).location()
+            intent = self._intend(name, location)
+            freed = _commit.expire(self.tables, name, before_ms=int(before * 1000))
+            self._changed(intent, lambda: self._remove(freed))
+        table = self.tables.load(name)
+        settled = time.time() - self._settings.orphan_grace_ms / 1000
+        old = [each for each, written in self.files.below(table.location()).items() if written < settled]
+        return len(freed) + (_commit.sweep(self.tables, name, table.location(), old) if old else 0)
 
     def drop(self, name: str) -> None:
         """Remove a table at once, and its files once nobody reads them."""
@@ -144,13 +162,27 @@ class Warehouse:
         try:
             yield
         except OSError as error:
+            if error.errno is None and self._settings.uri:
+                # What the HTTP client of a REST catalog raises.
+                raise Unavailable(f"the catalog {self._settings.uri} is out of reach: {error}") from error
             raise disk_error(error, error.filename or self._folder) from error
         except DBAPIError as error:
             raise database_error(error, str(self._folder / "catalog.db")) or error from error
+        except (UnauthorizedError, ForbiddenError, OAuthError) as error:
+            raise PermissionDenied(
+                f"the catalog {self._settings.uri} refused: {error}; check its credential"
+            ) from error
+        except CommitStateUnknownException as error:
+            reason = (
+                f"the catalog {self._settings.uri} did not say whether it committed; read the dataset, then try again"
+            )
+            raise Unavailable(reason) from error
+        except RESTError as error:
+            raise Unavailable(f"the catalog {self._settings.uri} is out of reach: {error}") from error
 
     def close(self) -> None:
-        """Close the catalog's database."""
-        self.tables.catalog.engine.dispose()
+        """Close the catalog."""
+        self.tables.close()
 
     @property
     def _shared(self) -> bool:
@@ -167,11 +199,10 @@ class Warehouse:
         found = msgspec.json.decode(intent.read_bytes(), type=Intent)
         left = None
         if self._shared:
-            settled = time.time() - SETTLED_S
+            settled = time.time() - self._settings.orphan_grace_ms / 1000
             if intent.stat().st_mtime > settled:
                 return
-            below = _commit.files_below(self.tables, found.location)
-            left = [path for path in below if path.stat().st_mtime < settled]
+            left = [each for each, written in self.files.below(found.location).items() if written < settled]
         _commit.sweep(self.tables, found.name, found.location, left)
         intent.unlink()
 
@@ -188,12 +219,4 @@ class Warehouse:
 
     def _remove(self, locations: list[str]) -> None:
         for location in locations:
-            Path(path_of(location, self.tables.catalog.properties)).unlink(missing_ok=True)
-
-
-def _recorded_root(place: Path) -> str:
-    """Return the location that this warehouse's metadata records, noting it when the warehouse is new."""
-    noted = place / ".root"
-    if not noted.exists():
-        atomic_write(noted, f"file://{place}".encode())
-    return noted.read_text(encoding="utf-8")
+            self.files.remove(location)

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from lakehouse.errors import InvalidInput, NotFound
+from lakehouse import settings
+from lakehouse.errors import Conflict, InvalidInput, NotFound
 from lakehouse.lake._pins import Pins
 from lakehouse.lake.columns import Column, Field
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakehouse import settings
     from lakehouse.lake._iceberg import Version
+    from lakehouse.lake._keeper import Keeper
     from lakehouse.lake._warehouse import Warehouse
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -69,6 +70,13 @@ class SnapshotList(msgspec.Struct, frozen=True):
     snapshots: list[Snapshot]
 
 
+class Maintained(msgspec.Struct, frozen=True):
+    """Files removed, and datasets left for the next time because somebody was writing them."""
+
+    removed: int
+    busy: list[str]
+
+
 class Purged(msgspec.Struct, frozen=True):
     """What a purge removed: rows of the dataset, rows of its quarantine, and the snapshot that has none of them."""
 
@@ -86,6 +94,7 @@ class Catalog:
     Args:
         catalog: The settings section. An empty `uri` is SQLite in the lake folder.
         folder: The lake folder.
+        storage: The settings section that tells how to reach an S3, for a warehouse there.
 
     >>> import tempfile
     >>> from lakehouse.settings import Catalog as Section
@@ -96,14 +105,16 @@ class Catalog:
     []
     """
 
-    def __init__(self, catalog: settings.Catalog, folder: Path) -> None:
+    def __init__(self, catalog: settings.Catalog, folder: Path, storage: settings.Storage | None = None) -> None:
         self._settings = catalog
+        self._storage = storage or settings.Storage()
         self._folder = folder
         self._opening = threading.Lock()
         self._opened: Warehouse | None = None
         self._writing: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._pins = Pins()
         self._reserved: set[str] = set()
+        self._keeper: Keeper | None = None
 
     def datasets(self) -> DatasetList:
         """List every dataset, by name.
@@ -183,6 +194,24 @@ class Catalog:
         from lakehouse.lake import _purge
 
         return _purge.purge(self, name, column, [str(value) for value in values])
+
+    def maintain(self) -> Maintained:
+        """Expire snapshots that are too old and remove files that no snapshot refers to, of every dataset.
+
+        Also runs by itself every `catalog.maintain_every_ms` while the catalog is open.
+
+        Raises:
+            Unavailable, PermissionDenied: The catalog cannot be read or written.
+        """
+        warehouse, removed, busy = self._warehouse, 0, []
+        for name in self.versions():
+            try:
+                with self.writing(name), warehouse.mapped():
+                    removed += warehouse.maintain(name)
+            except (Conflict, NotFound):
+                # Somebody is writing it, or it is gone: the next look will do.
+                busy.append(name)
+        return Maintained(removed, busy)
 
     def scan(
         self, name: str, *, columns: Sequence[str] | None = None, snapshot_id: int | None = None
@@ -308,26 +337,34 @@ class Catalog:
     def close(self) -> None:
         """Close the catalog; idempotent."""
         with self._opening:
+            keeper, self._keeper = self._keeper, None
+        # Before the catalog goes: its last look would open it again.
+        if keeper is not None:
+            keeper.stop()
+        with self._opening:
             opened, self._opened = self._opened, None
         if opened is not None:
             opened.close()
 
     @property
     def _warehouse(self) -> Warehouse:
+        from lakehouse.lake._keeper import Keeper
         from lakehouse.lake._warehouse import Warehouse
 
         with self._opening:
             if self._opened is None:
-                self._opened = Warehouse(self._settings, self._folder, self._pins)
+                self._opened = Warehouse(self._settings, self._storage, self._folder, self._pins)
+                if self._settings.maintain_every_ms:
+                    self._keeper = Keeper(self.maintain, self._settings.maintain_every_ms / 1000)
             return self._opened
 
     def _manifest(self, version: Version) -> Manifest:
-        place = self._warehouse.place
+        root = self._warehouse.files.root + "/"
         return Manifest(
             name=version.name,
             schema=[field.column for field in version.fields],
             rows=version.rows,
-            objects=[str(Path(file).relative_to(place)) for file in version.files],
+            objects=[location.removeprefix(root) for location in version.recorded],
             fingerprint=version.properties.get("lakehouse.fingerprint", ""),
             snapshot_id=version.snapshot_id,
             created_at=version.created_at,

@@ -186,6 +186,24 @@ class Query:
     def _run(
         self, sql: str, limit: int | None, timeout_ms: int | None, snapshots: Mapping[str, int]
     ) -> tuple[list[ResultColumn], pa.Table, bool]:
+        try:
+            return self._once(sql, limit, timeout_ms, snapshots)
+        except Unavailable:
+            # Another process may have replaced what this one still believed in.
+            if not self._outdated():
+                raise
+        return self._once(sql, limit, timeout_ms, snapshots)
+
+    def _outdated(self) -> bool:
+        """Tell whether the datasets have changed since the engine last looked, and let it look again."""
+        with self._lock:
+            self._seen_at = float("-inf")
+            before = self._session
+            return self._fresh() is not before
+
+    def _once(
+        self, sql: str, limit: int | None, timeout_ms: int | None, snapshots: Mapping[str, int]
+    ) -> tuple[list[ResultColumn], pa.Table, bool]:
         allowed_ms = min(timeout_ms or self._settings.timeout_ms, self._settings.timeout_ms)
         wanted = limit or self._settings.max_rows
         with self._using(snapshots) as session:
@@ -261,7 +279,7 @@ class Query:
         if reason.startswith("Out of Memory"):
             megabytes = self._settings.memory_limit_bytes >> 20
             return LimitExceeded(f"the statement needs more than {megabytes} MiB of memory; narrow it", field="sql")
-        if reason.startswith("IO Error") or not all(Path(path).exists() for path in session.files):
+        if reason.startswith(("IO Error", "HTTP Error")) or not session.whole:
             return Unavailable("the files of a dataset cannot be read; check the disk")
         if reason.startswith("Permission"):
             return PermissionDenied("the statement would leave the datasets; files cannot be read", field="sql")

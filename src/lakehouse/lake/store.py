@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -28,10 +29,11 @@ class ObjectInfo(msgspec.Struct, frozen=True):
     modified: str
 
 
-class ObjectList(msgspec.Struct, frozen=True):
-    """Objects in order of their keys."""
+class ObjectList(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Objects in order of their keys; `next` is what to list `after` for the rest, null when there is none."""
 
     objects: list[ObjectInfo]
+    next: str | None = None
 
 
 class Store:
@@ -87,14 +89,37 @@ class Store:
         """
         return self._bucket.put_if(_checked(key), _readable(data), etag)
 
-    def get(self, key: str) -> bytes:
-        """Return the bytes of an object.
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """Return the bytes of an object, or a range of them.
+
+        Args:
+            key: As for `put`.
+            start: First byte, from 0; at or beyond the end gives nothing.
+            length: Bytes at most; all that follow when null.
 
         Raises:
             NotFound: There is none under that key.
+            InvalidInput: The key is malformed, or the range negative.
+            PermissionDenied, Unavailable: As for `put`.
+        """
+        for field, value in (("start", start), ("length", length)):
+            if value is not None and value < 0:
+                raise InvalidInput(f"{field} is {value}, at least 0 is needed", field=field)
+        if not start and length is None:
+            return self._bucket.get(_checked(key))
+        return self._bucket.range(_checked(key), start, length)
+
+    def chunks(self, key: str, *, chunk_bytes: int = 8 * 1024 * 1024) -> Iterator[bytes]:
+        """Stream the bytes of an object in pieces of `chunk_bytes`, the last one shorter.
+
+        Raises:
+            NotFound: There is none under that key.
+            Conflict: It was replaced while it was read; what was given is of the old one.
             InvalidInput, PermissionDenied, Unavailable: As for `put`.
         """
-        return self._bucket.get(_checked(key))
+        seen = self.head(key)
+        for start in range(0, seen.size, chunk_bytes):
+            yield self._bucket.range(key, start, chunk_bytes, etag=seen.etag)
 
     def head(self, key: str) -> ObjectInfo:
         """Return what is known of an object without its bytes.
@@ -114,19 +139,26 @@ class Store:
         """
         self._bucket.delete(_checked(key))
 
-    def list(self, prefix: str = "") -> ObjectList:
+    def list(self, prefix: str = "", after: str = "", limit: int | None = None) -> ObjectList:
         """List the objects whose keys start with `prefix`, in order of their keys (by Unicode code points).
 
         Args:
             prefix: Any start of a key, also in the middle of a segment; empty lists all.
+            after: Only keys that come after this one.
+            limit: Objects at most; `next` of the answer is the `after` of the next page.
 
         Raises:
-            InvalidInput: No key can start like that.
+            InvalidInput: No key can start like that, or the limit is below 1.
             PermissionDenied, Unavailable: As for `put`.
         """
         if prefix:
             _checked(prefix + "x" if prefix.endswith("/") else prefix, field="prefix")
-        return ObjectList(self._bucket.below(prefix))
+        if limit is not None and limit < 1:
+            raise InvalidInput(f"limit is {limit}, at least 1 is needed", field="limit")
+        found = [info for info in self._bucket.below(prefix, after=after) if info.key > after]
+        if limit is None or len(found) <= limit:
+            return ObjectList(found)
+        return ObjectList(found[:limit], found[limit - 1].key)
 
     @property
     def _bucket(self) -> Bucket:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lakehouse import caller, settings, tracing
 from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.ledger.rows import Accessor, Event
+from lakehouse.state.quiet import Gate
 
 if TYPE_CHECKING:
     from lakehouse.ledger.anchors import Put
@@ -74,6 +75,7 @@ class Ledger:
         self.folder = folder / FOLDER
         self.keys = Path(config.keys).expanduser() if config.keys else self.folder / KEYS
         self._config = config
+        self._gate = Gate(folder)
         self._clock = clock
         self._bucket = bucket
         self._opening = threading.RLock()
@@ -127,7 +129,8 @@ class Ledger:
         """Sign where all chains stand; None when nothing has changed since the last time."""
         if not self._exists():
             return None
-        with self._opening:
+        # A backup copies files at a moment of quiet: rows may come after it, but no signature over them.
+        with self._gate.passing(), self._opening:
             chains, checkpoints = self._open()
             made = checkpoints.add(chains, chains.ring)
             chains.snapshot()
@@ -167,8 +170,9 @@ class Ledger:
             return
         chains, checkpoints = opened
         try:
-            checkpoints.add(chains, chains.ring)
-            chains.snapshot()
+            with self._gate.passing():
+                checkpoints.add(chains, chains.ring)
+                chains.snapshot()
         except LakehouseError as error:
             # Rows are safe without it; the next start signs them.
             _log.warning("no checkpoint was made at the end: %s", error.message)

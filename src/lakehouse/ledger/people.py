@@ -44,6 +44,14 @@ class People:
                     found[key] = Found(place, rows)
         return list(found.values())
 
+    def shared(self, dataset: str, column: str, text: str, *, but: Appearance) -> bool:
+        """Tell whether rows of others hold a text in a column too."""
+        sql = (
+            f"SELECT count(*) FROM {quoted(dataset)} WHERE contains(CAST({quoted(column)} AS VARCHAR), {literal(text)})"  # noqa: S608
+            f" AND CAST({quoted(but.column)} AS VARCHAR) <> {literal(but.value)}"
+        )
+        return bool(self._query(sql).rows[0][0])
+
     def _values(self, id: str) -> Iterator[tuple[Shape, str]]:
         for shape in self._corpora():
             if id.startswith(shape.id_prefix):

@@ -36,10 +36,7 @@ ROW = re.compile(
     rb'"hmac":"([0-9a-f]{64})"\}' % {b"s": _S}
 )
 _TAIL = 75  # bytes of `,"hmac":"<64>"}`
-_NOTE = re.compile(
-    r"(?P<text>(?P<origin>[^\n+]+)\n(?P<size>[0-9]+)\n(?P<root>[^\n]+)\n)"
-    r"\n\u2014 (?P<name>[^ \n]+) (?P<signature>[^ \n]+)\n"
-)
+_CHECKPOINT = re.compile(r"(?P<origin>[^\n+]+)\n(?P<size>[0-9]+)\n(?P<root>[^\n]+)\n\n")
 _BLOCK = 4_096
 
 
@@ -75,7 +72,7 @@ class Report:
     """All that was found.
 
     `signed_rows` of `rows` stand under a checkpoint; `torn_bytes` are what a crash left of a row that nobody was told
-    of; `hmac_checked` is false when no keys were at hand.
+    of; `hmac_checked` is false when no keys were at hand; `public` is the key that signatures were checked with.
     """
 
     integrity: Answer = field(default_factory=Answer)
@@ -89,6 +86,7 @@ class Report:
     tree_size: int = 0
     torn_bytes: int = 0
     hmac_checked: bool = False
+    public: str = ""
 
     @property
     def good(self) -> bool:
@@ -101,30 +99,35 @@ class Report:
 
 def verify_chain(lines: Iterable[bytes], keys: Mapping[str, bytes], subject: str | None = None) -> Chain:
     """Check the rows of one subject, oldest first, from their bytes."""
-    chain, macs = Chain(), _macs(keys)
-    tip, named = GENESIS, subject and json.dumps(subject, ensure_ascii=False).encode()
-    for number, line in enumerate(lines, 1):
-        try:
-            key_id, prev, seq, whose, mac = _row(line)
-            _check_mac(line, key_id, mac, macs)
-            if named and whose != named:
-                raise Bad(f"belongs to {whose.decode()}")
-            if prev != tip or int(seq) != number:
-                raise Bad("does not follow the row before it")
-        except Bad as fault:
-            chain.verified, chain.error = False, f"row {number} {fault}"
-            break
-        tip = mac
-        chain.rows = number
-    chain.tip = tip.decode()
+    chain = Chain(tip=GENESIS.decode())
+    try:
+        for number, _, mac in _followed(lines, _macs(keys), subject):
+            chain.rows, chain.tip = number, mac.decode()
+    except Bad as fault:
+        chain.verified, chain.error = False, str(fault)
     return chain
 
 
-def _row(line: bytes) -> tuple[bytes, ...]:
-    match = ROW.fullmatch(line)
-    if match is None:
-        raise Bad("has not the form of a row")
-    return match.groups()
+def _followed(
+    lines: Iterable[bytes], macs: Mapping[bytes, Mac] | None, subject: str | None
+) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield number, line and HMAC of each row that is good; without `macs` HMACs are not checked."""
+    tip, named = GENESIS, subject and json.dumps(subject, ensure_ascii=False).encode()
+    for number, line in enumerate(lines, 1):
+        match = ROW.fullmatch(line)
+        if match is None:
+            raise Bad(f"row {number} has not the form of a row")
+        key_id, prev, seq, whose, mac = match.groups()
+        if macs is not None and key_id not in macs:
+            raise Bad(f"row {number} was written with the key {key_id.decode()}, which is not here")
+        if macs is not None and macs[key_id].hex(line[:-_TAIL] + b"}") != mac:
+            raise Bad(f"row {number} has an HMAC that does not fit its bytes")
+        if named and whose != named:
+            raise Bad(f"row {number} belongs to {whose.decode()}")
+        if prev != tip or int(seq) != number:
+            raise Bad(f"row {number} does not follow the row before it")
+        tip = mac
+        yield number, line, mac
 
 
 class Mac:
@@ -141,14 +144,6 @@ class Mac:
         inner.update(message)
         outer.update(inner.digest())
         return outer.hexdigest().encode()
-
-
-def _check_mac(line: bytes, key_id: bytes, mac: bytes, macs: Mapping[bytes, Mac]) -> None:
-    key = macs.get(key_id)
-    if key is None:
-        raise Bad(f"was written with the key {key_id.decode()}, which is not here")
-    if key.hex(line[:-_TAIL] + b"}") != mac:
-        raise Bad("has an HMAC that does not fit its bytes")
 
 
 def _macs(keys: Mapping[str, bytes]) -> dict[bytes, Mac]:
@@ -219,32 +214,6 @@ def root_of_inclusion(index: int, size: int, leaf: bytes, proof: Iterable[bytes]
     return root
 
 
-def is_consistent(first: int, second: int, old: bytes, new: bytes, proof: list[bytes]) -> bool:
-    """Tell whether a tree of `second` leaves goes on from one of `first` (RFC 9162, 2.1.4.2)."""
-    if not 0 < first <= second:
-        return first == 0 and not proof
-    if first == second:
-        return not proof and old == new
-    steps = [old, *proof] if first & (first - 1) == 0 else [*proof]
-    if not steps:
-        return False
-    fn, sn = first - 1, second - 1
-    while fn & 1:
-        fn, sn = fn >> 1, sn >> 1
-    before = after = steps[0]
-    for step in steps[1:]:
-        if sn == 0:
-            return False
-        if fn & 1 or fn == sn:
-            before, after = node_hash(step, before), node_hash(step, after)
-            while not fn & 1 and fn:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            after = node_hash(after, step)
-        fn, sn = fn >> 1, sn >> 1
-    return sn == 0 and before == old and after == new
-
-
 # Signed checkpoints: C2SP signed-note and tlog-checkpoint.
 
 
@@ -289,29 +258,37 @@ def note(text: str, key: str, signature: bytes) -> str:
     return f"{text}\n\u2014 {name} {coded}\n"
 
 
+def is_signed(signed: str, key: str) -> bool:
+    """Tell whether a text is a note signed by this key, and written as one must be."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    name, digest, _ = _split(key)
+    text, mark, line = signed.rpartition(f"\n\u2014 {name} ")
+    try:
+        coded = base64.b64decode(line.removesuffix("\n"), validate=True)
+        Ed25519PublicKey.from_public_bytes(public_key(key)).verify(coded[4:], text.encode())
+    except (ValueError, InvalidSignature):
+        return False
+    return bool(mark) and coded[:4].hex() == digest and note(text, key, coded[4:]) == signed
+
+
 def open_note(signed: str, key: str) -> tuple[int, bytes]:
     """Check the signature of a checkpoint and return its tree's size and root.
 
     Raises:
         Bad: It is no checkpoint of this log, or not signed by this key.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    match = _NOTE.fullmatch(signed)
-    name, digest, _ = _split(key)
-    if match is None or match["origin"] != name or match["name"] != name:
+    name, _, _ = _split(key)
+    match = _CHECKPOINT.match(signed)
+    if match is None or match["origin"] != name:
         raise Bad("is no checkpoint of this log")
+    if not is_signed(signed, key):
+        raise Bad("has a signature that does not fit")
     try:
-        coded = base64.b64decode(match["signature"], validate=True)
         root = base64.b64decode(match["root"], validate=True)
-        if coded[:4].hex() != digest:
-            raise Bad("is signed by another key")
-        Ed25519PublicKey.from_public_bytes(public_key(key)).verify(coded[4:], match["text"].encode())
-    except (ValueError, InvalidSignature):
-        raise Bad("has a signature that does not fit") from None
-    if note(match["text"], key, coded[4:]) != signed or base64.b64encode(root).decode() != match["root"]:
-        raise Bad("is not written as a checkpoint must be")
+    except ValueError:
+        raise Bad("is no checkpoint of this log") from None
     return int(match["size"]), root
 
 
@@ -353,7 +330,7 @@ class _Check:
 
     def __init__(self, folder: Path, keys: Path, anchors: list[Path], public: str) -> None:
         self.folder, self.anchors, self.public = folder, anchors, public
-        self.report = Report()
+        self.report = Report(public=public)
         self.keys = _keys_in(keys)
         self.report.hmac_checked = bool(self.keys)
         # What leaves say: of a subject after so many rows, and of the whole log after so many.
@@ -544,7 +521,8 @@ def verify_bundle(folder: Path, *, keys: Path | None = None, public: str | None 
     try:
         facts = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
         chain = [line for line in (folder / "chain.jsonl").read_bytes().split(b"\n") if line]
-        size, root = open_note((folder / "checkpoint").read_text(encoding="utf-8"), public or facts["vkey"])
+        report.public = public or facts["vkey"]
+        size, root = open_note((folder / "checkpoint").read_text(encoding="utf-8"), report.public)
         leaf = facts["leaf"].encode()
         proof = [base64.b64decode(step) for step in facts["proof"]]
         if root_of_inclusion(facts["index"], size, leaf_hash(leaf), proof) != root:
@@ -562,16 +540,11 @@ def verify_bundle(folder: Path, *, keys: Path | None = None, public: str | None 
 
 
 def _bundled(report: Report, chain: list[bytes], signed: Mapping[str, Any], keys: Path | None) -> None:
-    found = _keys_in(keys)
-    report.hmac_checked = bool(found)
-    head, tip, name = bytes(32), GENESIS, json.dumps(signed["subject"], ensure_ascii=False).encode()
-    for number, line in enumerate(chain, 1):
-        key_id, prev, seq, subject, mac = _row(line)
-        if found:
-            _check_mac(line, key_id, mac, found)
-        if prev != tip or int(seq) != number or subject != name:
-            raise Bad(f"row {number} does not follow the row before it")
-        head, tip, report.rows = hashlib.sha256(head + line).digest(), mac, number
+    macs = _keys_in(keys)
+    report.hmac_checked = bool(macs)
+    head = bytes(32)
+    for number, line, _ in _followed(chain, macs or None, signed["subject"]):
+        head, report.rows = hashlib.sha256(head + line).digest(), number
         if number == signed["count"]:
             report.signed_rows = number
             if head.hex() != signed["head"]:
@@ -610,6 +583,9 @@ def words_of(report: Report) -> str:
     found.append(
         f"{report.rows} rows of {report.subjects} subjects, {report.signed_rows} rows under {report.checkpoints} signed"
         f" checkpoints; HMACs {'checked' if report.hmac_checked else 'not checked (no keys)'}"
+    )
+    found.append(
+        f"signed by {report.public}; compare that with a copy from a place you trust, or name it with --public"
     )
     if report.torn_bytes:
         found.append(f"the log ends in {report.torn_bytes} bytes of a row that was never acknowledged")

@@ -90,8 +90,7 @@ class Rows:
         return id if id.startswith(prefix) else prefix + id
 
     def _text(self, row: Mapping[str, Any], id: str) -> str:
-        parts = (_words(row[column]) for column in self._shape.text_columns)
-        text = worker.without_names(". ".join(part for part in parts if part), row)
+        text = text_of(row, self._shape.text_columns)
         if not text.strip():
             columns = ", ".join(self._shape.text_columns)
             raise InvalidInput(f"id {id!r} has no text in the columns {columns}", field="text_columns", id=id)
@@ -106,6 +105,12 @@ class Rows:
             places=parser.places,
             certifications=parser.certifications,
         )
+
+
+def text_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """Return what is embedded of a row: its text columns, less the person's own name and contact data."""
+    parts = (_words(row[column]) for column in columns)
+    return worker.without_names(". ".join(part for part in parts if part), row)
 
 
 def write(rows: Iterator[tuple[str, str, str]], target: Path) -> dict[str, bytes]:

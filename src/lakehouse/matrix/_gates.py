@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +13,8 @@ from lakehouse.matrix.requirements import ANYONE, Requirements
 from lakehouse.memory.base import Recall
 from lakehouse.memory.evidence import Posterior
 from lakehouse.memory.keys import client_key, text_key
+from lakehouse.memory.role_gate import narrower
+from lakehouse.staffing.titles import role_equal
 from lakehouse.vectors.base import Filter
 from lakehouse.vectors.filters import passes
 
@@ -84,6 +86,21 @@ class Gates:
         """Compare the roles of a recorded demand and of this one."""
         return self._same_role.verdict(*self._role, recall.playbook.role, recall.playbook.role_code)
 
+    def apart(self, recalls: Sequence[Recall]) -> frozenset[str]:
+        """Return the ids of entries for what the same client in the same city calls by another title.
+
+        A client who asks for cooks and for line cooks means two jobs, although both are one occupation. Titles count as
+        apart when this demand's own title was recorded too, or when one is only the other with more words. A client
+        that is not named may be any client of the city.
+        """
+        ours = [recall for recall in recalls if self._may_be_same_client(recall)]
+        named = [recall for recall in ours if role_equal(recall.playbook.role, self._role[0])]
+        return frozenset(
+            recall.id
+            for recall in ours
+            if recall not in named and recall.playbook.role and (named or narrower(recall.playbook.role, self._role[0]))
+        )
+
     def same_text(self, recall: Recall) -> bool:
         """Tell whether the recorded demand has the same words."""
         return recall.playbook.text == self._text
@@ -95,6 +112,10 @@ class Gates:
         if not self._city or recall.playbook.city.casefold() != self._city:
             return 0
         return 2 if self._client and recall.playbook.client == self._client else 1
+
+    def _may_be_same_client(self, recall: Recall) -> bool:
+        nearness = self.nearness(recall)
+        return nearness > 1 or (nearness == 1 and not (self._client and recall.playbook.client))
 
     def candidate(self, recall: Recall, distance: float, person: dict[str, Any]) -> Candidate:
         """Return a remembered person as a candidate."""

@@ -130,11 +130,14 @@ class Memory:
 
     def _usable(self, recalls: Sequence[Recall], excluded: frozenset[str]) -> list[Recall]:
         usable = []
+        apart = self._gates.apart(recalls)
         for recall in recalls:
             if recall.playbook.answer_id in excluded:
                 self._drop(recall, "excluded", "left out by the caller")
             elif self._gates.role(recall) == "other":
                 self._drop(recall, "role", f"recorded for {recall.playbook.role}")
+            elif recall.id in apart:
+                self._drop(recall, "role", f"recorded for {recall.playbook.role}, which this client tells apart")
             else:
                 usable.append(recall)
         return usable

@@ -10,11 +10,11 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -124,6 +124,13 @@ class Corpora:
         """Return every corpus as it was last built, by name, without a look at its index."""
         with self._state.read() as connection:
             return tuple(self._rows_of.all_corpora(connection))
+
+    def texts(self, dataset: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the texts that corpora of a dataset embed of one of its rows."""
+        from lakehouse.matrix import _corpus_rows
+
+        shapes = [corpus for corpus in self.defined() if corpus.dataset == dataset]
+        return tuple(_corpus_rows.text_of(row, corpus.text_columns) for corpus in shapes)
 
     def list(self) -> CorpusList:
         """List all corpora by name, each with whether its dataset has changed since it was built."""

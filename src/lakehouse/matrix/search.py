@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +10,11 @@ import msgspec
 
 from lakehouse import settings, tracing
 from lakehouse.errors import NotFound
-from lakehouse.matrix import _quoted
+from lakehouse.matrix import _quoted, context
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._memory import Memory, Rules
 from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
+from lakehouse.matrix.context import Downgrade, Relevance
 from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
 from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace, Recall
 from lakehouse.memory.role_gate import RoleGate
@@ -54,6 +55,7 @@ class Matrix:
         asks: Parses and embeds query texts.
         playbooks: Memory.
         today: Date on which certifications must be valid when the demand names none.
+        weak_models: Chat models that get the full context.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class Matrix:
         asks: Asks,
         playbooks: Playbooks,
         today: Callable[[], date],
+        weak_models: Collection[str] = (),
     ) -> None:
         self._config = config
         self._vectors = vectors
         self._asks = asks
         self._playbooks = playbooks
         self._today = today
+        self._weak_models = frozenset(weak_models)
         self._same_role = RoleGate(asks.roles)
 
     def ready(self, query_text: str) -> bool:
@@ -117,30 +121,35 @@ class Matrix:
             InvalidInput: Empty text, or a field out of range.
             NotFound: A corpus does not exist; the message names those that do.
         """
-        ask = self._asks.of(query_text)
+        with tracing.span("embed", texts=1):
+            ask = self._asks.of(query_text)
         wanted = self._requirements(ask, query_role)
         excluded = frozenset(exclude_ids)
         corpora = list(dict.fromkeys(corpora))
-        candidates = [
-            candidate
-            for corpus in corpora
-            for candidate in self._candidates(corpus, ask, wanted, k=k, filter=filter, excluded=excluded)
-        ]
+        candidates = []
+        for corpus in corpora:
+            with tracing.span("matrix.corpus", corpus=corpus, k=k) as span:
+                found = self._candidates(corpus, ask, wanted, k=k, filter=filter, excluded=excluded)
+                candidates += found
+                span.set(found=len(found))
         counts = {corpus: sum(candidate.corpus == corpus for candidate in candidates) for corpus in corpora}
         candidates.sort(key=lambda candidate: candidate.order)
         rater = Rater(ask, self._today(), self._config.near_km, self._asks)
         held_out = use_playbook and self._playbooks.held_out(query_text)
         dropped: list[DroppedMemory] = []
         if use_playbook and not held_out:
-            memory = self._memory(ask, wanted, query_role, rater)
-            recalls = self._recalls(playbook, ask, wanted, query_role, [*corpora], candidates[:k])
-            candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
-            dropped = memory.dropped
+            with tracing.span("memory", playbook=playbook) as span:
+                memory = self._memory(ask, wanted, query_role, rater)
+                recalls = self._recalls(playbook, ask, wanted, query_role, [*corpora], candidates[:k])
+                candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
+                dropped = memory.dropped
+                span.set(recalled=len(recalls), dropped=len(dropped))
         if max_distance is not None:
             candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]
         chosen = candidates[:k]
         if rate:
-            rater.rate(chosen[:RATED])
+            with tracing.span("rate", rated=min(len(chosen), RATED)):
+                rater.rate(chosen[:RATED])
         else:
             # The judge gate may have rated some of them.
             for candidate in chosen:
@@ -196,6 +205,30 @@ class Matrix:
             near_km=self._config.near_km,
         )
 
+    def relevance(
+        self, query: str, chunks: context.Chunks, threshold: context.Threshold = context.THRESHOLD
+    ) -> Relevance:
+        """Separate retrieved chunks that are about a question from those that stand next to its topic.
+
+        Args:
+            query: The question.
+            chunks: At most 1,000.
+            threshold: Least score, 0 to 1, that is kept.
+
+        Raises:
+            InvalidInput: The question is blank.
+        """
+        return context.relevance(query, chunks, threshold, self._asks.embed)
+
+    def downgrade(self, mode: context.Mode, model: context.ModelName) -> Downgrade:
+        """Say how much context a model gets: weak ones (`models.weak_models`) the full one, others an isolated prompt.
+
+        Args:
+            mode: `lakehouse`, a mode ending in `_lakehouse`, or any other, which is left as it is.
+            model: Name of the chat model.
+        """
+        return context.downgrade(mode, model, self._weak_models)
+
     def _requirements(self, ask: Ask, query_role: str | None) -> Requirements:
         demand = ask.demand
         if demand.style is None and query_role is None and len(ask.text.split()) > _DESCRIPTION_WORDS:
@@ -222,7 +255,7 @@ class Matrix:
         k: int,
         filter: Filter | None,
         excluded: frozenset[str],
-    ) -> Iterable[Candidate]:
+    ) -> list[Candidate]:
         """Search one corpus, strictest first, until k people are found.
 
         The unconditional search always runs: people of whom a requirement is unknown are found by it alone.

@@ -77,6 +77,11 @@ class RecallIndex:
         if index_name(namespace) in self._names:
             self._vectors.delete_items(index_name(namespace), ids)
 
+    def purge(self, namespace: str, ids: Sequence[str]) -> None:
+        """Take rows out for good; no file of the index holds anything of them then."""
+        if index_name(namespace) in self._names:
+            self._vectors.purge(index_name(namespace), ids)
+
     def drop_others(self, namespace: str, wanted: Collection[str]) -> None:
         """Take everything out that is not wanted."""
         name = index_name(namespace)

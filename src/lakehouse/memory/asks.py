@@ -51,7 +51,7 @@ class Asks:
         self._parser = parser
         self.roles = roles
         self.certifications = parser.certifications
-        self._embed = embed
+        self.embed = embed
         self._remember = remember
         self._asks: OrderedDict[str, Ask] = OrderedDict()
         self._lock = threading.Lock()
@@ -80,7 +80,7 @@ class Asks:
             demands = [self._demand(text) for text in new]
             written = [searchable_text(text, demand) for text, demand in zip(new, demands, strict=True)]
             meant = [self._meant(*ask) for ask in zip(new, demands, written, strict=True)]
-            vectors = self._embed([*written, *meant])
+            vectors = self.embed([*written, *meant])
             asks = zip(new, demands, vectors[: len(new)], vectors[len(new) :], strict=True)
             known |= {ask[0]: Ask(*ask) for ask in asks}
             with self._lock:

@@ -322,6 +322,29 @@ class Playbooks:
         found.sort(key=lambda recall: (recall.distance, recall.id))
         return found
 
+    def purge(self, answer_ids: Sequence[str], pieces: Sequence[str] = ()) -> int:
+        """Forget for good every entry about these people, and every entry whose demand names one of `pieces`.
+
+        Returns:
+            How many entries there were.
+        """
+        with self._writing:
+            with self._state.read() as connection:
+                entries = self._rows.of_namespaces(connection, list(self._rows.counts(connection)))
+            wanted = frozenset(answer_ids)
+            by_namespace: dict[str, list[str]] = {}
+            for entry in entries:
+                told = f"{entry.query_text}\n{entry.why}\n{entry.by}"
+                if entry.answer_id in wanted or any(piece in told for piece in pieces):
+                    by_namespace.setdefault(entry.namespace, []).append(entry.id)
+            for namespace, ids in by_namespace.items():
+                self._index.purge(namespace, ids)
+                for chunk in chunks(ids):
+                    with self._state.write() as connection:
+                        self._rows.remove(connection, chunk)
+            self._state.scrub()
+            return sum(map(len, by_namespace.values()))
+
     def own(self, namespace: str) -> Sequence[Playbook]:
         """Return the rows of a namespace alone, without those shared with it, newest change first."""
         with self._state.read() as connection:

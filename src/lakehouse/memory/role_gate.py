@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 Verdict = Literal["same", "other", "unknown"]
 
-# An occupation that a title names with less probability than this is a guess: then only the same title counts.
-_SURE = 0.35
+# Two titles are one role when it is more likely than not that both name the same occupation.
+_SURE = 0.5
 _LEVELS = {
     "over": "supervisor foreman forewoman foreperson manager inspector chief superintendent leader lead head director",
     "under": "helper assistant apprentice aide trainee",
@@ -27,8 +27,8 @@ _REMEMBERED = 50_000
 class RoleGate:
     """Compares roles by occupation and by text.
 
-    Two titles are the same role when they are equal without case and plural, or when both name the same O*NET-SOC
-    occupation with some certainty at the same level: a foreman's entry says nothing about who should be his helper.
+    Two titles are the same role when they are equal without case and plural, or when both more likely than not name
+    the same O*NET-SOC occupation, at the same level: a foreman's entry says nothing about who should be his helper.
 
     Args:
         roles: Occupations of titles.
@@ -51,13 +51,27 @@ class RoleGate:
         if role_equal(asked, entry):
             return "same"
         same_code = bool(asked_code) and asked_code == entry_code
-        if not same_code or level(asked) != level(entry):
+        if not same_code:
             return "other"
-        return "same" if self._sure(asked) and self._sure(entry) else "other"
+        # The occupation may itself be that of managers or of helpers, whatever a title of it says.
+        usual = level(self._roles.title(asked_code))
+        if (level(asked) or usual) != (level(entry) or usual):
+            return "other"
+        return "same" if self._chance(asked) * self._chance(entry) >= _SURE else "other"
 
-    def _sure(self, title: str) -> bool:
+    def _chance(self, title: str) -> float:
         match = self._roles.resolve(title)
-        return match is not None and match.score >= _SURE
+        return match.score if match is not None else 0.0
+
+
+def narrower(one: str, other: str) -> bool:
+    """Tell whether one title is the other with more or fewer words: a kind of it rather than another word for it.
+
+    >>> narrower("Line Cook", "Cooks"), narrower("Room Attendant", "Housekeeper")
+    (True, False)
+    """
+    said, others = (set(_WORD.findall(role_key(title))) for title in (one, other))
+    return said != others and (said <= others or others <= said)
 
 
 def level(title: str) -> str:

@@ -16,7 +16,8 @@ from lakehouse.app import Lakehouse
 from lakehouse.errors import InvalidInput, LakehouseError, NotFound
 from lakehouse.operations import Operation
 from lakehouse.serve import answers, openapi, services
-from lakehouse.serve.endpoints import Fixed, OlderEmbed, Resource, Runtime, Search, health
+from lakehouse.serve.doors import Doors
+from lakehouse.serve.endpoints import Counters, Fixed, OlderEmbed, Resource, Runtime, Search, health
 from lakehouse.serve.guard import Guard, is_loopback
 from lakehouse.settings import Settings
 
@@ -34,7 +35,7 @@ class Api:
     Args:
         lake: Embedded in this process.
         config: Limits are read from `config.server`; uploads wait below `config.data`.
-        token: Bearer token asked for on every path but `/health`; empty means none.
+        doors: Who may come in; by default everybody, as the local operator.
         only: Services to serve, by name; None serves all of them, as the gateway. A service served alone
             answers without `/v1` as well as with it.
         pages: Further routes, such as the console's, looked at first.
@@ -45,7 +46,7 @@ class Api:
         lake: Lakehouse,
         config: Settings,
         *,
-        token: str = "",
+        doors: Doors | None = None,
         only: frozenset[str] | None = None,
         pages: Sequence[BaseRoute] = (),
     ) -> None:
@@ -56,6 +57,7 @@ class Api:
         routes = [
             *pages,
             Route("/health", health(name), methods=None),
+            Route("/metrics", Counters(self.runtime), methods=None),
             *_descriptions(served, prefixes),
             *_health_routes(served, prefixes),
             *_older_routes(self.runtime, served),
@@ -64,7 +66,7 @@ class Api:
         router = Router(routes=routes, redirect_slashes=False, default=table)
         searches = _search_endpoints(self.runtime, served, prefixes)
         self._searched = bool(searches)
-        self._app = Guard(_SearchFirst(router, searches), token=token, local=is_loopback(config.server.host))
+        self._app = Guard(_SearchFirst(router, searches), doors=doors, local=is_loopback(config.server.host))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -223,6 +223,19 @@ class Search:
         return {name: getattr(request, name) for name in request.__struct_fields__}
 
 
+class Counters:
+    """What this process has counted, for Prometheus."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the shape of ASGI
+        """Answer one request."""
+        require_verb(scope, "GET", "HEAD")
+        body, media = await self._runtime.calls.run(self._runtime.lake.rooms.metrics.text)
+        await answers.reply(200, body, media.encode("ascii")).send(send)
+
+
 class OlderEmbed:
     """`embed.texts` in the wire form of the earlier editions, `{embeddings, dimensions}`."""
 

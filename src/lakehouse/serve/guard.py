@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import ipaddress
 import logging
 import time
@@ -11,14 +10,16 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lakehouse import tracing
+from lakehouse import caller, tracing
 from lakehouse.errors import InternalError, LakehouseError, PermissionDenied, Unauthenticated, Unavailable
 from lakehouse.serve import answers
+from lakehouse.serve.answers import Reply
+from lakehouse.serve.doors import LOGIN, Doors
 from lakehouse.serve.requests import Disconnected, header
 
 _LONGEST_TRACE_ID = 64
 _TRACE_HEADER = tracing.HEADER.lower().encode()
-_OPEN_PATHS = frozenset({"/health"})
+_PARENT_HEADER = tracing.PARENT_HEADER.encode()
 
 _access = logging.getLogger("lakehouse.access")
 _log = logging.getLogger("lakehouse.serve")
@@ -34,14 +35,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def accepted_trace_id(given: str) -> str:
-    """Return a trace id from outside when it may be used, else a new one.
+def accepted_trace_id(given: str, parent: str = "") -> str:
+    """Return a trace id from outside when it may be used, else that of the calling span, else a new one.
 
     At most 64 visible ASCII characters: anything else could forge a log line or a header.
     """
     if given and len(given) <= _LONGEST_TRACE_ID and given.isascii() and given.isprintable() and " " not in given:
         return given
-    return tracing.new_id()
+    return tracing.parent_of(parent)[0] or tracing.new_id()
+
+
+def calling_span(trace_id: str, parent: str) -> str:
+    """Return the caller's span, empty when it names none of this trace."""
+    trace, span = tracing.parent_of(parent)
+    return span if trace and trace == tracing.otel_trace_id(trace_id) else ""
 
 
 class Guard:
@@ -53,14 +60,14 @@ class Guard:
 
     Args:
         app: What is wrapped.
-        token: Bearer token asked for on every path but `/health`; empty means none.
+        doors: Who may come in; by default everybody, as the local operator.
         local: Serve loopback names only: a `Host` from elsewhere means that a web page has pointed its own
             name at this machine (DNS rebinding).
     """
 
-    def __init__(self, app: ASGIApp, *, token: str = "", local: bool = True) -> None:
+    def __init__(self, app: ASGIApp, *, doors: Doors | None = None, local: bool = True) -> None:
         self._app = app
-        self._token = token.encode()
+        self._doors = doors or Doors()
         self._local = local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +77,8 @@ class Guard:
             return
         started = time.perf_counter()
         status = 0
-        trace_id = accepted_trace_id(header(scope, _TRACE_HEADER))
+        parent = header(scope, _PARENT_HEADER)
+        trace_id = accepted_trace_id(header(scope, _TRACE_HEADER), parent)
 
         async def send_traced(message: Message) -> None:
             nonlocal status
@@ -79,18 +87,18 @@ class Guard:
                 message["headers"] = [*message["headers"], (_TRACE_HEADER, trace_id.encode("ascii"))]
             await send(message)
 
-        with tracing.trace(trace_id):
+        with tracing.trace(trace_id, caller=calling_span(trace_id, parent) if parent else ""):
             try:
                 self._admit(scope)
-                await self._app(scope, receive, send_traced)
+                with caller.calling(await self._doors.caller(scope)):
+                    await self._app(scope, receive, send_traced)
             except Disconnected:
                 status = status or 499
             except (Exception, asyncio.CancelledError) as error:
                 if status:
                     _log.exception("a request failed after its answer had begun")
                     raise
-                reply = answers.refusal(_as_ours(error), trace_id, head=scope["method"] == "HEAD")
-                await reply.send(send_traced)
+                await _refused(scope, error, trace_id).send(send_traced)
             finally:
                 if _access.isEnabledFor(logging.INFO):
                     _log_access(scope, status, started, trace_id)
@@ -102,10 +110,14 @@ class Guard:
         origin = header(scope, b"origin")
         if origin and origin.partition("://")[2] != host:
             raise PermissionDenied(f"requests from pages of {origin!r} are refused", origin=origin)
-        if self._token and scope["path"] not in _OPEN_PATHS:
-            scheme, _, given = header(scope, b"authorization").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), self._token):
-                raise Unauthenticated("this stack asks for a token; send it as 'Authorization: Bearer <token>'")
+
+
+def _refused(scope: Scope, error: BaseException, trace_id: str) -> Reply:
+    ours = _as_ours(error)
+    if isinstance(ours, Unauthenticated) and scope["path"] == "/" and "text/html" in header(scope, b"accept"):
+        # Somebody with a browser: there is a page to log in.
+        return Reply(303, [(b"location", LOGIN.encode()), (b"content-length", b"0")])
+    return answers.refusal(ours, trace_id, head=scope["method"] == "HEAD")
 
 
 def _hostname(host: str) -> str:

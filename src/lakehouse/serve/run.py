@@ -25,6 +25,8 @@ from lakehouse.app import Lakehouse, connect
 from lakehouse.errors import InvalidInput
 from lakehouse.serve import console, logs, ports
 from lakehouse.serve.api import Api
+from lakehouse.serve.console import login
+from lakehouse.serve.doors import Doors
 from lakehouse.serve.guard import is_loopback
 from lakehouse.settings import Settings
 
@@ -55,18 +57,25 @@ def serve(
         ready: Called with the URL when requests are answered.
 
     Raises:
-        InvalidInput: The host is not loopback and no token is set.
+        InvalidInput: The host is not loopback and connections are not encrypted, or nobody is asked for a key.
         Unavailable: The port is taken; the message names its holder.
         Conflict, PermissionDenied: The lake cannot be opened, see `lakehouse.connect`.
     """
     environ = os.environ if environ is None else environ
     token = token_of(config, environ)
+    require_encrypted(config)
     logs.configure(config.logging)
     with contextlib.closing(ports.bind(config.server.host, config.server.port)) as listener:
         with _on_stop_signal(_leave):
             lake = connect(config=config)
             pages = console.routes(lake, most_upload_bytes=config.server.max_ingest_bytes) if only is None else ()
+            try:
+                require_safe(config, token, keys=lake.rooms.keys.any)
+            except InvalidInput:
+                lake.close()
+                raise
             stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
+            lake.rooms.attend()
         try:
             stack.run(ready=functools.partial(_announce, stack, config, environ, ready))
         finally:
@@ -75,19 +84,39 @@ def serve(
 
 
 def token_of(config: Settings, environ: Mapping[str, str]) -> str:
-    """Return the bearer token to ask for, empty for none.
+    """Return the bearer token to ask for, empty for none."""
+    return environ.get(config.server.token_env, "").strip()
+
+
+def require_encrypted(config: Settings) -> None:
+    """Refuse to be reached from elsewhere over connections that others can read.
 
     Raises:
-        InvalidInput: The configured host can be reached from elsewhere and there is no token.
+        InvalidInput: The host is not loopback and there is neither a certificate nor a proxy that has one.
     """
-    token = environ.get(config.server.token_env, "").strip()
-    if not token and not is_loopback(config.server.host):
+    server = config.server
+    if bool(server.tls_cert) != bool(server.tls_key):
+        raise InvalidInput("server.tls_cert and server.tls_key belong together; set both", field="server.tls_cert")
+    if not (is_loopback(server.host) or server.tls_cert or server.behind_tls_proxy):
         raise InvalidInput(
-            f"refusing to listen on {config.server.host} without a token: set {config.server.token_env}, "
-            "or listen on 127.0.0.1",
+            f"refusing to listen on {server.host} without encryption: set server.tls_cert and server.tls_key, or"
+            " server.behind_tls_proxy when a proxy ends TLS in front, or listen on 127.0.0.1",
             field="server.host",
         )
-    return token
+
+
+def require_safe(config: Settings, token: str, *, keys: bool) -> None:
+    """Refuse to be reached from elsewhere by anybody.
+
+    Raises:
+        InvalidInput: The host is not loopback and there is neither a token nor an API key.
+    """
+    if not (token or keys or is_loopback(config.server.host)):
+        raise InvalidInput(
+            f"refusing to listen on {config.server.host} without keys: make one with `lakehouse key add`, or set"
+            f" {config.server.token_env}, or listen on 127.0.0.1",
+            field="server.host",
+        )
 
 
 class Stack:
@@ -112,7 +141,11 @@ class Stack:
         only: frozenset[str] | None = None,
         pages: Sequence[BaseRoute] = (),
     ) -> None:
-        self._api = Api(lake, config, token=token, only=only, pages=pages)
+        secure = bool(config.server.tls_cert) or config.server.behind_tls_proxy
+        doors = Doors(token, lake.rooms.keys)
+        if pages:
+            pages = [*pages, *login.routes(doors, secure=secure)]
+        self._api = Api(lake, config, doors=doors, only=only, pages=pages)
         self._listener = listener
         self._grace_ms = config.server.shutdown_grace_ms
         self._server = _Server(
@@ -126,12 +159,15 @@ class Stack:
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE_S,
+                ssl_certfile=config.server.tls_cert or None,
+                ssl_keyfile=config.server.tls_key or None,
                 timeout_graceful_shutdown=math.ceil(self._grace_ms / 1000),
             ),
             warm=self._api.warm,
         )
         host, port = listener.getsockname()[:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "https" if config.server.tls_cert else "http"
+        self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def run(self, *, ready: Callable[[], None] = lambda: None) -> None:
         """Answer requests until `stop`, or SIGTERM or SIGINT in the main thread; call `ready` first."""

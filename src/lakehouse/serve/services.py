@@ -22,12 +22,14 @@ class Service(msgspec.Struct, frozen=True):
 
 SERVICES: tuple[Service, ...] = (
     Service("storaged", 3211, ("storage",)),
-    Service("catalogd", 3212, ("catalog", "subjects")),
+    Service("catalogd", 3212, ("catalog", "subjects", "keys")),
     Service("ingestd", 3213, ("ingest",)),
     Service("queryd", 3214, ("sql",)),
     Service("vectord", 3215, ("vectors",)),
     Service("embedd", 3216, ("embed",)),
+    Service("pathwayd", 3217, ("pathways",)),
     Service("matrixd", 3218, ("matrix", "corpora", "playbooks", "demand")),
+    Service("observerd", 3219, ("observer", "inbox", "workflow", "traces")),
 )
 
 

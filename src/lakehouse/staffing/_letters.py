@@ -46,7 +46,7 @@ _ABBREVIATION = re.compile(
 _COMPANY_END = re.compile(r"\b(?:inc|co|corp|ltd|l\.?\s?l\.?\s?c|jr|sr)$", re.IGNORECASE)
 _CLAUSE = re.compile(
     r"\s*(?:must|they|please|call|contact|we|i|pay|shift|email|send|thanks|experience|no|all|should|site|location|osha|"
-    r"cdl|forklift|text|urgent|asap|reply|position|candidates|requirements?|requires?|need|it|this|thx|start(?:s|ing)?)\b",
+    r"cdl|forklift|text|urgent|asap|reply|position|candidates|requirements?|it|this|thx|start(?:s|ing)?)\b",
     re.IGNORECASE,
 )
 _BREAK = re.compile(

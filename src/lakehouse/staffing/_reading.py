@@ -36,6 +36,11 @@ _LENGTH = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _NAME_AFTER = re.compile(r" (?:[A-Z][\w'&]*(?: |,|\.|$))+")
+_FIRM_AFTER = re.compile(
+    r"(?: (?!(?:for|at|with|and|or|to|in|cert\w*|cards?|licen[cs]e\w*)\b)[\w&'-]+){1,5},? "
+    r"(?:l\.?l\.?c|inc|ltd|corp|co)\b",
+    re.IGNORECASE,
+)
 _AFTER_PLACE = re.compile(r"\)?(?:[\s,]*\d{5}(?:-\d{4})?\b)?(?:[\s,]*(?:USA|U\.S\.A\.|US|United States)\b)?")
 
 
@@ -99,7 +104,7 @@ def read(text: str, places: Places, certifications: Certifications) -> Reading:
     mentions = places.mentions(text, words)
     found_places = mentions.matches()
     casing = Casing(text)
-    certs = [cert for cert in certifications.find(text) if not (casing.at(cert.start) and _in_name(text, cert))]
+    certs = [cert for cert in certifications.find(text) if not _in_name(text, cert, casing)]
     shift_matches = shifts.find(text)
     moments = _when.moments(text)
     marks = _without_overlap(
@@ -129,10 +134,15 @@ def read(text: str, places: Places, certifications: Certifications) -> Reading:
     )
 
 
-def _in_name(text: str, cert: CertificationMatch) -> bool:
-    """Tell whether capitals that could be a certificate begin a company's name ("MMC Land Management")."""
+def _in_name(text: str, cert: CertificationMatch, casing: Casing) -> bool:
+    """Tell whether what could be a certificate begins a company's name ("MMC Land Management", "Nate's Farm, LLC")."""
+    said = text[cert.start : cert.end]
+    if not said.replace("'", "").replace("\u2019", "").isalpha():
+        return False
+    if _FIRM_AFTER.match(text, cert.end):
+        return True
     after = _NAME_AFTER.match(text, cert.end)
-    return after is not None and text[cert.start : cert.end].isalpha() and is_company(after[0])
+    return after is not None and casing.at(cert.start) and said.isalpha() and is_company(after[0])
 
 
 def _place_end(text: str, place: PlaceMatch) -> int:

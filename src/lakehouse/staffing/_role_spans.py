@@ -291,6 +291,9 @@ def _in_title(reading: Reading, mark: Mark, start: int, end: int, roles: RoleVoc
         return not reading.places[mark.nth].location.state
     if mark.kind != "cert":
         return False
+    # "Triage LPN": a title that ends in a certificate's name.
+    if roles.known(reading.text[start : mark.end]):
+        return True
     after = reading.text[mark.end : end]
     return (
         after[:1] in {" ", "-", "/"}

@@ -71,6 +71,10 @@ class Market:
         self._common = Weighted([*tables.COMMON], [*tables.COMMON.values()])
         self._rare = [code for code in codes if code.startswith(tables.RARE)]
 
+    def job(self, code: str) -> Job | None:
+        """Return an occupation, null when nobody can be invented for it."""
+        return self._jobs.job(code)
+
     def draw(self, random: Random) -> tuple[Job, City]:
         """Draw an occupation and the city that somebody of it lives in."""
         while True:

@@ -18,6 +18,7 @@ from lakehouse.staffing._numbers import number_at
 from lakehouse.staffing._reading import Reading, read
 from lakehouse.staffing._role_spans import Around, RoleSpan, RoleVocabulary, span_at
 from lakehouse.staffing._searchable import searchable_text
+from lakehouse.staffing._several import drafts_in, forms, scopes, shifted, with_shared_place
 from lakehouse.staffing.certifications import Certifications
 from lakehouse.staffing.demand import Demand
 from lakehouse.staffing.places import Places
@@ -94,6 +95,32 @@ class Parser:
         if use_model and demand.role is None and self._role_model is not None:
             return self._with_model(text, demand, self._role_model)
         return demand
+
+    def parse_all(self, text: str) -> list[Demand]:
+        """Read every demand in a text, in order; empty when it asks for nobody.
+
+        A sentence may hold several ("3 welders and 2 cooks in Akron"), each then with a number of its own; a form
+        holds as many as it names roles. Spans are offsets into the whole text. The model is never asked.
+
+        Raises:
+            InvalidInput, TooLarge: As `parse`.
+        """
+        _check(text)
+        parts = forms(text)
+        if parts:
+            read_parts = [(start, self.parse_all(text[start:end])) for start, end in parts if text[start:end].strip()]
+            return [shifted(demand, start) for start, demands in read_parts for demand in demands]
+        reading = read(text, self.places, self.certifications)
+        if entries(text, reading.segments):
+            return [self.parse(text)]
+        found = drafts_in(reading, self._frames.draft)
+        if not found:
+            return []
+        demands = [
+            Fields(reading, draft, scope, self.certifications).demand(self.roles)
+            for (_, draft), scope in zip(found, scopes(reading, found), strict=True)
+        ]
+        return [with_missing(demand) for demand in with_shared_place(demands, found, text)]
 
     def _draft(self, reading: Reading) -> tuple[Draft | None, tuple[int, int]]:
         """Return the first demand of a text and the span of the sentences that may say more about it."""

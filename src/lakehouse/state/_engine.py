@@ -89,7 +89,7 @@ def _rule_sqlite(engine: Engine) -> None:
     def prepare(connection: Any, _record: Any) -> None:
         # Python's driver would open transactions by itself, and only before some statements.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

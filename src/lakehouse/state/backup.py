@@ -316,6 +316,8 @@ def _copied(source: Path, taken: Sequence[tuple[str, int]], target: Path, progre
 def _copy(source: Path, target: Path, name: str, size: int) -> File:
     digest, left = hashlib.sha256(), size
     with source.open("rb") as file, target.open("xb") as copy:
+        # Keys are for this user alone, in a backup and after a restore as well.
+        os.fchmod(copy.fileno(), os.fstat(file.fileno()).st_mode & 0o777)
         while left and (data := file.read(min(_CHUNK, left))):
             digest.update(data)
             copy.write(data)

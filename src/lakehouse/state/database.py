@@ -160,6 +160,18 @@ class Database:
             finally:
                 self._writer = None
 
+    def scrub(self) -> None:
+        """Leave nothing of deleted rows in the files of SQLite; without effect on a server.
+
+        Deleted bytes are overwritten as they are deleted; what is left are copies in the write-ahead log.
+        """
+        if self.dialect == "sqlite":
+            with self._mapped(), self._engine.connect() as connection:
+                plain = connection.connection.driver_connection
+                if plain is not None:
+                    plain.execute("PRAGMA query_only=OFF")
+                    plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close every connection; on SQLite the write-ahead log is folded into the file."""
         self._engine.dispose()

@@ -172,6 +172,12 @@ class Index:
         """
         return self._drop(dict.fromkeys(ids), self._parts_hold)
 
+    def purge(self, ids: Iterable[str]) -> int:
+        """Remove items and write the index again, so that no file of it holds anything of them."""
+        dropped = self.drop(ids)
+        self._rebuild(None, self.manifest.model, None)
+        return dropped
+
     def drop_unchanged(self, items: Sequence[StoredItem]) -> int:
         """Remove those of `items` that are still as given.
 

@@ -281,6 +281,18 @@ class Vectors:
         """
         return self._indexes.get(name).drop(ids)
 
+    def purge(self, name: str, ids: Sequence[str]) -> int:
+        """Remove items for good: on return no file of the index holds anything of them.
+
+        Returns:
+            How many were there.
+
+        Raises:
+            NotFound: There is no such index.
+            PermissionDenied, Unavailable, InternalError: As `replace`; the items are gone from searches all the same.
+        """
+        return self._indexes.get(name).purge(ids)
+
     def delete(self, name: str) -> None:
         """Remove an index with all its items.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import secrets
 import threading
@@ -73,7 +74,8 @@ class Jobs:
             self._jobs[job.id] = job
             for old in [id for id, other in self._jobs.items() if other.ended][: max(0, len(self._jobs) - _KEPT)]:
                 del self._jobs[old]
-            self._threads.submit(_run, job, work, finally_)
+            # Whoever starts it is who does it: roles and audit go by the context.
+            self._threads.submit(contextvars.copy_context().run, _run, job, work, finally_)
         return job
 
     def get(self, id: str) -> Job:

@@ -24,7 +24,7 @@ from lakehouse.serve.console.form import Form
 from lakehouse.serve.console.lake_pages import LakePages
 from lakehouse.serve.console.memory_pages import MemoryPages
 from lakehouse.serve.console.operations_pages import OperationsPages
-from lakehouse.serve.console.site import COOKIE, Site, defect, read_body
+from lakehouse.serve.console.site import COOKIE, Site, defect, logged_in, read_body
 from lakehouse.serve.console.turn import Turn
 from lakehouse.settings import Server
 
@@ -172,7 +172,13 @@ class Console:
     def _render(self, visit: Visit, turn: Turn, ticks: Sequence[Tick]) -> Response:
         template = self._part if visit.part else self._whole
         page = template.render(
-            form=visit.form, turn=turn, ticks=ticks, part=visit.part, address=visit.address, here="/"
+            form=visit.form,
+            turn=turn,
+            ticks=ticks,
+            part=visit.part,
+            address=visit.address,
+            here="/",
+            who=logged_in(),
         )
         # Names and contact data: nothing of it stays in a cache.
         return HTMLResponse(page, turn.status, {**security.HEADERS, "Cache-Control": "no-store"})

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from lakehouse import caller
 from lakehouse.app import Lakehouse
 from lakehouse.errors import InternalError, LakehouseError, TooLarge
 from lakehouse.operations import OPERATIONS
@@ -122,7 +123,7 @@ class Site:
     def render(self, request: Request, template: str, view: View) -> Response:
         """Return a page with its status. Names and contact data: nothing of it stays in a cache."""
         page = self.templates.get_template(template).render(
-            view=view, here=request.url.path, coordinator=request.cookies.get(COOKIE, "")
+            view=view, here=request.url.path, coordinator=request.cookies.get(COOKIE, ""), who=logged_in()
         )
         status = view.trouble.status if view.trouble else 200
         return HTMLResponse(page, status, {**security.HEADERS, "Cache-Control": "no-store"})
@@ -144,6 +145,12 @@ class Site:
         except ValueError:
             return text
         return age(then if then.tzinfo else then.replace(tzinfo=UTC), self.clock())
+
+
+def logged_in() -> str:
+    """Return who asks, empty for the local operator: nobody logs out who never had to log in."""
+    who = caller.current()
+    return "" if who is caller.LOCAL else who.id
 
 
 def offers(operation: str) -> bool:

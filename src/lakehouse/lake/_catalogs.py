@@ -1,0 +1,58 @@
+"""Which catalog and which warehouse the settings name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.errors import InvalidInput
+from lakehouse.lake._files import S3, BucketFiles, LocalFiles
+from lakehouse.lake._iceberg import LakeCatalog, Tables
+from lakehouse.state.database import check_url
+
+if TYPE_CHECKING:
+    from lakehouse import settings
+    from lakehouse.lake._files import Files
+
+_NAME = "lakehouse"
+
+
+def open_tables(catalog: settings.Catalog, storage: settings.Storage, folder: Path) -> Tables:
+    """Open the catalog and the warehouse that the settings name.
+
+    Raises:
+        InvalidInput: The warehouse is neither a folder nor `s3://`, or the database URL is malformed.
+        NotInstalled: The database's driver is missing.
+    """
+    if catalog.uri.startswith(("http://", "https://")):
+        return _rest(catalog, storage)
+    files = _warehouse(catalog.warehouse, storage, folder)
+    uri = catalog.uri or f"sqlite:///{folder.absolute() / 'catalog.db'}"
+    check_url(uri)
+    return Tables(LakeCatalog(_NAME, **{"uri": uri, "warehouse": files.root, **files.properties}), files)
+
+
+def _warehouse(place: str, storage: settings.Storage, folder: Path) -> Files:
+    if place.startswith(S3):
+        return BucketFiles(place, storage)
+    if "://" in place:
+        raise InvalidInput(
+            f"catalog.warehouse {place!r} must be a folder or an address like s3://bucket/prefix", field="warehouse"
+        )
+    return LocalFiles(Path(place or folder / "warehouse").absolute())
+
+
+def _rest(catalog: settings.Catalog, storage: settings.Storage) -> Tables:
+    from pyiceberg.catalog.rest import RestCatalog
+
+    if not catalog.warehouse.startswith(S3):
+        raise InvalidInput("catalog.warehouse must be s3://bucket of the REST catalog's tables", field="warehouse")
+    files = BucketFiles(catalog.warehouse, storage)
+    # pyiceberg's own default for this address is on its way out.
+    tokens = catalog.uri.rstrip("/") + "/v1/oauth/tokens"
+    properties = {"uri": catalog.uri, "oauth2-server-uri": tokens, "warehouse": catalog.warehouse, **files.properties}
+    secret = os.environ.get(catalog.credential_env, "")
+    if secret:
+        properties["credential" if ":" in secret else "token"] = secret
+    return Tables(RestCatalog(_NAME, **properties), files)

@@ -1,0 +1,212 @@
+"""The one place that knows how a span of this product reads to others.
+
+Names follow the semantic conventions of OpenTelemetry for generative AI; what they have no name for stands under
+`lakehouse.`. Langfuse's own names are added on demand. `facts` and `content` look at a call while it is at hand,
+`attributes` puts the result into words later and elsewhere, so that it costs the caller nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from lakehouse.tracing import Span
+
+Facts = dict[str, Any]
+
+_LONGEST_CONTENT = 8_000
+_PERSONAL = re.compile(
+    r"""(?P<email>(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})
+      | (?P<ssn>(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-]))
+      | (?P<phone>(?<![\w/.-])(?:\+?\d{1,2}[\s.-]?)?(?:\(\d{3}\)\s?|\d{3}[\s.-])\d{3}[\s.-]?\d{4}(?![\w-]))""",
+    re.VERBOSE,
+)
+
+
+def masked(text: str) -> str:
+    """Return text with addresses, telephone and social security numbers replaced by what they were.
+
+    >>> masked("call Maria at (216) 555-0101 or maria@example.com")
+    'call Maria at [phone] or [email]'
+    """
+    return _PERSONAL.sub(lambda found: f"[{found.lastgroup}]", text)
+
+
+def facts(name: str, arguments: Mapping[str, Any], answer: Any) -> Facts:
+    """Return what a call was about in numbers and names of things, nothing personal; empty for most."""
+    of = _FACTS.get(name)
+    return of(arguments, answer) if of else {}
+
+
+def content(name: str, arguments: Mapping[str, Any], answer: Any) -> Facts:
+    """Return what went in and came out of a call, as text; whole files and vectors are left out."""
+    if name not in _WITH_CONTENT:
+        return {}
+    given = {
+        field: value for field, value in arguments.items() if not isinstance(value, bytes) and value not in _UNSAID
+    }
+    return {"input": _text(given), "output": _text(_short(answer))}
+
+
+def attributes(span: Span, *, langfuse: bool, session: str, tags: tuple[str, ...]) -> Facts:
+    """Return all attributes of a span for others to read."""
+    found: Facts = {}
+    for key, value in span.attributes.items():
+        found[_GEN_AI.get(key, f"lakehouse.{key}")] = value
+    operation = _operation(span.name)
+    if operation:
+        found["gen_ai.operation.name"] = operation
+        found.setdefault("gen_ai.provider.name", "lakehouse")
+    if span.trace_id and not _is_hex(span.trace_id):
+        found["lakehouse.trace_id"] = span.trace_id
+    if span.error:
+        found["error.type"] = span.error
+    given = {key: masked(str(text))[:_LONGEST_CONTENT] for key, text in span.content.items()}
+    names = _CONTENT.get(operation, {})
+    found.update({names.get(key, f"lakehouse.{key}"): text for key, text in given.items()})
+    if langfuse:
+        found |= _langfuse(span, operation, given, session=session, tags=tags)
+    elif session:
+        found["session.id"] = session
+    return found
+
+
+def _langfuse(span: Span, operation: str, given: Mapping[str, str], *, session: str, tags: tuple[str, ...]) -> Facts:
+    found: Facts = {"langfuse.observation.type": _LANGFUSE_TYPE.get(operation, "span")}
+    if session:
+        found["langfuse.session.id"] = session
+    if tags:
+        found["langfuse.trace.tags"] = list(tags)
+    if not span.parent_id:
+        found["langfuse.trace.name"] = span.name
+    for key in ("input", "output"):
+        if key in given:
+            found[f"langfuse.observation.{key}"] = given[key]
+            if not span.parent_id:
+                found[f"langfuse.trace.{key}"] = given[key]
+    if span.error:
+        found["langfuse.observation.level"] = "ERROR"
+    return found
+
+
+_GEN_AI = {
+    "model": "gen_ai.request.model",
+    "answered_by": "gen_ai.response.model",
+    "provider": "gen_ai.provider.name",
+    "k": "gen_ai.request.top_k",
+    "corpora": "gen_ai.data_source.id",
+    "corpus": "gen_ai.data_source.id",
+    "dimension": "gen_ai.embeddings.dimension.count",
+    "max_tokens": "gen_ai.request.max_tokens",
+    "temperature": "gen_ai.request.temperature",
+    "prompt_tokens": "gen_ai.usage.input_tokens",
+    "completion_tokens": "gen_ai.usage.output_tokens",
+    "finish_reasons": "gen_ai.response.finish_reasons",
+    "workflow": "gen_ai.workflow.name",
+}
+_OPERATIONS = {
+    "matrix.search": "retrieval",
+    "matrix.corpus": "retrieval",
+    "vectors.search": "retrieval",
+    "embed.texts": "embeddings",
+    "embed": "embeddings",
+    "workflow.run": "invoke_workflow",
+}
+_CONTENT = {
+    "chat": {"input": "gen_ai.input.messages", "output": "gen_ai.output.messages"},
+    "retrieval": {"input": "gen_ai.retrieval.query.text", "output": "gen_ai.retrieval.documents"},
+}
+_LANGFUSE_TYPE = {"chat": "generation", "embeddings": "embedding", "retrieval": "retriever", "invoke_workflow": "chain"}
+_UNSAID: tuple[Any, ...] = (None, "", [], {})
+
+
+def _operation(name: str) -> str:
+    found = _OPERATIONS.get(name, "")
+    return found or ("chat" if name.startswith("chat.") and name != "chat.providers" else "")
+
+
+def _is_hex(trace_id: str) -> bool:
+    return re.fullmatch("[0-9a-f]{32}", trace_id) is not None
+
+
+def _search(arguments: Mapping[str, Any], answer: Any) -> Facts:
+    results = answer.results
+    return {
+        "k": arguments["k"],
+        "corpora": ",".join(arguments["corpora"]),
+        "results": len(results),
+        "top_distance": results[0].distance if results else -1.0,
+        "top_rating": (results[0].rating or 0) if results else 0,
+        "boosted": answer.boosted,
+        "injected": answer.injected,
+        "excluded": answer.excluded,
+        "no_good_match": answer.no_good_match,
+    }
+
+
+def _embedded(arguments: Mapping[str, Any], answer: Any) -> Facts:
+    return {"model": answer.model, "dimension": answer.dimension, "texts": len(arguments["texts"])}
+
+
+def _chatted(arguments: Mapping[str, Any], answer: Any) -> Facts:
+    found = {key: arguments[key] for key in ("model", "max_tokens", "temperature") if arguments.get(key) is not None}
+    pairs = {
+        "answered_by": "model",
+        "provider": "provider",
+        "prompt_tokens": "prompt_tokens",
+        "completion_tokens": "completion_tokens",
+    }
+    found |= {key: value for key, field in pairs.items() if (value := getattr(answer, field, None)) is not None}
+    reason = getattr(answer, "finish_reason", None)
+    return {**found, "finish_reasons": [reason]} if reason else found
+
+
+def _counted(_arguments: Mapping[str, Any], answer: Any) -> Facts:
+    return {"rows": answer.row_count, "truncated": answer.truncated}
+
+
+def _ran(arguments: Mapping[str, Any], answer: Any) -> Facts:
+    return {"workflow": arguments.get("name") or "workflow", "run": answer.run_id, "status": answer.status}
+
+
+_FACTS: dict[str, Callable[[Mapping[str, Any], Any], Facts]] = {
+    "matrix.search": _search,
+    "embed.texts": _embedded,
+    "chat.chat": _chatted,
+    "sql.query": _counted,
+    "workflow.run": _ran,
+}
+_WITH_CONTENT = frozenset(
+    {
+        "matrix.search",
+        "demand.parse",
+        "playbooks.record",
+        "sql.query",
+        "chat.chat",
+        "validate.artifact",
+        "validate.iterate",
+        "workflow.run",
+        "inbox.receive",
+        "inbox.match",
+    }
+)
+
+
+def _short(answer: Any) -> Any:
+    """Return the answer without what every person is known by: of results only ids, distances and ratings."""
+    results = getattr(answer, "results", None)
+    if isinstance(results, list) and results and hasattr(results[0], "distance"):
+        return [
+            {"id": hit.id, "distance": hit.distance, "rating": getattr(hit, "rating", None)} for hit in results[:20]
+        ]
+    return answer
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(msgspec.to_builtins(value, enc_hook=str), ensure_ascii=False, default=str)[:_LONGEST_CONTENT]

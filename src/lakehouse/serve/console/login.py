@@ -1,0 +1,82 @@
+"""The console's login: an API key in, a session cookie out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from lakehouse.errors import LakehouseError, TooLarge
+from lakehouse.serve.console import security
+from lakehouse.serve.console.assets import Assets
+from lakehouse.serve.doors import COOKIE, LOGIN, Doors
+
+_FOLDER = Path(__file__).parent / "templates"
+_MOST_BYTES = 4096
+
+
+def routes(doors: Doors, *, secure: bool) -> list[BaseRoute]:
+    """Return the routes of logging in and out.
+
+    Args:
+        doors: Knows keys and sessions.
+        secure: Whether the cookie is for encrypted connections only.
+    """
+    login = Login(doors, secure=secure)
+    return [
+        Route(LOGIN, login.answer, methods=["GET", "POST"]),
+        Route("/logout", login.leave, methods=["POST"]),
+    ]
+
+
+class Login:
+    """The page that asks for a key."""
+
+    def __init__(self, doors: Doors, *, secure: bool) -> None:
+        self._doors = doors
+        self._secure = secure
+        self._address = Assets(security.HEADERS).address
+        loader = jinja2.FileSystemLoader(_FOLDER)
+        self._page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
+            "login.html"
+        )
+
+    async def answer(self, request: Request) -> Response:
+        """Show the page, or take a key."""
+        if request.method == "GET":
+            return self._shown("", 200)
+        try:
+            security.require_same_origin(request)
+            who = await self._doors.known(await _key(request))
+        except LakehouseError as error:
+            return self._shown(error.message, error.status)
+        response = RedirectResponse("/", 303, security.HEADERS)
+        response.set_cookie(
+            COOKIE, self._doors.open_session(who), httponly=True, samesite="strict", secure=self._secure, path="/"
+        )
+        return response
+
+    async def leave(self, request: Request) -> Response:
+        """End the session."""
+        security.require_same_origin(request)
+        self._doors.end_session(request.scope)
+        response = RedirectResponse(LOGIN, 303, security.HEADERS)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=self._secure, path="/")
+        return response
+
+    def _shown(self, trouble: str, status: int) -> Response:
+        page = self._page.render(asset=self._address, trouble=trouble)
+        return HTMLResponse(page, status, {**security.HEADERS, "Cache-Control": "no-store"})
+
+
+async def _key(request: Request) -> str:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            raise TooLarge(f"a key has fewer than {_MOST_BYTES} bytes", limit_bytes=_MOST_BYTES)
+    return parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0].strip()

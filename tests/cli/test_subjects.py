@@ -1,0 +1,80 @@
+"""`subject`, `audit` and `key` from the command line."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from lakehouse.cli import main
+
+FORKLIFT = "Need 2 Forklift Operators in Cleveland OH, day shift"
+
+
+@pytest.fixture
+def folder(make_lake, people):
+    lake = make_lake(people)
+    lake.vectors.get("workers", "w-1")
+    lake.vectors.get("workers", "w-1")
+    lake.close()
+    return lake.rooms.settings.data
+
+
+def told(capsys, *words, code=0):
+    assert main([*words]) == code
+    return capsys.readouterr().out
+
+
+def test_subject_shows_manifest_audit_and_verdict(folder, capsys):
+    lake = ("--lake", folder)
+    put = told(capsys, *lake, "subject", "put", "w-1", "--purpose", "staffing", "--consent", "given", "--json")
+    assert json.loads(put)["consent"] == "given"
+    assert "1 of people (id 1)" in told(capsys, *lake, "subject", "show", "w-1")
+    assert told(capsys, *lake, "subject", "audit", "w-1").count(" view ") == 2
+    assert told(capsys, *lake, "subject", "verify", "w-1") == "3 rows, good\n"
+    lines = told(capsys, *lake, "subject", "audit", "w-1", "--lines").splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [1, 2, 3]
+
+
+def test_subject_erase_asks_for_a_yes(folder, capsys):
+    assert main(["--lake", folder, "subject", "erase", "w-2"]) == 2
+    assert "--yes" in capsys.readouterr().err
+    assert "none found" in told(capsys, "--lake", folder, "subject", "erase", "w-2", "--yes")
+
+
+def test_audit_verify_names_the_first_bad_row(folder, capsys, tmp_path):
+    assert re.search("integrity +good", told(capsys, "audit", "verify", folder))
+    told(capsys, "--lake", folder, "audit", "rotate-key")
+    assert json.loads(told(capsys, "audit", "verify", folder, "--json"))["rows"] == 3
+    rows = tmp_path.glob("lake*/ledger/rows.jsonl")
+    path = next(rows)
+    path.write_bytes(path.read_bytes().replace(b'"view"', b'"VIEW"', 1))
+    assert "BAD: row 1 has an HMAC that does not fit" in told(capsys, "audit", "verify", folder, code=1)
+
+
+def test_audit_bundle_proves_itself(folder, capsys, tmp_path):
+    bundle = tmp_path / "bundle"
+    told(capsys, "--lake", folder, "audit", "bundle", "w-1", "--output", str(bundle))
+    assert "2 rows" in told(capsys, "audit", "verify", str(bundle))
+    assert "<td>view</td>" in (bundle / "timeline.html").read_text()
+    alone = subprocess.run([sys.executable, "-I", "verifier.py", "."], cwd=bundle, capture_output=True, check=False)
+    assert alone.returncode == 0, alone.stderr
+    chain = bundle / "chain.jsonl"
+    chain.write_bytes(chain.read_bytes().replace(b"shown", b"SHOWN"))
+    assert "not as it was signed" in told(capsys, "audit", "verify", str(bundle), code=1)
+    chain.write_bytes(chain.read_bytes().splitlines(keepends=True)[0])
+    assert main(["audit", "verify", str(bundle)]) == 1
+
+
+def test_audit_checkpoint_is_printed_once(folder, capsys):
+    assert "nothing has changed" in told(capsys, "--lake", folder, "audit", "checkpoint")
+
+
+def test_key_is_made_listed_and_revoked(folder, capsys):
+    lake = ("--lake", folder)
+    made = told(capsys, *lake, "key", "add", "anna", "--role", "coordinator", "--namespace", "anna")
+    assert made.startswith("lh_")
+    assert "anna" in told(capsys, *lake, "key", "list")
+    told(capsys, *lake, "key", "revoke", "anna")
+    assert json.loads(told(capsys, *lake, "key", "list", "--json")) == {"keys": []}

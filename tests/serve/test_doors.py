@@ -1,0 +1,186 @@
+"""Keys on the wire, the console's login, and what a server refuses to be."""
+
+import re
+import subprocess
+import threading
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+import lakehouse
+from lakehouse import settings
+from lakehouse.errors import InvalidInput, LimitExceeded, PermissionDenied, Unauthenticated
+from lakehouse.serve import console, ports, run
+from lakehouse.serve.run import Stack
+
+
+@contextmanager
+def serving(lake, **server):
+    import msgspec
+
+    config = lake.rooms.settings
+    config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **server))
+    stack = Stack(lake, config, ports.bind("127.0.0.1", 0), pages=console.routes(lake))
+    ready = threading.Event()
+    running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
+    running.start()
+    try:
+        assert ready.wait(30)
+        yield stack
+    finally:
+        stack.stop()
+        running.join()
+        stack.drain()
+
+
+def test_stack_asks_for_keys_once_there_are_some(lake):
+    with serving(lake) as stack:
+        with lakehouse.connect(stack.url) as anybody:
+            assert anybody.vectors.get("workers", "w-1").id == "w-1"
+            made = anybody.keys.add("anna", ["coordinator"])
+            with pytest.raises(Unauthenticated):
+                anybody.keys.list()
+        with lakehouse.connect(stack.url, token=made.key) as anna:
+            assert anna.vectors.get("workers", "w-1").metadata["name"]
+            with pytest.raises(PermissionDenied, match="operator"):
+                anna.keys.list()
+        assert httpx.get(f"{stack.url}/health").is_success
+        lake.keys.revoke("anna")
+        with lakehouse.connect(stack.url) as anybody:
+            assert anybody.keys.list().keys == []
+    accessors = [row.accessor["id"] for row in lake.subjects.audit("w-1").rows]
+    assert accessors == ["operator", "anna"]
+
+
+def test_rate_of_a_key_is_kept_on_the_wire(lake):
+    made = lake.keys.add("anna", ["coordinator"], rate_per_s=1)
+    with (
+        serving(lake) as stack,
+        lakehouse.connect(stack.url, token=made.key) as anna,
+        pytest.raises(LimitExceeded, match="1 calls a second"),
+    ):
+        [anna.demand.parse("Need 3 Welders in Detroit MI") for _ in range(20)]
+
+
+def test_search_over_the_wire_is_written_down_before_it_is_answered(lake):
+    with serving(lake) as stack:
+        answer = httpx.post(
+            f"{stack.url}/v1/matrix/search",
+            json={"query_text": "Need 2 Forklift Operators in Cleveland OH", "corpora": ["workers"]},
+            headers={"X-Lakehouse-Purpose": "order 17", "X-Lakehouse-Trace-Id": "t-1"},
+            timeout=60,
+        ).json()
+        row = lake.subjects.audit(answer["results"][0]["id"]).rows[-1]
+        assert (row.purpose, row.accessor["trace_id"], row.action) == ("order 17", "t-1", "search")
+        refused = httpx.get(f"{stack.url}/v1/vectors/index", headers={"X-Lakehouse-Purpose": "x" * 65})
+        assert refused.status_code == 400
+
+
+def test_answer_is_not_sent_when_its_rows_cannot_be_written(lake, monkeypatch):
+    body = {"query_text": "Need 2 Forklift Operators in Cleveland OH", "corpora": ["workers"]}
+    with serving(lake) as stack:
+        assert httpx.post(f"{stack.url}/v1/matrix/search", json=body, timeout=60).status_code == 200
+
+        def full(position):
+            raise lakehouse.errors.Unavailable("no room left")
+
+        monkeypatch.setattr(lake.rooms.ledger, "commit", full)
+        refused = httpx.post(f"{stack.url}/v1/matrix/search", json=body, timeout=60)
+        assert refused.status_code == 503
+        assert "results" not in refused.json()
+
+
+def test_console_asks_for_a_key_and_remembers_who_gave_it(lake):
+    made = lake.keys.add("anna", ["coordinator"])
+    with (
+        serving(lake) as stack,
+        httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
+    ):
+        sent = browser.get("/")
+        assert (sent.status_code, sent.headers["location"]) == (303, "/login")
+        page = browser.get("/login")
+        assert page.status_code == 200
+        assert browser.get(re.search(r'href="([^"]+\.css[^"]*)"', page.text)[1]).is_success
+        wrong = browser.post("/login", data={"key": "lh_nobody_x"})
+        assert wrong.status_code == 401
+        assert "not known" in wrong.text
+        entered = browser.post("/login", data={"key": made.key})
+        assert (entered.status_code, entered.headers["location"]) == (303, "/")
+        cookie = entered.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert "Log out anna" in browser.get("/").text
+        # The cookie opens pages, never the wire.
+        assert browser.get("/v1/vectors/index").status_code == 401
+        form = {"text": "Need 2 Forklift Operators in Cleveland OH", "corpora": "workers", "press": "search"}
+        assert browser.post("/", data=form).status_code == 200
+        lake.keys.revoke("anna")
+        lake.keys.add("ben", ["operator"])
+        assert browser.get("/").status_code == 303
+    assert {row.accessor["id"] for number in range(1, 37) for row in lake.subjects.audit(f"w-{number}").rows} <= {
+        "anna"
+    }
+
+
+def test_logout_ends_the_session(lake):
+    made = lake.keys.add("anna", ["coordinator"])
+    with (
+        serving(lake) as stack,
+        httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
+    ):
+        browser.post("/login", data={"key": made.key})
+        kept = dict(browser.cookies)
+        assert browser.post("/logout").headers["location"] == "/login"
+        assert httpx.get(f"{stack.url}/", cookies=kept, headers={"Accept": "text/html"}).status_code == 303
+
+
+def test_login_from_another_site_is_refused(lake):
+    made = lake.keys.add("anna", ["coordinator"])
+    with serving(lake) as stack:
+        foreign = {"Sec-Fetch-Site": "cross-site"}
+        assert httpx.post(f"{stack.url}/login", data={"key": made.key}, headers=foreign).status_code == 403
+
+
+def config(**server):
+    return settings.load(environ={}, overrides={"server": server})
+
+
+@pytest.mark.parametrize(
+    ("server", "says"),
+    [
+        ({"host": "0.0.0.0"}, "encryption"),
+        ({"host": "10.0.0.1", "tls_cert": "c.pem"}, "belong together"),
+        ({"tls_key": "k.pem"}, "belong together"),
+    ],
+)
+def test_server_that_others_could_listen_in_on_is_refused(server, says):
+    with pytest.raises(InvalidInput, match=says):
+        run.require_encrypted(config(**server))
+
+
+def test_server_that_others_reach_needs_keys_or_a_token():
+    reached = config(host="0.0.0.0", behind_tls_proxy=True)
+    run.require_encrypted(reached)
+    with pytest.raises(InvalidInput, match="LAKEHOUSE_TOKEN"):
+        run.require_safe(reached, "", keys=False)
+    run.require_safe(reached, "", keys=True)
+    run.require_safe(reached, "s3cret", keys=False)
+    run.require_safe(config(), "", keys=False)
+
+
+def test_server_speaks_https(lake, tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip("openssl is not installed")
+    with serving(lake, tls_cert=str(cert), tls_key=str(key)) as stack:
+        assert stack.url.startswith("https://")
+        import ssl
+
+        trusting = ssl.create_default_context(cafile=str(cert))
+        assert httpx.get(f"{stack.url}/health", verify=trusting).is_success
