@@ -169,7 +169,7 @@ class AuditPages:
 
 def moments(rows: list[AuditRow]) -> list[Moment]:
     """Return rows newest first, those of one kind that follow one another on one day as one."""
-    found: list[Moment] = msgspec.field(default_factory=list)
+    found: list[Moment] = []
     for row in reversed(rows):
         one = _moment(row)
         last = found[-1] if found else None

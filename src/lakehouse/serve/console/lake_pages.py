@@ -137,7 +137,7 @@ class LakePages:
 
         def fill(view: JobView) -> None:
             view.job = self._jobs.get(request.path_params["id"])
-            view.trouble = view.job.error
+            view.trouble = view.job.error if view.job.ended else None
 
         return await self._site.show(request, "job.html", JobView(), fill)
 

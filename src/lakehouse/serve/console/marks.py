@@ -26,7 +26,7 @@ def segments(text: str, spans: Mapping[str, tuple[int, int]]) -> list[Segment]:
     Returns:
         Non-empty pieces in order; joined, they are `text`.
     """
-    pieces: list[Segment] = msgspec.field(default_factory=list)
+    pieces: list[Segment] = []
     at = 0
     for field, (first, last) in sorted(spans.items(), key=lambda item: (item[1][0], -item[1][1], item[0])):
         start, end = max(first, at), min(last, len(text))

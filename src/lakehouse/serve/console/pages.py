@@ -24,6 +24,7 @@ from lakehouse.serve.console.form import Form
 from lakehouse.serve.console.lake_pages import LakePages
 from lakehouse.serve.console.memory_pages import MemoryPages
 from lakehouse.serve.console.operations_pages import OperationsPages
+from lakehouse.serve.console.queue_pages import QueuePages
 from lakehouse.serve.console.site import COOKIE, Site, defect, logged_in, read_body
 from lakehouse.serve.console.turn import Turn
 from lakehouse.settings import Server
@@ -78,10 +79,12 @@ def routes(
         MemoryPages(site),
         AuditPages(site),
         OperationsPages(site),
+        QueuePages(site),
     )
     site.compile()
     return [
         Route("/", console.answer, methods=["GET", "POST"]),
+        Route("/search", console.search, methods=["POST"]),
         *(route for room in rooms for route in room.routes()),
         assets.route(),
     ]
@@ -111,6 +114,16 @@ class Console:
         chosen = whole_number(request.query_params.get("example", ""))
         if chosen is not None and chosen < len(EXAMPLES):
             form = msgspec.structs.replace(form, text=EXAMPLES[chosen])
+        return await run_in_threadpool(self._opened, _visit(request, form))
+
+    async def search(self, request: Request) -> Response:
+        """Answer to a text sent from another page with the page of its matches."""
+        try:
+            security.require_same_origin(request)
+            form = forms.decode(await read_body(request))
+        except LakehouseError as error:
+            return await run_in_threadpool(self._refused, _visit(request, Form()), error)
+        form = Form(text=form.text, coordinator=request.cookies.get(COOKIE, ""))
         return await run_in_threadpool(self._opened, _visit(request, form))
 
     async def press(self, request: Request) -> Response:

@@ -34,7 +34,7 @@ def find(lake: Lakehouse, corpora: Sequence[Corpus], text: str) -> list[Somebody
     words = text.split()[:_WORDS]
     if not words:
         return []
-    found: list[Somebody] = msgspec.field(default_factory=list)
+    found: list[Somebody] = []
     for corpus in corpora:
         named = [f"name ILIKE {literal('%' + _plain(word) + '%')} ESCAPE '\\'" for word in words]
         by_name = " AND ".join(named) if "name" in corpus.metadata_columns else "false"
@@ -47,10 +47,10 @@ def find(lake: Lakehouse, corpora: Sequence[Corpus], text: str) -> list[Somebody
 
 def named(lake: Lakehouse, corpora: Sequence[Corpus], wanted: Iterable[tuple[str, str]]) -> dict[str, Somebody]:
     """Return who stands behind corpus and id; people who are gone from their dataset are left out."""
-    by_corpus: dict[str, set[str]] = msgspec.field(default_factory=dict)
+    by_corpus: dict[str, set[str]] = {}
     for name, id in wanted:
         by_corpus.setdefault(name, set()).add(id)
-    found: dict[str, Somebody] = msgspec.field(default_factory=dict)
+    found: dict[str, Somebody] = {}
     for corpus in corpora:
         ids = by_corpus.get(corpus.name)
         if not ids:

@@ -29,6 +29,7 @@ COOKIE = "coordinator"
 _FOLDER = Path(__file__).parent / "templates"
 # Address, name, and what the page is for; in the order of a coordinator's day.
 _ROOMS = (
+    ("/queue", "Work queue"),
     ("/", "Demand"),
     ("/memory", "Memory"),
     ("/lake", "Lake"),

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
 from lakehouse.app import Lakehouse
 from lakehouse.errors import Conflict, InvalidInput, LakehouseError, NotFound
 from lakehouse.matrix.base import SearchAnswer
+from lakehouse.memory.evidence import Outcome
 from lakehouse.serve.console import fields
 from lakehouse.serve.console.cards import Card, card
 from lakehouse.serve.console.fields import Reading
-from lakehouse.serve.console.form import Form, Person, fingerprint
-
-Outcome = Literal["worked", "rejected"]
+from lakehouse.serve.console.form import RECORDS, Form, Person, fingerprint
+from lakehouse.serve.console.outcomes import score_of, words_of
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -106,13 +106,13 @@ class Turn:
 
     def _act(self) -> None:
         person = self._form.person
-        act: Callable[[], None] | None = {
-            "worked": lambda: self._record(person, "worked"),
-            "rejected": lambda: self._record(person, "rejected"),
-            "replace": lambda: self._leave_out(person),
-            "put_back": lambda: self._put_back(person),
-            "forget": self._forget,
-        }.get(self._form.press)
+        acts: dict[str, Callable[[], None]] = {
+            outcome: functools.partial(self._record, person, outcome) for outcome in RECORDS
+        }
+        acts["replace"] = functools.partial(self._leave_out, person)
+        acts["put_back"] = functools.partial(self._put_back, person)
+        acts["forget"] = self._forget
+        act = acts.get(self._form.press)
         if act is None:
             return
         try:
@@ -132,18 +132,18 @@ class Turn:
             query_text=self.reading.line,
             answer_id=person.id,
             corpus=person.corpus,
-            score=1.0 if outcome == "worked" else 0.0,
+            score=score_of(outcome),
             role=self.reading.demand.role,
             namespace=self._form.namespace(),
             outcome=outcome,
         )
-        said = "worked out" if outcome == "worked" else "not them"
+        said = words_of(outcome)
         entry = recorded.playbook_id if recorded.created else ""
         updated = "" if recorded.created else ", in place of what was recorded before"
         self.notice = Notice(
             f"Recorded by {self._form.namespace()}: {person.name}, {said}{updated}. Like demands will know.", entry
         )
-        if outcome == "rejected":
+        if outcome in {"rejected", "no_show"}:
             self._leave_out(person)
 
     def _leave_out(self, person: Person | None) -> None:
