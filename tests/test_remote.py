@@ -15,20 +15,34 @@ GET = next(operation for operation in operations.OPERATIONS if operation.name ==
 PUT = next(operation for operation in operations.OPERATIONS if operation.name == "storage.put")
 
 
+def error_body(error: errors.LakehouseError) -> bytes:
+    return msgspec.json.encode(error.to_wire("t"))
+
+
 @pytest.fixture
 def answering():
     """Start servers that give one fixed answer and note what they were asked."""
     servers = []
 
-    def start(status, body, content_type="application/json"):
+    def start(status, body, content_type="application/json", before=()):
+        """Give each answer of `before` once, None for a connection that breaks, and then always the same."""
+        script = list(before)
+
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 server.asked.append((self.path, dict(self.headers)))
-                self.send_response(status)
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                answer = script.pop(0) if script else (status, body)
+                if answer is None:
+                    self.close_connection = True
+                    return
+                self.send_response(answer[0])
                 self.send_header("Content-Type", content_type)
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(answer[1])))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(answer[1])
+
+            do_POST = do_GET  # noqa: N815 - the name that the base class looks for
 
             def log_message(self, *words):
                 pass
@@ -156,5 +170,53 @@ def test_connect_to_a_url_gives_a_lake_without_rooms():
         _ = lake.rooms
 
 
-def error_body(error: errors.LakehouseError) -> bytes:
-    return msgspec.json.encode(error.to_wire("t"))
+OBJECTS = b'{"objects":[]}'
+CREATE = next(operation for operation in operations.OPERATIONS if operation.name == "vectors.create")
+MERGE = next(operation for operation in operations.OPERATIONS if operation.name == "vectors.merge")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [(503, error_body(Unavailable("busy")))] * 2,
+        [(502, error_body(Upstream("a part broke off"))), (200, OBJECTS)],
+        [(200, OBJECTS), None],
+    ],
+    ids=["unavailable", "upstream", "broken"],
+)
+def test_remote_waits_out_what_passes(answering, before):
+    server = answering(200, OBJECTS, before=before)
+    remote = Remote(server.url)
+    for _ in range(2):
+        assert remote.call(LIST, {}).objects == []
+    remote.close()
+    assert len({headers[tracing.HEADER] for _, headers in server.asked}) == 2
+
+
+def test_remote_gives_up_in_time(answering):
+    server = answering(503, error_body(Unavailable("busy")))
+    with pytest.raises(Unavailable, match="busy"):
+        call(server.url, retry_within_ms=200)
+    assert len(server.asked) > 1
+
+
+@pytest.mark.parametrize("error", [NotFound("no"), InvalidInput("wrong"), errors.InternalError("defect")])
+def test_remote_does_not_repeat_what_stays_so(answering, error):
+    server = answering(error.status, error_body(error))
+    with pytest.raises(type(error)):
+        call(server.url)
+    assert len(server.asked) == 1
+
+
+def test_remote_repeats_a_change_only_when_twice_is_as_good_as_once(answering):
+    merged = b'{"merged":0,"skipped":0,"cleared":0}'
+    lost = (502, error_body(Upstream("a part broke off")))
+    server = answering(200, merged, before=[lost])
+    assert call(server.url, MERGE, {"src": "a", "dest": "b"}).merged == 0
+    server = answering(201, b"{}", before=[lost])
+    with pytest.raises(Upstream, match="broke off"):
+        call(server.url, CREATE, {"name": "a", "dimension": 2})
+    # A refusal has changed nothing, whatever it was that was refused.
+    stats = b'{"name":"a","dimension":2,"distance":"cosine","items":0,"indexed":0,"model":null,"findability":null}'
+    server = answering(201, stats, before=[(503, error_body(Unavailable("busy")))])
+    assert call(server.url, CREATE, {"name": "a", "dimension": 2}).name == "a"

@@ -18,6 +18,8 @@ from lakehouse import operations, settings, tracing
 from lakehouse.errors import Unavailable
 
 if TYPE_CHECKING:
+    from lakehouse.chat.base import ChatAnswer
+    from lakehouse.chat.service import Chat
     from lakehouse.embed.service import Embeddings
     from lakehouse.lake.catalog import Catalog
     from lakehouse.lake.ingest import Ingest
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from lakehouse.observe.workflows import Workflows
     from lakehouse.operations import Operation
     from lakehouse.staffing.parse import Parser
+    from lakehouse.staffing.roles import Roles
+    from lakehouse.validate.iterate import Ask, Iterate
+    from lakehouse.validate.service import Validators
     from lakehouse.vectors.service import Vectors
 
 
@@ -94,6 +99,9 @@ class Lakehouse:
     demand: Parser
     matrix: Matrix
     playbooks: Playbooks
+    chat: Chat
+    validate: Validators
+    iterate: Iterate
     pathways: Pathways
     observer: Ops
     inbox: Inbox
@@ -229,7 +237,7 @@ class Rooms:
             self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
             self.ingest = Ingest(config.ingest, self.catalog)
             self._witness(config, path, clock)
-            self.sql = self._closing(Query(config.query, self.catalog, _log_tables(path)))
+            self.sql = self._closing(Query(config.query, self.catalog, _log_tables(path, _sessions(config, path))))
             self.embed = self._closing(Embeddings(config.embed, path))
             self.vectors = self._closing(
                 Vectors(
@@ -274,6 +282,7 @@ class Rooms:
             )
             self._open_ledger(clock)
             self._take_in(config, path, clock)
+            self._judge(config, path, clock, roles)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
                 for operation in operations.OPERATIONS
@@ -333,6 +342,40 @@ class Rooms:
         if config.ledger.enabled:
             self.around.append(Witness(self.ledger, self.corpora.defined))
 
+    def _judge(self, config: settings.Settings, path: Path, clock: Callable[[], datetime], roles: Roles) -> None:
+        """Open chat, and what decides about all that models say."""
+        from lakehouse.chat.service import Chat
+        from lakehouse.validate.iterate import Iterate
+        from lakehouse.validate.roster import Roster
+        from lakehouse.validate.service import Validators
+        from lakehouse.validate.session import SessionLog
+
+        self.chat = self._closing(Chat(config.chat, path))
+        self.roster = Roster(
+            self.catalog,
+            self.vectors,
+            corpora=self.corpora.defined,
+            built_ids=self.corpora.built_ids,
+            parser=self.demand,
+            roles=roles,
+        )
+        self.validate = Validators(
+            config.validatord,
+            self.state,
+            look_up=self.roster.look_up,
+            prefixes=lambda: [corpus.id_prefix for corpus in self.corpora.defined()],
+            parser=self.demand,
+            roles=roles,
+            clock=clock,
+        )
+        self.iterate = Iterate(
+            config.validatord,
+            complete=self._ask_model,
+            validators=self.validate,
+            log=self._closing(SessionLog(_sessions(config, path))),
+            clock=clock,
+        )
+
     def _take_in(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
         """Open the inbox and the workflows, which reach the rooms above them through the table."""
         from lakehouse.observe.inbox import Inbox
@@ -389,6 +432,21 @@ class Rooms:
         self._closers.append(room.close)
         return room
 
+    def _ask_model(self, ask: Ask) -> ChatAnswer:
+        import msgspec
+
+        from lakehouse.chat.base import Message, SchemaFormat
+
+        return self.chat.complete(
+            ask.model,
+            [msgspec.convert({"role": role, "content": text}, Message) for role, text in ask.turns],
+            max_tokens=ask.max_tokens,
+            format=SchemaFormat(ask.schema),
+            timeout_ms=ask.timeout_ms,
+            namespace=ask.namespace,
+            data_class=ask.data_class,
+        )
+
     def call(self, operation: Operation, values: Mapping[str, Any], *, strict: bool = True) -> Any:
         """Check the arguments and call the room's method in this thread, under the trace at hand."""
         checked = operations.arguments(operation, dict(values), strict=strict)
@@ -424,11 +482,18 @@ def _traces(
     return Traces(config.traces, path, version=lakehouse.__version__, headers=headers, ops_of=ops_of)
 
 
-def _log_tables(path: Path) -> list[LogTable]:
+def _sessions(config: settings.Settings, path: Path) -> Path | None:
+    named = config.validatord.session_log_path
+    return path / named if named else None
+
+
+def _log_tables(path: Path, sessions: Path | None) -> list[LogTable]:
     from lakehouse.lake.query import LogTable
     from lakehouse.observe.base import OP_COLUMNS, SPAN_COLUMNS
+    from lakehouse.validate.session import COLUMNS
 
     return [
+        *([LogTable("sessions", sessions, dict(COLUMNS))] if sessions else []),
         LogTable("ops", path / _LOGS / "ops.jsonl", OP_COLUMNS),
         LogTable("spans", path / _LOGS / "spans.jsonl", SPAN_COLUMNS),
     ]

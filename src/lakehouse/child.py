@@ -87,7 +87,7 @@ class Children:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
-                env=_environment(),
+                env=environment(),
             )
             self._running.add(process)
         return process
@@ -126,7 +126,7 @@ def serve(work: Work) -> None:
     # Whatever a library prints must not end up between the answers.
     os.dup2(2, 1)
     request = msgspec.json.decode(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
     def progress(done: int, total: int) -> None:
         answers.write(msgspec.json.encode({"progress": [done, total]}) + b"\n")
@@ -142,15 +142,16 @@ def serve(work: Work) -> None:
     answers.close()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process when its standard input closes, which happens when its parent has ended, however it did."""
     # Not through sys.stdin: a thread that waits inside of it makes the interpreter abort at its end.
     while os.read(0, 4096):
         pass
     os._exit(1)
 
 
-def _environment() -> dict[str, str]:
-    # The child must import this very package, however the parent found it.
+def environment() -> dict[str, str]:
+    """Return the environment of a process that must find this package as this one does."""
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}

@@ -115,10 +115,18 @@ class TooLarge(LakehouseError):
 
 
 class ValidationFailed(LakehouseError):
-    """An artifact did not pass its validator."""
+    """An artifact did not pass its validator.
+
+    With a `variant` in its detail (`{"Policy": {"reason": ...}}`) that object alone is the body of the answer.
+    """
 
     code = "validation"
     status = 422
+
+    def to_wire(self, trace_id: str = "") -> dict[str, Any]:
+        """Return the variant object, or the one JSON shape of an error when there is none."""
+        variant = self.detail.get("variant")
+        return variant if isinstance(variant, dict) else super().to_wire(trace_id)
 
 
 class LimitExceeded(LakehouseError):

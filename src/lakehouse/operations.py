@@ -19,10 +19,23 @@ import msgspec
 
 from lakehouse.errors import InvalidInput
 
-Runs = Literal["inline", "thread"]
+ARROW_STREAM = "application/vnd.apache.arrow.stream"
+EVENT_STREAM = "text/event-stream"
+JSON_LINES = "application/x-ndjson"
+
+Runs = Literal["inline", "thread", "upstream"]
 
 # Questions too long for an address.
-_READS_BY_POST = frozenset({"sql.query", "sql.arrow", "embed.texts", "vectors.search", "demand.parse", "matrix.search"})
+_READS_BY_POST = frozenset(
+    "sql.query sql.arrow ingest.explain embed.texts vectors.search demand.parse matrix.search matrix.relevance"
+    " matrix.downgrade playbooks.export inbox.match chat.complete chat.stream validate.check".split()
+)
+
+# What changes something, and the same again changes nothing more.
+_REPEATABLE = frozenset(
+    "ingest.file vectors.add vectors.merge corpora.build playbooks.record playbooks.bulk playbooks.handover"
+    " playbooks.merge playbooks.import_ pathways.add_idempotent".split()
+)
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +52,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         accept: Media type that chooses this operation among those of one path.
         status: HTTP status of success; 204 has no body.
         stops: The work asks `progress.abandoned`, so that a caller who hangs up stops it.
-        runs: `inline` on the event loop (microseconds, holds the interpreter anyway) or in a `thread`.
+        runs: `inline` on the event loop (microseconds, holds the interpreter anyway), in a `thread`, or in a thread of
+            those that wait for somebody else (`upstream`).
     """
 
     service: str
@@ -60,9 +74,22 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.service}.{self.method}"
 
     @property
+    def streams(self) -> bool:
+        """Whether the method gives an iterator, sent as server-sent events."""
+        return self.accept == EVENT_STREAM
+
+    @property
     def changes(self) -> bool:
         """Whether a call may change the lake; such calls wait while a backup is taken."""
         return self.verb not in {"GET", "HEAD"} and self.name not in _READS_BY_POST
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice is as good as once, so that it may be sent again when an answer was lost."""
+        if self.runs == "upstream":
+            # Somebody else's model, which was asked again already as often as makes sense, and costs.
+            return False
+        return self.verb in {"GET", "HEAD", "PUT"} or not self.changes or self.name in _REPEATABLE
 
     @property
     def path_arguments(self) -> tuple[str, ...]:
@@ -102,8 +129,9 @@ def request_type(operation: Operation) -> type[msgspec.Struct]:
 
 @functools.cache
 def answer_type(operation: Operation) -> Any:
-    """Return the annotation of the method's answer."""
-    return typing.get_type_hints(function(operation)).get("return", type(None))
+    """Return the annotation of the method's answer; of a stream, that of one event."""
+    answer = typing.get_type_hints(function(operation)).get("return", type(None))
+    return typing.get_args(answer)[0] if operation.streams else answer
 
 
 def arguments(operation: Operation, values: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
@@ -175,6 +203,9 @@ _CORPORA = "lakehouse.matrix.corpora:Corpora"
 _PARSER = "lakehouse.staffing.parse:Parser"
 _MATRIX = "lakehouse.matrix.search:Matrix"
 _PLAYBOOKS = "lakehouse.memory.playbooks:Playbooks"
+_CHAT = "lakehouse.chat.service:Chat"
+_ITERATE = "lakehouse.validate.iterate:Iterate"
+_VALIDATORS = "lakehouse.validate.service:Validators"
 _PATHWAYS = "lakehouse.memory.pathways:Pathways"
 _SUBJECTS = "lakehouse.ledger.subjects:Subjects"
 _ACCESS = "lakehouse.ledger.access:Access"
@@ -183,9 +214,6 @@ _OPS = "lakehouse.observe.ops:Ops"
 _INBOX = "lakehouse.observe.inbox:Inbox"
 _WORKFLOWS = "lakehouse.observe.workflows:Workflows"
 _TRACES = "lakehouse.observe.traces:Traces"
-
-ARROW_STREAM = "application/vnd.apache.arrow.stream"
-JSON_LINES = "application/x-ndjson"
 
 
 def _operation(name: str, route: str, owner: str, **options: Any) -> Operation:
@@ -269,4 +297,12 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("keys.list", "GET /v1/keys", _ACCESS),
     _operation("keys.revoke", "DELETE /v1/keys/{id}", _ACCESS, status=204),
     _operation("subjects.erase", "DELETE /v1/subjects/{id}", _SUBJECTS, query=("reason",)),
+    _operation("chat.complete", "POST /v1/chat", _CHAT, runs="upstream"),
+    _operation("chat.stream", "POST /v1/chat", _CHAT, accept=EVENT_STREAM, runs="upstream"),
+    _operation("chat.providers", "GET /v1/chat/providers", _CHAT),
+    _operation("validate.check", "POST /v1/validate", _VALIDATORS),
+    _operation("validate.accept", "POST /v1/validate/fills", _VALIDATORS, status=201),
+    _operation("validate.fills", "GET /v1/validate/fills", _VALIDATORS, query=("worker_id",)),
+    _operation("iterate.run", "POST /v1/iterate", _ITERATE, runs="upstream"),
+    _operation("validate.release", "DELETE /v1/validate/fills/{fill_id}", _VALIDATORS, status=204),
 )

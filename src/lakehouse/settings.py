@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -27,6 +27,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_ingest_bytes: Largest upload, of a file to ingest or an object.
         shutdown_grace_ms: How long requests under way may take after a stop signal.
         threads: Calls that run at once, beside searches.
+        upstream_threads: Calls that may wait for somebody else, such as a chat model, at once.
         max_waiting: Calls that may wait for a thread; more are refused as unavailable.
         token_env: Name of the environment variable that holds the bearer token to ask for.
         tls_cert: Certificate chain, PEM; with `tls_key` the server speaks HTTPS.
@@ -40,6 +41,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_ingest_bytes: int = 8 * 1024 * 1024 * 1024
     shutdown_grace_ms: int = 10_000
     threads: int = 8
+    upstream_threads: int = 32
     max_waiting: int = 256
     token_env: str = "LAKEHOUSE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
     tls_cert: str = ""
@@ -137,6 +139,8 @@ class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         memory_cache_items: Vectors kept in memory by their text.
         max_text_bytes: Longest text, as UTF-8.
         ollama_url: Ollama server for models of that name.
+        url: Embedding service of another process (`lakehouse serve embedd`); empty means in this one.
+        token_env: Name of the environment variable with the bearer token for `url`, if it asks for one.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -148,6 +152,8 @@ class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_cache_items: int = 50_000
     max_text_bytes: int = 32 * 1024
     ollama_url: str = "http://127.0.0.1:11434"
+    url: str = ""
+    token_env: str = "LAKEHOUSE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 
 
 class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -191,6 +197,98 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     near_km: float = 40.0
     good_rating: int = 4
     max_k: int = 10_000
+
+
+class ChatProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One provider of chat models, `[chat.providers.NAME]`.
+
+    Attributes:
+        base_url: Where it is; what comes before `/chat/completions`, for Ollama before `/api/chat`.
+        key_env: Name of the environment variable with the key; empty means that it needs none.
+        prefix: Chooses it in a model's name; empty means `NAME/`.
+        protocol: `openai` (Chat Completions) or `ollama`.
+        thinking: How it is told not to think aloud: `reasoning`, `template`, or empty for not at all.
+        schemas: Whether it takes a JSON Schema.
+        at_once: Calls to it at once.
+    """
+
+    base_url: str
+    key_env: str = ""
+    prefix: str = ""
+    protocol: Literal["openai", "ollama"] = "openai"
+    thinking: Literal["", "reasoning", "template"] = ""
+    schemas: bool = True
+    at_once: int = 8
+
+
+class ChatBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a namespace may use, `[chat.budgets.NAME]`; `*` is for those that have none of their own.
+
+    Attributes:
+        requests: Most requests in a window; 0 means any number.
+        tokens: Most tokens in a window, of prompts and answers; 0 means any number.
+        window_s: Length of the window.
+    """
+
+    requests: int = 0
+    tokens: int = 0
+    window_s: int = 3_600
+
+
+class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Chat models. `ollama` is always registered, `ollama_cloud`, `openrouter`, `opencode` and `kimi` with a key only.
+
+    Attributes:
+        default_provider: Gets models without a prefix.
+        ollama_url: Ollama server of the provider `ollama`.
+        env_file: File with lines `NAME=value`, for keys that the environment does not have.
+        timeout_ms: Time for an answer when a request does not say, retries included.
+        retries: How often a request is sent again when that can help.
+        max_answer_bytes: Largest answer.
+        max_waiting: Calls that may wait for a provider beside those at once.
+        personal_providers: Providers on other machines that may get requests marked personal.
+        record: File to which every exchange with a provider is written, without keys; empty means none.
+        replay: File of such exchanges from which requests are answered, and no provider is asked; empty means none.
+        fallbacks: Model to the models that are asked when it fails, in order.
+        providers: Further providers, or others in place of the built-in ones.
+        budgets: By namespace.
+    """
+
+    default_provider: str = "ollama"
+    ollama_url: str = "http://127.0.0.1:11434"
+    env_file: str = ""
+    timeout_ms: int = 120_000
+    retries: int = 2
+    max_answer_bytes: int = 8 * 1024 * 1024
+    max_waiting: int = 64
+    personal_providers: tuple[str, ...] = ()
+    record: str = ""
+    replay: str = ""
+    fallbacks: dict[str, tuple[str, ...]] = {}
+    providers: dict[str, ChatProvider] = {}
+    budgets: dict[str, ChatBudget] = {}
+
+
+class Validatord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Validators and the iterate loop.
+
+    Attributes:
+        roster: Corpus or dataset that people must be in when a request names none; empty means all corpora.
+        near_km: Farthest home from the place of work in a fill.
+        sms_segments: Most segments of a text message.
+        session_log_path: Log of all iterates, below the data folder unless absolute; empty means none is kept.
+        max_iterations: Tries of an iterate that does not say.
+        max_tokens: Completion tokens of all tries of an iterate that does not say.
+        deadline_ms: Time of an iterate that does not say.
+    """
+
+    roster: str = ""
+    near_km: float = 40.0
+    sms_segments: int = 1
+    session_log_path: str = "logs/sessions.jsonl"
+    max_iterations: int = 3
+    max_tokens: int = 8_192
+    deadline_ms: int = 120_000
 
 
 class Observer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -346,6 +444,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embed: Embed = Embed()
     vectors: Vectors = Vectors()
     matrix: Matrix = Matrix()
+    chat: Chat = Chat()
+    validatord: Validatord = Validatord()
     observer: Observer = Observer()
     inbox: Inbox = Inbox()
     workflow: Workflow = Workflow()
@@ -357,6 +457,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _PREFIX = "LAKEHOUSE_"
+_LISTS = frozenset({("models", "weak_models"), ("chat", "personal_providers")})
 _NOT_SETTINGS = frozenset({"LAKEHOUSE_CONFIG", "LAKEHOUSE_TOKEN", "LAKEHOUSE_IMAP_PASSWORD", "LAKEHOUSE_OTLP_HEADERS"})
 
 
@@ -417,7 +518,7 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
             continue
         section, _, key = name[len(_PREFIX) :].lower().partition("__")
         if key:
-            value: Any = text.split(",") if (section, key) == ("models", "weak_models") else text
+            value: Any = text.split(",") if (section, key) in _LISTS else text
             values.setdefault(section, {})[key] = value
         elif section == "data":
             values["data"] = text

@@ -9,8 +9,7 @@ import lakehouse
 
 def test_backup_of_a_serving_stack_is_restored_and_checked(run, folder, start, tmp_path) -> None:
     stack = start("up", "--data", folder, "--port", "0")
-    line = stack.stderr.readline()
-    url = re.search(r"ready on (\S+)", line)[1]
+    url = next(found[1] for line in stack.stderr if (found := re.search(r"ready on (\S+)", line)))
     stop, written = threading.Event(), []
 
     def write() -> None:

@@ -78,6 +78,7 @@ def test_every_list_command_has_json() -> None:
         "lakehouse up",
         "lakehouse logs",
         "lakehouse stop",
+        "lakehouse restart",
         "lakehouse serve",
         "lakehouse key revoke",
         "lakehouse demo",
@@ -85,7 +86,11 @@ def test_every_list_command_has_json() -> None:
         "lakehouse vectors get",
         "lakehouse vectors delete",
         "lakehouse playbook delete",
+        "lakehouse fill release",
         "lakehouse eval parsing",
         "lakehouse eval roles",
         "lakehouse eval search",
+        # Their answers are files: JSONL, and a report with report.json.
+        "lakehouse playbook export",
+        "lakehouse eval lift",
     }

@@ -6,10 +6,13 @@ import json
 import os
 import signal
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+import lakehouse
 from lakehouse.state import pidfile
 
 
@@ -35,7 +38,7 @@ def port():
 
 
 def listed(run):
-    return {stack["stack"]: stack for stack in json.loads(run("ps", "--json")[1])["stacks"]}
+    return {stack["stack"]: stack for stack in json.loads(run("ps", "--json")[1])["stacks"] if stack["url"]}
 
 
 def test_two_stacks_live_side_by_side_and_end_one_by_one(run, stacks, port, tmp_path):
@@ -106,3 +109,47 @@ def test_logs_of_a_stack_are_its_requests(run, stacks, port):
 def test_stack_commands_say_what_is_wrong(run, stacks, words, code, said):
     found, _, err = run(*words)
     assert (found, said in err) == (code, True), err
+
+
+def test_divided_stack_keeps_its_parts_running_and_loses_nothing(run, stacks, port, folder, monkeypatch):
+    monkeypatch.setenv("LAKEHOUSE_TOKEN", "s3cret")
+    code, out, err = run("up", "--stack", "one", "--processes", "--port", port(), "--data", folder, "--wait", "200")
+    assert (code, err) == (0, ""), out
+    url = listed(run)["one"]["url"]
+
+    def parts():
+        shown = json.loads(run("ps", "--json")[1])["stacks"]
+        return {each["service"]: each["pid"] for each in shown if each["service"] != "keeper"}
+
+    assert parts().keys() == {"embedd", "lake", "gateway"}
+    assert httpx.get(f"{url}/health").json()["service"] == "gateway"
+    assert httpx.get(f"{url}/v1/storage").status_code == 401
+    with lakehouse.connect(url, token="s3cret") as lake:
+        assert lake.embed.texts(["welder"]).dimension == 384
+        assert lake.matrix.search("Need 2 Forklift Operators in Cleveland OH", ["workers"], 3).results
+        lake.storage.put("kept", b"kept" * 500_000)
+
+        # Every part is restarted while somebody calls without pause, and nobody notices.
+        done = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            restarting = pool.submit(run, "restart", "one")
+            restarting.add_done_callback(lambda _: done.set())
+            before, calls = parts(), 0
+            while not done.is_set():
+                assert httpx.get(
+                    f"{url}/v1/storage/kept", headers={"Authorization": "Bearer s3cret"}, timeout=120
+                ).is_success
+                calls += 1
+            assert restarting.result()[0] == 0
+        assert calls > 0
+        assert not set(before.values()) & set(parts().values())
+
+        # Killed, it comes back; the client library waits.
+        for part in ("lake", "embedd", "gateway"):
+            os.kill(parts()[part], signal.SIGKILL)
+            assert lake.storage.get("kept") == b"kept" * 500_000
+            assert lake.embed.texts([f"welder beside {part}"]).dimension == 384
+    assert "started again" in run("logs", "one")[1]
+    assert run("restart", "one", "--service", "nobody")[0] == 3
+    assert run("stop", "one")[0] == 0
+    assert listed(run)["one"]["state"] == "stopped"

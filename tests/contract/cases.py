@@ -403,9 +403,17 @@ PLAYBOOKS = [
 ]  # fmt: skip
 
 # Below everything those modules take from this one.
-from contract import lake_cases, ledger_cases, observe_cases  # noqa: E402
+from contract import (  # noqa: E402
+    chat_cases,
+    lake_cases,
+    ledger_cases,
+    memory_cases,
+    observe_cases,
+    proof_cases,
+    validate_cases,
+)
 
-ROOMS = (lake_cases, ledger_cases, observe_cases)
+ROOMS = (lake_cases, ledger_cases, memory_cases, observe_cases, validate_cases, chat_cases, proof_cases)
 CASES = [
     *STORAGE,
     *LAKE,

@@ -16,6 +16,7 @@ import pytest
 
 import lakehouse
 from lakehouse import settings
+from lakehouse.evals.fake_provider import FakeProvider
 from lakehouse.serve import ports
 from lakehouse.serve.run import Stack
 
@@ -27,15 +28,15 @@ Connect = Callable[[str], lakehouse.Lakehouse]
 
 
 @contextmanager
-def in_process(folder: Path) -> Iterator[lakehouse.Lakehouse]:
-    config = settings.load(environ={}, overrides={"data": str(folder)})
+def in_process(folder: Path, models: str) -> Iterator[lakehouse.Lakehouse]:
+    config = settings.load(environ={}, overrides={"data": str(folder), "chat": {"ollama_url": models}})
     with lakehouse.connect(config=config) as lake:
         yield lake
 
 
 @contextmanager
-def over_http(folder: Path) -> Iterator[lakehouse.Lakehouse]:
-    with in_process(folder) as lake:
+def over_http(folder: Path, models: str) -> Iterator[lakehouse.Lakehouse]:
+    with in_process(folder, models) as lake:
         stack = Stack(lake, lake.rooms.settings, ports.bind("127.0.0.1", 0), token=TOKEN)
         ready = threading.Event()
         running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
@@ -51,9 +52,9 @@ def over_http(folder: Path) -> Iterator[lakehouse.Lakehouse]:
 
 
 @contextmanager
-def in_a_process_of_its_own(folder: Path) -> Iterator[lakehouse.Lakehouse]:
+def in_a_process_of_its_own(folder: Path, models: str) -> Iterator[lakehouse.Lakehouse]:
     command = [*LAKEHOUSE, "up", "--port", "0", "--data", str(folder)]
-    environ = {**os.environ, "LAKEHOUSE_TOKEN": TOKEN}
+    environ = {**os.environ, "LAKEHOUSE_TOKEN": TOKEN, "LAKEHOUSE_CHAT__OLLAMA_URL": models}
     with subprocess.Popen(command, cwd=folder.parent, env=environ, stderr=subprocess.PIPE, text=True) as process:
         try:
             with lakehouse.connect(url_of(process), token=TOKEN) as remote:
@@ -84,12 +85,13 @@ def face(built, people, tmp_path_factory) -> Iterator[Connect]:
     """Give the lake behind a face by its name; each is opened once, over its own copy of the same folder."""
     opened: dict[str, lakehouse.Lakehouse] = {}
     with ExitStack() as stack:
+        models = stack.enter_context(FakeProvider())
 
         def get(name: str) -> lakehouse.Lakehouse:
             if name not in opened:
                 folder = tmp_path_factory.mktemp(name) / "lake"
                 shutil.copytree(built(people), folder)
-                opened[name] = stack.enter_context(_OPENERS[name](folder))
+                opened[name] = stack.enter_context(_OPENERS[name](folder, models.url))
             return opened[name]
 
         yield get

@@ -30,6 +30,9 @@ VOLATILE = frozenset(
         "built_at",
         "recorded_at",
         "snapshot_id",
+        "fill_id",
+        "session_id",
+        "latency_ms",
         "at",
         "time",
         "prev",
@@ -49,7 +52,7 @@ class Ending(msgspec.Struct, frozen=True):
     def lasting(self) -> Any:
         """What must be the same on every face."""
         if self.error is not None:
-            return self.step, type(self.error).__name__, self.error.code, self.error.message, self.error.detail
+            return self.step, type(self.error).__name__, self.error.code, self.error.message, lasting(self.error.detail)
         return self.step, lasting(msgspec.to_builtins(self.answer, builtin_types=(bytes,)))
 
 
@@ -87,7 +90,8 @@ def _play(lake: lakehouse.Lakehouse, case: Case) -> Ending:
         # A stream can be read once, so each face gets its own.
         values = {key: value(b"stream") if value is io.BytesIO else value for key, value in values.items()}
         try:
-            seen.append(lake.call(BY_NAME[name], values))
+            answer = lake.call(BY_NAME[name], values)
+            seen.append(list(answer) if BY_NAME[name].streams else answer)
         except LakehouseError as error:
             return Ending(position, error=error)
     return Ending(len(case.steps) - 1, answer=seen[-1])

@@ -2,117 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import random
-import signal
-import subprocess
-import sys
-import time
+import secrets
 from pathlib import Path
 
 import pytest
 
+from lake.services import BUCKET
 from lakehouse import settings
 from lakehouse.errors import PermissionDenied, Unavailable
+from lakehouse.evals import crash
 from lakehouse.lake.catalog import Catalog
 from lakehouse.lake.ingest import Ingest
-
-# Ingests, replaces, upserts and drops for as long as it lives; one line after each acknowledged step.
-WORK = """
-import json, sys
-from pathlib import Path
-from lakehouse import settings
-from lakehouse.lake.catalog import Catalog
-from lakehouse.lake.ingest import Ingest
-
-folder, start = Path(sys.argv[1]), int(sys.argv[2])
-catalog = Catalog(settings.Catalog(keep_snapshots=2), folder)
-ingest = Ingest(settings.Ingest(), catalog)
-catalog.datasets()
-print(json.dumps(["ready"]), flush=True)
-for number in range(start, start + 1000):
-    rows = "".join(f"{row},{number}\\n" for row in range(2000))
-    ingest.file(b"id,run\\n" + rows.encode(), "whole")
-    print(json.dumps(["whole", number]), flush=True)
-    ingest.file(f"id,run\\n{number},{number}\\n".encode(), "grown", key="id")
-    print(json.dumps(["grown", number]), flush=True)
-    ingest.file(f"id,run\\n{number},{number}\\nbad\\n".encode(), "partly", quarantine=True)
-    print(json.dumps(["partly", number]), flush=True)
-    if number % 2:
-        catalog.drop("whole")
-        print(json.dumps(["dropped", number]), flush=True)
-"""
-
-
-def referenced(catalog: Catalog) -> set[str]:
-    """Everything that a live snapshot needs, asked of pyiceberg itself."""
-    from lakehouse.lake._commit import _files
-
-    needed: set[str] = set()
-    for name in catalog._warehouse.tables.locations():
-        table = catalog._warehouse.tables.load(name)
-        needed |= {table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)}
-        for snapshot in table.snapshots():
-            needed |= _files(table, snapshot)
-    return {location.removeprefix("file://") for location in needed}
-
-
-def killed_after(folder: Path, start: int, seconds: float) -> list[list]:
-    """Run the work, kill it at some moment after it is ready, return what it acknowledged."""
-    command = [sys.executable, "-c", WORK, str(folder), str(start)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        line = child.stdout.readline()
-        assert line, child.stderr.read().decode()
-        time.sleep(seconds)
-        child.send_signal(signal.SIGKILL)
-        lines = [line, *child.stdout.read().splitlines(keepends=True)]
-        assert child.stderr.read() == b""
-        child.wait()
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def test_killed_process_leaves_what_it_acknowledged_and_nothing_else(tmp_path: Path) -> None:
-    folder = tmp_path / "lake"
-    folder.mkdir()
-    moments = random.Random(20)
-    start = 0
-    grown: set[int] = set()
-    last: dict[str, int] = {}
-    for _ in range(20):
-        acknowledged = killed_after(folder, start, moments.uniform(0.0, 0.5))
-        for step in acknowledged[1:]:
-            last[step[0]] = step[1]
-            if step[0] == "grown":
-                grown.add(step[1])
-        checked(folder, last, grown, tried=start + len(acknowledged) // 3 + 1)
-        start += 50
+    section = settings.Catalog(keep_snapshots=2, max_age_days=1e-5)
+    seen = crash.rounds(crash.Place(str(tmp_path), section, settings.Storage()), 6, longest_s=0.6)
+    assert seen.rounds == 6
 
 
-def checked(folder: Path, last: dict[str, int], grown: set[int], tried: int) -> None:
-    catalog = Catalog(settings.Catalog(keep_snapshots=2), folder)
-    rows = {name: catalog.scan(name).read_all().to_pylist() for name in catalog.versions()}
-    if "whole" in rows:
-        assert [row["id"] for row in rows["whole"]] == list(range(2000))
-        runs = {row["run"] for row in rows["whole"]}
-        assert len(runs) == 1
-        assert runs.pop() >= last.get("whole", 0)
-    else:
-        assert "whole" not in last or last["whole"] % 2
-    found = {row["id"] for row in rows.get("grown", [])}
-    assert grown <= found
-    # At most the one upsert that was under way when the process died is there beyond those acknowledged.
-    assert len(found - grown) <= 1
-    grown |= found
-    if "partly" in last:
-        assert rows["partly"][0]["run"] >= last["partly"]
-        assert [row["line"] for row in rows["partly_quarantine"]] == [3]
-    on_disk = {str(path) for path in (folder / "warehouse").rglob("*") if path.is_file() and path.name != ".root"}
-    assert on_disk == referenced(catalog)
-    assert not list((folder / "catalog-intents").glob("*.json"))
-    assert not (folder / "scratch").exists()
-    catalog.close()
+def test_killed_process_leaves_nothing_half_done_in_s3(s3_service, tmp_path: Path) -> None:
+    root = f"s3://{BUCKET}/{secrets.token_hex(4)}"
+    section = settings.Catalog(warehouse=root, keep_snapshots=2, max_age_days=1e-5)
+    seen = crash.rounds(crash.Place(str(tmp_path), section, s3_service.storage), 3, longest_s=0.8)
+    assert seen.rounds == 3
 
 
 def lake(folder: Path) -> tuple[Catalog, Ingest]:

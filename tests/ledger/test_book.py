@@ -1,6 +1,7 @@
 """Rows, checkpoints, keys and anchors on disk, and the verifier over them."""
 
 import base64
+import functools
 import os
 import random
 import re
@@ -17,6 +18,7 @@ from lakehouse.errors import IntegrityError, NotFound, PermissionDenied
 from lakehouse.evals import ledger_mutations
 from lakehouse.ledger import anchors, keys, rows, tree, verifier
 from lakehouse.ledger.rows import GENESIS
+from lakehouse.state.log import Log
 
 VERIFIER = Path(verifier.__file__)
 
@@ -332,3 +334,19 @@ def test_crash_loses_no_acknowledged_row(book, tmp_path):
     again.sign()
     report = verifier.verify(folder)
     assert (report.good, report.signed_rows) == (True, report.rows)
+
+
+def test_ledger_goes_on_over_sealed_files(book, monkeypatch):
+    monkeypatch.setattr("lakehouse.ledger.chains.Log", functools.partial(Log, max_bytes=2_000))
+    one = book()
+    for _ in range(6):
+        one.write("w-1", "w-2", "w-3")
+        one.sign()
+    one.close()
+    assert len(list(one.folder.glob("rows-*.jsonl"))) >= 2
+    again = book()
+    again.write("w-1")
+    again.sign()
+    assert [rows.read(line).seq for line in again.chains.lines("w-1")] == [*range(1, 8)]
+    report = verifier.verify(one.folder)
+    assert (report.good, report.rows, report.signed_rows) == (True, 19, 19)

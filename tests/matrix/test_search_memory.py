@@ -1,5 +1,6 @@
 """What memory does to a search: boost, inject, and the gates before them."""
 
+import msgspec
 import pytest
 
 from lakehouse.errors import NotFound
@@ -134,3 +135,68 @@ def test_record_phantom_person_is_refused(lake):
     with pytest.raises(NotFound, match="nobody"):
         lake.playbooks.record(ASK, "w-1", "nobody", 1.0)
     assert lake.playbooks.list().entries == []
+
+
+def test_search_tells_which_entry_acted_by_whom_and_how_near(lake):
+    answer = record_last(lake, by="dana", why="asked back twice")
+    used = search(lake, REWORDED, k=1).results[0].memory
+    assert (used.effect, used.by, used.why, used.factor) == ("inject", "dana", "asked back twice", 0.5)
+    assert used.query_distance <= 0.2
+    assert {"role", "place", "certs", "judge"} <= set(used.gates)
+    assert used.posterior.mean == pytest.approx(2 / 3)
+    assert search(lake, k=4).results[0].id == answer
+
+
+def dropped(found, answer):
+    return {each.gate for each in found.dropped if each.answer_id == answer}
+
+
+def test_search_tells_which_gate_stopped_a_memory(lake):
+    answer = record_last(lake)
+    assert dropped(search(lake, exclude_ids=[answer]), answer) == {"excluded"}
+    state = {"must": [{"key": "state", "match": "MI"}]}
+    assert dropped(search(lake, k=1, filter=state), answer) == {"filter"}
+    lake.vectors.delete_item("workers", answer)
+    assert dropped(search(lake, k=1), answer) == {"gone"}
+
+
+def test_search_contradicting_outcomes_leave_no_trust_and_more_good_ones_restore_it(lake):
+    first, *_, answer = ids(lake.matrix.search(ASK, ["workers"], k=4))
+    for outcome in ("worked", "rejected"):
+        lake.playbooks.record(ASK, answer, "workers", 1.0, outcome=outcome)
+    assert ids(search(lake, k=4))[0] == first
+    lake.playbooks.record(ASK, answer, "workers", 1.0, outcome="asked_back")
+    assert ids(search(lake, k=4))[0] == answer
+
+
+def test_search_no_show_elsewhere_bars_for_like_demands_only(lake):
+    first = ids(lake.matrix.search(ASK, ["workers"], k=4))[0]
+    lake.playbooks.record(REWORDED, first, "workers", 0.0, outcome="no_show")
+    found = search(lake, k=36)
+    assert ids(found)[-1] == first
+    assert found.results[-1].memory.turned_down == "barred"
+    assert ids(search(lake, OTHER_ROLE, k=36)) == ids(lake.matrix.search(OTHER_ROLE, ["workers"], k=36))
+
+
+def test_search_title_that_the_client_tells_apart_is_another_role(lake):
+    answers = ids(lake.matrix.search("Need 2 Cooks in Cleveland OH for Beacon Freight", ["workers"], k=4))
+    lake.playbooks.record("Need 2 Line Cooks in Cleveland OH for Beacon Freight", answers[-1], "workers", 1.0)
+    found = search(lake, "Need 2 Cooks in Cleveland OH for Beacon Freight", k=4)
+    assert ids(found) == answers
+    assert dropped(found, answers[-1]) == {"role"}
+
+
+def test_search_answers_are_the_same_bytes_after_a_restart_and_an_index_rebuild(lake, reopen):
+    record_last(lake)
+    record_last(lake, k=2, outcome="rejected")
+
+    def answer(of):
+        found = msgspec.to_builtins(search(of, REWORDED))
+        del found["trace_id"]
+        return msgspec.json.encode(found)
+
+    before = answer(lake)
+    again = reopen(lake)
+    assert answer(again) == before
+    again.vectors.delete("playbook_default")
+    assert answer(reopen(again)) == before

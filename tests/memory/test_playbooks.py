@@ -1,5 +1,10 @@
-import pytest
+import shutil
 
+import pytest
+from sqlalchemy import text
+
+import lakehouse
+from lakehouse import settings
 from lakehouse.errors import InvalidInput, NotFound
 
 ASK = "Need 2 Forklift Operators in Cleveland OH for Beacon Freight"
@@ -117,3 +122,71 @@ def test_start_lost_index_is_rebuilt_from_the_rows(lake, reopen):
     again = reopen(lake)
     assert again.vectors.stats("playbook_default").items == 2
     assert again.vectors.get("playbook_default", again.playbooks.list().entries[0].id)
+
+
+def test_record_keeps_every_outcome_and_counts_who_helped(lake):
+    made = record(lake, by="dana", why="knows the dock")
+    record(lake, outcome="completed")
+    record(lake, query_text="Beacon Freight is looking for 2 lift truck drivers in Cleveland, Ohio", outcome="rejected")
+    found = lake.playbooks.get(made.playbook_id)
+    assert [(each.outcome, each.by, each.why) for each in found.outcomes] == [
+        ("worked", "dana", "knows the dock"),
+        ("completed", "", ""),
+    ]
+    assert (found.entry.helped, found.entry.overridden) == (1, 1)
+    assert (found.entry.good, found.entry.bad, found.entry.trust) == (2.0, 0.0, 1.0)
+
+
+def test_merge_joins_the_outcomes_of_an_entry_both_have(lake):
+    record(lake, namespace="alice")
+    record(lake, namespace="bob", outcome="rejected")
+    record(lake, "w-2", namespace="alice")
+    done = lake.playbooks.merge("alice", "bob", clear_source=True)
+    assert (done.merged, done.joined, done.cleared) == (1, 1, 2)
+    joined = {entry.answer_id: entry for entry in lake.playbooks.list("bob").entries}
+    assert (joined["w-1"].good, joined["w-1"].bad, joined["w-1"].trust) == (1.0, 1.0, 0.0)
+    assert answers(lake, "alice") == set()
+    history = lake.playbooks.get(joined["w-1"].id).outcomes
+    assert sorted(each.outcome for each in history) == ["rejected", "worked"]
+
+
+def test_export_and_import_carry_evidence_and_change_nothing_twice(lake):
+    record(lake, by="dana", outcome="asked_back")
+    exported = lake.playbooks.export()
+    assert lake.playbooks.import_(exported.entries, namespace="other").imported == 1
+    assert lake.playbooks.import_(exported.entries, namespace="other").replaced == 1
+    (entry,) = lake.playbooks.list("other").entries
+    assert (entry.by, entry.good, entry.role_code) == ("dana", 2.0, "53-7051.00")
+
+
+def test_holdout_keeps_memory_from_a_share_and_lift_compares_both(tmp_path, built, people):
+    folder = tmp_path / "lake"
+    shutil.copytree(built(people), folder)
+    config = settings.load(environ={}, overrides={"data": str(folder), "matrix": {"holdout": 0.5}})
+    with lakehouse.connect(config=config) as lake:
+        texts = [f"Need {number} Forklift Operators in Cleveland OH" for number in range(2, 14)]
+        for asked in texts:
+            lake.playbooks.record(asked, "w-1", "workers", 1.0)
+        found = [lake.matrix.search(asked, ["workers"], use_playbook=True) for asked in texts]
+        held = [answer for answer in found if answer.held_out]
+        assert 0 < len(held) < len(texts)
+        assert all(not answer.boosted + answer.injected for answer in held)
+        assert all(answer.boosted + answer.injected for answer in found if not answer.held_out)
+        lift = lake.playbooks.lift()
+        assert (lift.served.outcomes, lift.held_out.outcomes) == (len(texts) - len(held), len(held))
+
+
+def test_lake_of_layout_1_opens_with_what_it_remembered(lake, reopen):
+    record(lake, "w-1")
+    record(lake, "w-2", outcome="rejected")
+    with lake.rooms.state.write() as connection:
+        connection.execute(text("DROP TABLE playbook_outcomes"))
+        connection.execute(text("DROP INDEX playbooks_answer"))
+        for name in ("client", "by", "why", "good", "bad", "evidence_on", "helped", "overridden"):
+            connection.execute(text(f'ALTER TABLE playbooks DROP COLUMN "{name}"'))
+        connection.execute(text("UPDATE schema_version SET version = 1 WHERE room = 'memory'"))
+    again = reopen(lake)
+    found = {entry.answer_id: entry for entry in again.playbooks.list().entries}
+    assert (found["w-1"].trust, found["w-2"].trust) == (1.0, -1.0)
+    assert [each.outcome for each in again.playbooks.get(found["w-2"].id).outcomes] == ["rejected"]
+    assert again.matrix.search(ASK, ["workers"], use_playbook=True).boosted == 1

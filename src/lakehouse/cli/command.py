@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from lakehouse import __version__
 from lakehouse.cli import (
     backups,
+    chatting,
     datasets,
     demo,
     doctor,
@@ -30,11 +31,13 @@ from lakehouse.cli import (
     inbox,
     ops,
     playbooks,
+    reviewing,
     rosters,
     searching,
     serving,
     stacks,
     subjects,
+    validating,
     vectors,
     workflows,
 )
@@ -65,10 +68,10 @@ _PIPE_CLOSED = 141
 _GROUPS = (
     ("start here", (demo, serving, stacks, backups, doctor)),
     ("data in, questions out", (datasets, rosters)),
-    ("people for a demand", (searching, playbooks, inbox)),
+    ("people for a demand", (searching, playbooks, inbox, validating)),
     ("what is done, and was", (ops, workflows)),
     ("whose data, and who saw it", (subjects,)),
-    ("parts and proof", (vectors, evaluations)),
+    ("parts and proof", (chatting, vectors, evaluations, reviewing)),
 )
 
 

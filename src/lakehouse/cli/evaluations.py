@@ -1,11 +1,11 @@
-"""How good the product is, measured: `eval parsing|roles|search|lift`."""
+"""How good the product is, measured: `eval parsing|roles|search|lift|conformance`, and what `cli/proving.py` adds."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from lakehouse.cli import reading
+from lakehouse.cli import proving, reading, showing
 from lakehouse.cli.tree import Commands, Tree
 from lakehouse.errors import InvalidInput, NotFound
 
@@ -36,6 +36,7 @@ def add(commands: Commands) -> None:
     roles.add_argument("folder", metavar="FOLDER", help="labelled titles")
     roles.add_argument("--meanings", metavar="CACHE", help="compare meanings too; folder for the cache of vectors")
 
+    _add_conformance(evaluations)
     search = evaluations.command(
         "search",
         _search,
@@ -56,6 +57,7 @@ def add(commands: Commands) -> None:
     _add_number(search, "--asks", 200, "demands of each kind, and fresh workers")
     _add_number(search, "--seed", 1, "of rosters and demands")
     _add_number(search, "--failures", 10, "how many failures to show")
+    proving.add(evaluations)
 
     _add_lift(evaluations)
 
@@ -78,6 +80,23 @@ def _add_lift(evaluations: Commands) -> None:
     _add_number(lift, "--poison", 1_000, "hostile entries, 0 for none")
     _add_number(lift, "--seed", 1, "of the drawing")
     lift.add_argument("--out", metavar="FOLDER", default="lift-report", help="folder (default: lift-report)")
+
+
+def _add_conformance(evaluations: Commands) -> None:
+    conformance = evaluations.command(
+        "conformance",
+        _conformance,
+        "compare an implementation with the conformance vectors, field by field",
+        more="Without --url and --command this product is compared. A program gets the kind as its last word,\n"
+        "a case as JSON on standard input, and prints its output as JSON. What fails never counts as equal.",
+    )
+    conformance.add_argument("paths", nargs="*", metavar="PATH", help="files or folders (default: docs/conformance)")
+    conformance.add_argument("--kind", metavar="KIND", help="only vectors of this kind")
+    conformance.add_argument("--url", metavar="URL", help="compare a running stack; its lake gets the vectors' data")
+    conformance.add_argument("--command", metavar="COMMAND", help="compare a program, started once per case")
+    conformance.add_argument("--ignore-texts", action="store_true", help="let texts for people be worded otherwise")
+    conformance.add_argument("--answer", metavar="KIND", help="be such a program: answer the case on standard input")
+    conformance.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def _add_number(tree: Tree, option: str, default: int, what: str) -> None:
@@ -118,6 +137,32 @@ def _search(arguments: argparse.Namespace) -> int:
         words += ["--part", part]
     search_quality.main(words)
     return 0
+
+
+def _conformance(arguments: argparse.Namespace) -> int:
+    from lakehouse.evals import conformance
+
+    if arguments.answer:
+        return conformance.answer_one(arguments.answer)
+    files = conformance.read([Path(path) for path in arguments.paths])
+    chosen = [vectors for vectors in files if arguments.kind in {None, vectors.kind}]
+    if not chosen:
+        raise NotFound(f"there are no vectors of the kind {arguments.kind!r}", kind=arguments.kind)
+    outcomes = conformance.measure(
+        chosen, url=arguments.url or "", command=arguments.command or "", ignore_texts=arguments.ignore_texts
+    )
+    held = sum(outcome.holds for outcome in outcomes)
+    if arguments.json:
+        showing.json_document({"held": held, "of": len(outcomes), "outcomes": outcomes})
+        return 0 if held == len(outcomes) else 1
+    for outcome in outcomes:
+        print(showing.cell(f"{'ok  ' if outcome.holds else 'FAIL'}  {outcome.kind}: {outcome.name}"))
+        if outcome.failure:
+            print(showing.cell(f"      {outcome.failure}"))
+        for each in outcome.differences:
+            print(showing.cell(f"      {each.path}: expected {each.expected!r}, found {each.found!r}"))
+    print(f"{held} of {len(outcomes)}")
+    return 0 if held == len(outcomes) else 1
 
 
 def _lift(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,9 @@ def add(commands: Commands) -> None:
     _add_address(up)
     up.add_argument("--stack", metavar="NAME", help="run as the stack of that name, in the background")
     up.add_argument("--bucket", metavar="NAME", help="bucket of the stack (default: the configured one, then its name)")
+    up.add_argument(
+        "--processes", action="store_true", help="in processes of their own: gateway, lake, embedd; each kept running"
+    )
     up.add_argument("--foreground", action="store_true", help="stay here, for a service manager (with --stack)")
     up.add_argument(
         "--wait",
@@ -54,15 +59,19 @@ def _add_address(tree: Tree) -> None:
 
 def _up(arguments: argparse.Namespace) -> int:
     if arguments.stack is None:
-        _run(arguments, None, None)
+        if arguments.processes:
+            _divided(arguments)
+        else:
+            _run(arguments, None, None)
         return 0
     from lakehouse.serve import background
 
     stacks, record, config = _stack(arguments)
     if arguments.foreground:
-        _hold(stacks, record, config)
+        _hold(stacks, record, config, divided=arguments.processes)
         return 0
-    running = background.start(stacks, record, within_s=arguments.wait)
+    options = ["--processes"] if arguments.processes else []
+    running = background.start(stacks, record, options=options, within_s=arguments.wait)
     print(f"stack {record.name}: {running.url}, process {running.pid}, data in {record.data}")
     print(f"log: {stacks.log_file(record.name)}")
     return 0
@@ -90,11 +99,35 @@ def _stack(arguments: argparse.Namespace) -> tuple[Stacks, Record, Settings]:
     return stacks, record, own
 
 
-def _hold(stacks: Stacks, record: Record, config: Settings) -> None:
-    from lakehouse.serve.run import serve
-
+def _hold(stacks: Stacks, record: Record, config: Settings, *, divided: bool) -> None:
     with stacks.held(record.name):
-        serve(config, ready=lambda url: stacks.say_ready(record.name, url))
+        if divided:
+            from lakehouse.serve.divided import serve as serve_divided
+
+            serve_divided(
+                config,
+                offset=record.offset,
+                ready=lambda url, parts: stacks.say_ready(record.name, url, dict(parts)),
+            )
+        else:
+            from lakehouse.serve.run import serve
+
+            serve(config, ready=lambda url: stacks.say_ready(record.name, url))
+
+
+def _divided(arguments: argparse.Namespace) -> None:
+    from lakehouse.serve.divided import serve
+
+    config = _configured(arguments, None)
+    told: list[str] = []
+
+    def ready(url: str, _parts: Mapping[str, int]) -> None:
+        if not told:
+            told.append(url)
+            sys.stderr.write(f"lakehouse {__version__} ready on {url} (data in {config.data})\n")
+            sys.stderr.flush()
+
+    serve(config, offset=config.server.port - type(config.server)().port, ready=ready)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -106,19 +139,23 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, port: int | None, only: frozenset[str] | None) -> None:
+    config = _configured(arguments, port)
+    from lakehouse.serve.run import serve
+
+    serve(config, only=only)
+
+
+def _configured(arguments: argparse.Namespace, port: int | None) -> Settings:
     from lakehouse import settings
 
     server: dict[str, Any] = {"host": arguments.host, "port": port if arguments.port is None else arguments.port}
-    config = settings.load(
+    return settings.load(
         arguments.config,
         overrides={
             "data": folder_of(arguments, arguments.data),
             "server": {name: value for name, value in server.items() if value is not None},
         },
     )
-    from lakehouse.serve.run import serve
-
-    serve(config, only=only)
 
 
 def _version(arguments: argparse.Namespace) -> int:

@@ -70,6 +70,11 @@ def cell(value: Any) -> str:
     return "".join(" " if unicodedata.category(letter) in {"Cc", "Zl", "Zp"} else letter for letter in shown)
 
 
+def cell_lines(text: str) -> str:
+    """Return a text of several lines that cannot steer a terminal."""
+    return "\n".join(cell(line) for line in text.split("\n"))
+
+
 def shortened(value: str, width: int) -> str:
     """Cut a text to `width` characters at the end of a word, with a mark where something is left out."""
     if len(value) <= width:

@@ -1,4 +1,4 @@
-"""Stacks in the background: `ps`, `logs`, `stop`."""
+"""Stacks in the background: `ps`, `logs`, `stop`, `restart`."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def add(commands: Commands) -> None:
     logs.add_argument("stack", metavar="NAME", help="name of the stack")
     logs.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="how many of the last (default: 50)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until Ctrl-C")
+    logs.add_argument("--service", metavar="PART", help="of one part of a divided stack: gateway, lake, embedd")
     logs.add_argument("--start", action="store_true", help="what the last start printed, instead")
     stop = commands.command(
         "stop",
@@ -60,6 +61,17 @@ def add(commands: Commands) -> None:
     stop.add_argument("stack", metavar="NAME", help="name of the stack")
     stop.add_argument("--wait", type=float, metavar="S", help="longest wait (default: the configured grace and 15 s)")
     stop.add_argument("--force", action="store_true", help="kill it when it has not ended by then")
+    restart = commands.command(
+        "restart",
+        _restart,
+        "start the parts of a divided stack again, one by one; no request fails",
+        more="Of a stack that was started with --processes.",
+    )
+    restart.add_argument("stack", metavar="NAME", help="name of the stack")
+    restart.add_argument(
+        "--service", action="append", metavar="PART", help="gateway, lake or embedd, again for more (default: all)"
+    )
+    restart.add_argument("--wait", type=float, default=120.0, metavar="S", help="longest wait for one (default: 120)")
     stop.add_argument("--forget", action="store_true", help="remove its record and logs afterwards; never its data")
 
 
@@ -94,7 +106,7 @@ def _shown(stacks: Stacks) -> Iterator[Shown]:
     for status in stacks.all():
         yield Shown(
             stack=status.name,
-            service="all" if not status.services else "gateway",
+            service="all" if not status.services else "keeper",
             state=status.state,
             pid=status.pid,
             url=status.url,
@@ -121,6 +133,10 @@ def _logs(arguments: argparse.Namespace) -> int:
     stacks = _stacks(arguments)
     stacks.get(arguments.stack)
     file = stacks.start_log(arguments.stack) if arguments.start else stacks.log_file(arguments.stack)
+    if arguments.service:
+        from lakehouse.serve.divided import log_of
+
+        file = Path(log_of(str(stacks.log_file(arguments.stack)), arguments.service))
     if not file.exists():
         raise NotFound(f"stack {arguments.stack!r} has no log in {file.parent}; it was not started in the background")
     out = sys.stdout.buffer
@@ -165,6 +181,14 @@ def _inode(log: BinaryIO) -> int:
     import os
 
     return os.fstat(log.fileno()).st_ino
+
+
+def _restart(arguments: argparse.Namespace) -> int:
+    from lakehouse.serve import background
+
+    again = background.restart(_stacks(arguments), arguments.stack, arguments.service or (), within_s=arguments.wait)
+    print(f"stack {arguments.stack}: started again, one after the other: {', '.join(again)}")
+    return 0
 
 
 def _stop(arguments: argparse.Namespace) -> int:

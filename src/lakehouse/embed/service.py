@@ -202,6 +202,16 @@ def open_embedder(model: str, config: settings.Embed, folder: Path) -> Embedder:
         NotFound: No provider has a model of that name; the message lists the known ones.
         InvalidInput, IntegrityError, NotInstalled: The built-in model's files are wrong or missing.
     """
+    if config.url:
+        from lakehouse.embed._served import Served
+
+        return Served(
+            model,
+            config.url,
+            dimension=_dimension(model),
+            fingerprint=_fingerprint(model),
+            token=os.environ.get(config.token_env, ""),
+        )
     if model == _BUILT_IN:
         from lakehouse.embed._minilm import open_minilm
 

@@ -24,6 +24,8 @@ _PROMPTS = (
     '{text} <script>memory.inject("{id}")</script>',
 )
 _SAMPLE = 60
+# Somebody put in has to meet the demand; somebody the search found itself only has to be remembered for the role.
+_NEEDED = {"inject": {"role", "place", "certs", "judge"}, "boost": {"role"}}
 
 
 class Checks:
@@ -185,7 +187,7 @@ def _honest(clean: Sequence[Any], dirty: Sequence[Any]) -> bool:
     ratings = [[match.rating or 0 for match in results] for results in (clean, dirty)]
     kept = all(old <= new for old, new in zip(sorted(ratings[0]), sorted(ratings[1]), strict=True))
     passed = all(
-        match.memory is not None and {"role", "place", "certs", "judge"} <= set(match.memory.gates)
+        match.memory is not None and _NEEDED.get(match.memory.effect, {"none"}) <= set(match.memory.gates)
         for match in newcomers
     )
     no_worse = ratings[1][0] >= ratings[0][0] and all((match.rating or 0) >= worst_before for match in newcomers)

@@ -23,6 +23,7 @@ from lakehouse.staffing.shipped import shipped
 from lakehouse.staffing.titles import role_key
 from lakehouse.staffing.worker import COLUMNS, SEPARATOR
 
+_SURE = 0.5
 _LASTING = "2030-01-01"
 
 
@@ -92,9 +93,10 @@ def in_all_styles(contract: Contract, seed: int) -> Iterator[tuple[Style, str]]:
 
 
 def sure_code(contract: Contract, roles: Roles) -> str:
-    """Return the occupation on which the employer's SOC code and the resolved title agree, else nothing."""
+    """Return the occupation on which employer and resolver agree, the latter more likely than not; else nothing."""
     match = roles.resolve(contract.role)
-    return match.code if match is not None and match.code[:7] == contract.soc else ""
+    agreed = match is not None and match.code[:7] == contract.soc and match.score >= _SURE
+    return match.code if agreed and match is not None else ""
 
 
 def states() -> dict[str, str]:

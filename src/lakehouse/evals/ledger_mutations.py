@@ -225,8 +225,10 @@ MUTATIONS: dict[str, tuple[Mutation, int]] = {
 }
 
 
-def run(count: int, seed: int, *, specimens: int = 20) -> Outcome:
-    """Make `count` mutations over several ledgers and check as many clean ledgers as there are specimens."""
+def run(
+    count: int, seed: int, *, specimens: int = 20, progress: Callable[[int, int], None] = lambda _made, _missed: None
+) -> Outcome:
+    """Make `count` mutations over several ledgers, each checked clean before and after; tell progress by ledger."""
     chance = random.Random(seed)
     kinds = list(MUTATIONS)
     weights = [MUTATIONS[kind][1] for kind in kinds]
@@ -244,9 +246,11 @@ def run(count: int, seed: int, *, specimens: int = 20) -> Outcome:
                 made[kind] += 1
                 if specimen.report().good:
                     missed.append(f"specimen {number}: {said}")
+                    print(missed[-1], file=sys.stderr, flush=True)
                 specimen.restore()
             if not specimen.report().good:
                 alarms.append(f"specimen {number}, after all")
+        progress(made.total(), len(missed) + len(alarms))
     return Outcome(made, missed, 2 * specimens, alarms)
 
 
@@ -257,7 +261,12 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(words)
     begin = time.perf_counter()
-    outcome = run(given.count, given.seed, specimens=max(1, min(200, given.count // 50)))
+    outcome = run(
+        given.count,
+        given.seed,
+        specimens=max(1, min(200, given.count // 50)),
+        progress=lambda made, wrong: print(f"{made} made, {wrong} missed or false alarms", file=sys.stderr, flush=True),
+    )
     for kind, count in outcome.made.most_common():
         print(f"{kind:<16}{count:>8}")
     print(f"{outcome.made.total()} mutations, {len(outcome.missed)} missed; {outcome.clean} clean checks,", end=" ")

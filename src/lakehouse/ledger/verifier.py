@@ -22,6 +22,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -241,7 +242,7 @@ def public_key(text: str) -> bytes:
 
 def _split(text: str) -> list[str]:
     # The key itself is base64 and may hold a plus.
-    parts = text.strip().split("+", 2)
+    parts = text.split("+", 2)
     if len(parts) != 3:
         raise Bad("cannot be checked: there is no public key (public.vkey) to check it with")
     return parts
@@ -258,6 +259,7 @@ def note(text: str, key: str, signature: bytes) -> str:
     return f"{text}\n\u2014 {name} {coded}\n"
 
 
+@lru_cache(maxsize=4096)  # An anchor holds the same notes as the ledger.
 def is_signed(signed: str, key: str) -> bool:
     """Tell whether a text is a note signed by this key, and written as one must be."""
     from cryptography.exceptions import InvalidSignature
@@ -321,7 +323,7 @@ def _public(given: str | None, places: Iterable[Path]) -> str:
         return given.strip()
     for place in places:
         if (place / "public.vkey").is_file():
-            return (place / "public.vkey").read_text(encoding="ascii", errors="replace").strip()
+            return (place / "public.vkey").read_bytes().decode("ascii", "replace").removesuffix("\n")
     return ""
 
 

@@ -145,13 +145,14 @@ class Witness:
             yield Event(subject=id, action="remember", purpose=purpose, fields=(), result=outcome)
 
     def _checked(self, values: Mapping[str, Any], _answer: Any) -> Iterable[Event]:
-        """Name the people of a fill that passed, or that a message which passed is for."""
+        """Name the people of a fill that passed, or those whom a message which passed is about."""
         action = {"fill": "fill", "email": "message", "sms": "message"}.get(str(values.get("artifact")))
         if action is None:
             return
         purpose, payload = caller.current().purpose, values.get("payload") or {}
-        context = values.get("context") or {}
-        workers = payload.get("workers") or [context.get("worker") or {}]
+        context = values.get("context")
+        about = context.get("worker_ids") if isinstance(context, Mapping) else getattr(context, "worker_ids", ())
+        workers = payload.get("workers") or [{"id": id} for id in about or ()]
         for worker in workers:
             if isinstance(worker, Mapping) and worker.get("id"):
                 yield _event(str(worker["id"]), action, purpose, worker)

@@ -90,16 +90,15 @@ class Gates:
         """Return the ids of entries for what the same client in the same city calls by another title.
 
         A client who asks for cooks and for line cooks means two jobs, although both are one occupation. Titles count as
-        apart when this demand's own title was recorded too, or when one is only the other with more words. A client
-        that is not named may be any client of the city.
+        apart when this demand's own title was recorded too. A client that is not named may be any client of the city.
+        A title that is only the other with more words counts as apart in the whole city.
         """
-        ours = [recall for recall in recalls if self._may_be_same_client(recall)]
-        named = [recall for recall in ours if role_equal(recall.playbook.role, self._role[0])]
-        return frozenset(
-            recall.id
-            for recall in ours
-            if recall not in named and recall.playbook.role and (named or narrower(recall.playbook.role, self._role[0]))
-        )
+        local = [recall for recall in recalls if self.nearness(recall) and recall.playbook.role]
+        ours = [recall for recall in local if self._may_be_same_client(recall)]
+        named = {recall.id for recall in local if role_equal(recall.playbook.role, self._role[0])}
+        other = [recall for recall in ours if recall.id not in named] if any(r.id in named for r in ours) else []
+        kinds = [recall for recall in local if narrower(recall.playbook.role, self._role[0])]
+        return frozenset(recall.id for recall in [*other, *kinds])
 
     def same_text(self, recall: Recall) -> bool:
         """Tell whether the recorded demand has the same words."""

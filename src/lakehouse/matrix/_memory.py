@@ -2,8 +2,8 @@
 
 An entry acts when its demand was for the same role and lies near, in this order:
 
-1. *Boost*: answers among the results move closer, by `boost_factor(strength)`; strength is the entry's score times the
-   trust that outcomes for demands like this one leave in the answer.
+1. *Boost*: answers among the results move closer, by `boost_factor(strength)`, and so past others, but past nobody who
+   is rated better; strength is the entry's score times the trust that outcomes for demands like this one leave in it.
 2. *Lead*: answers of demands within `inject_within`, in the results or not, take the first place whose holder is not
    rated better. Ties of nearness go to the very text, then to the same client in the same city, then to the same city.
 3. *Inject*: a lead that is missing from the results must besides meet the demand's hard constraints and the caller's
@@ -116,9 +116,7 @@ class Memory:
             if self._may_lead(lead, recall.answer in present):
                 best = leads.get(recall.answer)
                 leads[recall.answer] = lead if best is None or lead.order < best.order else best
-        results, rest = candidates[:k], candidates[k:]
-        results.sort(key=lambda candidate: candidate.order)
-        ordered = results + rest
+        ordered = [*self._moved_up(candidates[:k]), *candidates[k:]]
         placed: list[Candidate] = []
         for lead in sorted(leads.values(), key=lambda lead: lead.order)[:k]:
             answer = lead.recall.answer
@@ -224,6 +222,21 @@ class Memory:
         if candidate.memory is None or moved < candidate.distance:
             candidate.distance = moved
             candidate.memory = _use("boost", lead.recall, lead.posterior, base, lead.factor, ["excluded", "role"])
+
+    def _moved_up(self, results: list[Candidate]) -> list[Candidate]:
+        """Return the results in their new order, in which nobody has passed somebody who is rated better."""
+        moved = [each for each in results if each.memory is not None and each.memory.effect == "boost"]
+        still = [each for each in results if not any(each is other for other in moved)]
+        ordered = sorted(still, key=lambda candidate: candidate.order)
+        before = {id(each): position for position, each in enumerate(results)}
+        for candidate in sorted(moved, key=lambda candidate: candidate.order):
+            at = 0
+            for position, other in enumerate(ordered, 1):
+                ahead = before[id(other)] < before[id(candidate)]
+                if other.order <= candidate.order or (ahead and self._rated(other) > self._rated(candidate)):
+                    at = position
+            ordered.insert(at, candidate)
+        return ordered
 
     def _climb(self, ordered: list[Candidate], candidate: Candidate, placed: list[Candidate]) -> None:
         """Move a result up to the first place whose holder is not rated better."""

@@ -134,9 +134,12 @@ class Corpora:
 
     def list(self) -> CorpusList:
         """List all corpora by name, each with whether its dataset has changed since it was built."""
-        with self._state.read() as connection:
-            saved = self._rows_of.all_corpora(connection)
-        return CorpusList(corpora=[self._now(corpus) for corpus in saved])
+        return CorpusList(corpora=[self._now(corpus) for corpus in self.defined()])
+
+    def built_ids(self, name: str) -> frozenset[str] | None:
+        """Return the ids that a corpus got from its dataset at the last build, null when that is not known."""
+        built = self._built(name)
+        return None if built is None else frozenset(built)
 
     def _now(self, corpus: Corpus) -> Corpus:
         try:

@@ -23,6 +23,7 @@ RECALLED = 64
 CHUNK = 500
 # In a larger memory entries of other roles at the place are not looked up only to say that they were left out.
 _EXPLAINED_ITEMS = 20_000
+_EXPLAINED = 24
 _T = TypeVar("_T")
 
 
@@ -109,15 +110,13 @@ class RecallIndex:
             corpora: Only answers of these.
 
         Returns:
-            Nearest first, ties by id; at most 64, and besides those of the same text.
+            Nearest first, ties by id; at most 64, and besides those of the same text and some of other roles.
         """
         name = index_name(namespace)
         if name not in self._names:
             return []
         own, others = keys.demand_keys(*role, ask.demand.location, near_km)
         same_text = keys.text_key(ask.text)
-        if self._vectors.stats(name).items <= _EXPLAINED_ITEMS:
-            own += others
         either = [Condition(key="key", any=[same_text, *own])]
         if answers:
             either.append(Condition(key="answer_id", any=[*answers]))
@@ -128,13 +127,21 @@ class RecallIndex:
             of_text = Filter(must=[Condition(key="key", match=same_text)])
             again = self._search(name, ask.meaning, of_text, corpora)
             found += [recall for recall in again if recall.id not in known]
-            found.sort(key=lambda recall: (recall.distance, recall.id))
+        if others and self._vectors.stats(name).items <= _EXPLAINED_ITEMS:
+            # Apart from the others, so that entries of other roles cannot crowd out those that count.
+            known = {recall.id for recall in found}
+            of_place = Filter(must=[Condition(key="key", any=[*others])])
+            again = self._search(name, ask.meaning, of_place, corpora, most=_EXPLAINED)
+            found += [recall for recall in again if recall.id not in known]
+        found.sort(key=lambda recall: (recall.distance, recall.id))
         return found
 
-    def _search(self, name: str, vector: np.ndarray, among: Filter, corpora: Collection[str]) -> list[Recall]:
+    def _search(
+        self, name: str, vector: np.ndarray, among: Filter, corpora: Collection[str], *, most: int = RECALLED
+    ) -> list[Recall]:
         return [
             Recall(hit.id, msgspec.convert(hit.metadata, Remembered), hit.distance)
-            for hit in self._vectors.nearest(name, vector, RECALLED, filter=among)
+            for hit in self._vectors.nearest(name, vector, most, filter=among)
             if hit.metadata["corpus"] in corpora
         ]
 
@@ -143,14 +150,15 @@ class RecallIndex:
             self._vectors.create(name, self._dimension, model=self._model)
         self._names.add(name)
 
-    def _item(self, entry: Playbook) -> Item:
+    def remembered(self, entry: Playbook) -> Remembered:
+        """Return what a search needs of a row, with the words it is found by."""
         ask = self._asks.of(entry.query_text)
         try:
             person = self._vectors.get(entry.corpus, entry.answer_id).metadata
         except NotFound:
             person = {}
         places = [*filter(None, [ask.demand.location]), keys.home(person)]
-        remembered = Remembered(
+        return Remembered(
             namespace=entry.namespace,
             answer_id=entry.answer_id,
             corpus=entry.corpus,
@@ -168,5 +176,7 @@ class RecallIndex:
             updated_at=entry.updated_at,
             key=keys.entry_keys(entry.query_text, entry.role, entry.role_code, places),
         )
-        vector: Any = ask.meaning
-        return Item(id=entry.id, vector=vector.tolist(), metadata=msgspec.structs.asdict(remembered))
+
+    def _item(self, entry: Playbook) -> Item:
+        vector: Any = self._asks.of(entry.query_text).meaning
+        return Item(id=entry.id, vector=vector.tolist(), metadata=msgspec.structs.asdict(self.remembered(entry)))

@@ -16,8 +16,8 @@ Verdict = Literal["same", "other", "unknown"]
 # Two titles are one role when it is more likely than not that both name the same occupation.
 _SURE = 0.5
 _LEVELS = {
-    "over": "supervisor foreman forewoman foreperson manager inspector chief superintendent leader lead head director",
-    "under": "helper assistant apprentice aide trainee",
+    "over": "supervisor foreman forewoman foreperson manager inspector chief superintendent leader lead",
+    "under": "helper apprentice trainee",
 }
 _LEVEL_OF = {word: level for level, words in _LEVELS.items() for word in words.split()}
 _WORD = re.compile(r"[a-z]+")
@@ -80,5 +80,9 @@ def level(title: str) -> str:
     >>> level("Tree Trimmer - Supervisor"), level("Drywall Helpers"), level("Drywall Installer")
     ('over', 'under', '')
     """
-    levels = {_LEVEL_OF[word] for word in _WORD.findall(role_key(title)) if word in _LEVEL_OF}
-    return "over" if "over" in levels else "under" if levels else ""
+    said = _WORD.findall(role_key(title))
+    levels = {_LEVEL_OF[word] for word in said if word in _LEVEL_OF}
+    # "Assistant Chef" is under a chef, "Laundry Assistant" is the job itself.
+    if "over" in levels:
+        return "over"
+    return "under" if levels or said[:1] == ["assistant"] else ""

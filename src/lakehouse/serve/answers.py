@@ -20,6 +20,9 @@ OCTETS = b"application/octet-stream"
 ANSWER_HEADER = "X-Lakehouse-Answer"
 ERROR_HEADER = "X-Lakehouse-Error"
 
+# What stands beside the one variant object that is the whole body of a refused artifact.
+FINDINGS_HEADER = "X-Lakehouse-Findings"
+
 Headers = list[tuple[bytes, bytes]]
 
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
@@ -82,6 +85,9 @@ def refusal(error: LakehouseError, trace_id: str, *, head: bool = False) -> Repl
     built = json_reply(wire, error.status)
     if head:
         built = Reply(error.status, [(ERROR_HEADER.lower().encode(), json.dumps(wire).encode("ascii"))])
+    if "variant" in error.detail:
+        beside = {name: value for name, value in error.detail.items() if name != "variant"}
+        built.headers.append((FINDINGS_HEADER.lower().encode(), json.dumps(beside).encode("ascii")))
     if isinstance(error, Unauthenticated):
         built.headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, MethodNotAllowed):

@@ -10,7 +10,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lakehouse.errors import Conflict, Unavailable
+from lakehouse.child import environment
+from lakehouse.errors import Conflict, NotFound, Unavailable
+from lakehouse.serve import processes
 from lakehouse.serve.stacks import Record, Running, Stacks
 from lakehouse.state import pidfile
 from lakehouse.state.folder import disk_error
@@ -104,18 +106,52 @@ def stop(stacks: Stacks, name: str, *, grace_s: float | None = None, force: bool
     return pid
 
 
+def restart(stacks: Stacks, name: str, parts: Sequence[str] = (), *, within_s: float) -> list[str]:
+    """Start the parts of a divided stack again, one after the other; requests wait meanwhile and none fails.
+
+    Args:
+        stacks: Where it is recorded.
+        name: The stack.
+        parts: Which, all by default.
+        within_s: Longest wait for one of them.
+
+    Returns:
+        The parts, in the order in which they were started again.
+
+    Raises:
+        NotFound: There is no such stack, or it has no such part.
+        Conflict: It is not running in several processes.
+        Unavailable: A part did not come back in time.
+    """
+    status = stacks.status(name)
+    if not status.services or status.pid is None:
+        raise Conflict(f"stack {name!r} does not run in several processes; stop it and start it again", stack=name)
+    for part in parts:
+        if part not in status.services:
+            raise NotFound(f"stack {name!r} has no part {part!r}; there are: {', '.join(status.services)}", part=part)
+    chosen = [part for part in status.services if part in parts or not parts]
+    for part in chosen:
+        pid = status.services[part]
+        # The keeper starts what has ended; nobody else's process has it as its parent.
+        if processes.parent(pid) == status.pid:
+            os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + within_s
+        while (now := stacks.status(name)).services.get(part) in {pid, None}:
+            if time.monotonic() > until:
+                raise Unavailable(f"{part} of stack {name!r} did not come back within {within_s:.0f} s", part=part)
+            time.sleep(_PAUSE_S)
+        status = now
+    return chosen
+
+
 def _words(record: Record) -> list[str]:
     config = ["--config", record.config] if record.config else []
     return [*config, "up", "--stack", record.name, "--foreground"]
 
 
 def _environment(stacks: Stacks, name: str) -> dict[str, str]:
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [root, os.environ.get("PYTHONPATH", "")]
-    environ = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
     return {
-        **environ,
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        **{key: value for key, value in environment().items() if key != "NOTIFY_SOCKET"},
         "LAKEHOUSE_STACKS__FOLDER": str(stacks.folder),
         "LAKEHOUSE_LOGGING__FILE": str(stacks.log_file(name)),
     }

@@ -18,7 +18,7 @@ from lakehouse.app import Lakehouse
 from lakehouse.errors import MethodNotAllowed
 from lakehouse.ledger.ledger import deferred
 from lakehouse.operations import Operation
-from lakehouse.serve import answers, requests
+from lakehouse.serve import answers, events, requests
 from lakehouse.serve.answers import Reply
 from lakehouse.serve.pool import Commits, Pool
 from lakehouse.serve.requests import Body
@@ -49,6 +49,8 @@ class Runtime:
         # Apart from the calls, so that a search never waits behind slow ones.
         self.embedding = Pool(1, waiting=waiting, name="embed")
         self.spooling = Pool(2, waiting=waiting, name="spool")
+        # Calls that wait for a model take minutes, and do nothing meanwhile.
+        self.upstream = Pool(self.server.upstream_threads, waiting=waiting, name="upstream")
         self.commits = Commits(self._commit)
 
     def body(self, scope: Scope, receive: Receive) -> Body:
@@ -65,7 +67,7 @@ class Runtime:
 
     def close(self, *, within_ms: float) -> bool:
         """Let calls under way finish, and tell whether all did in time."""
-        pools = (self.calls, self.embedding, self.spooling, self.commits)
+        pools = (self.calls, self.embedding, self.spooling, self.upstream, self.commits)
         closed = [pool.close(within_ms=within_ms) for pool in pools]
         return all(closed)
 
@@ -115,6 +117,9 @@ class Resource:
         """Answer one request."""
         operation = self._chosen(scope)
         values = requests.from_address(operation, scope)
+        if operation.streams:
+            await self._stream(operation, values, scope, receive, send)
+            return
         call = self._raw if operation.raw else self._json
         reply = await call(operation, values, scope, receive)
         await reply.send(send)
@@ -140,7 +145,18 @@ class Resource:
         work = functools.partial(self._decode_and_call, operation, address, body)
         if operation.stops:
             return await _while_awaited(self._runtime.calls, work, receive)
-        return await self._runtime.calls.run(work)
+        pool = self._runtime.upstream if operation.runs == "upstream" else self._runtime.calls
+        return await pool.run(work)
+
+    async def _stream(
+        self, operation: Operation, address: dict[str, Any], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        body = await self._runtime.body(scope, receive).whole()
+
+        def begin() -> Any:
+            return self._runtime.lake.call(operation, requests.from_body(operation, address, body))
+
+        await events.send(await self._runtime.upstream.run(begin), self._runtime.upstream, receive, send)
 
     def _decode_and_call(self, operation: Operation, address: dict[str, Any], body: bytes) -> Reply:
         # Decoding and encoding large bodies is work too, so both happen off the event loop.

@@ -188,7 +188,8 @@ def _success(operation: Operation, components: _Components) -> Schema:
     if kind is bytes:
         media = operation.accept or _OCTETS
         return {**described, "content": {media: {"schema": {"type": "string", "format": "binary"}}}}
-    return {**described, "content": {_JSON: {"schema": components.of(kind)}}}
+    media = operation.accept if operation.streams else _JSON
+    return {**described, "content": {media: {"schema": components.of(kind)}}}
 
 
 def _failures(components: _Components) -> Schema:

@@ -34,6 +34,11 @@ def memory_mb(pid: int | None) -> float | None:
     return round(found["VmRSS"] / 1024, 1) if "VmRSS" in found else None
 
 
+def parent(pid: int) -> int | None:
+    """Return the process that started one, None when it does not run."""
+    return _status(pid).get("PPid")
+
+
 def family(pids: Iterable[int]) -> list[int]:
     """Return processes with all that they started, each once."""
     children: dict[int, list[int]] = {}

@@ -27,6 +27,7 @@ from lakehouse.serve import console, logs, ports
 from lakehouse.serve.api import Api
 from lakehouse.serve.console import login
 from lakehouse.serve.doors import Doors
+from lakehouse.serve.gateway import Gateway
 from lakehouse.serve.guard import is_loopback
 from lakehouse.settings import Settings
 
@@ -43,6 +44,7 @@ def serve(
     only: frozenset[str] | None = None,
     environ: Mapping[str, str] | None = None,
     ready: Callable[[str], None] | None = None,
+    listener: socket.socket | None = None,
 ) -> None:
     """Serve a lake until SIGTERM or SIGINT, then let requests finish, close it and return.
 
@@ -55,6 +57,8 @@ def serve(
         only: Services to serve; None serves all of them as the gateway, with the console.
         environ: Where the token is, under the name in `server.token_env`; `os.environ` by default.
         ready: Called with the URL when requests are answered.
+        listener: Bound by somebody else, who may hold it longer than this process lives; `server.host` and
+            `server.port` are not bound then.
 
     Raises:
         InvalidInput: The host is not loopback and connections are not encrypted, or nobody is asked for a key.
@@ -65,7 +69,7 @@ def serve(
     token = token_of(config, environ)
     require_encrypted(config)
     logs.configure(config.logging)
-    with contextlib.closing(ports.bind(config.server.host, config.server.port)) as listener:
+    with contextlib.closing(listener or ports.bind(config.server.host, config.server.port)) as bound:
         with _on_stop_signal(_leave):
             lake = connect(config=config)
             pages = console.routes(lake, most_upload_bytes=config.server.max_ingest_bytes) if only is None else ()
@@ -74,7 +78,7 @@ def serve(
             except InvalidInput:
                 lake.close()
                 raise
-            stack = Stack(lake, config, listener, token=token, only=only, pages=pages)
+            stack = Stack(lake, config, bound, token=token, only=only, pages=pages)
             lake.rooms.attend()
         try:
             stack.run(ready=functools.partial(_announce, stack, config, environ, ready))
@@ -148,26 +152,8 @@ class Stack:
         self._api = Api(lake, config, doors=doors, only=only, pages=pages)
         self._listener = listener
         self._grace_ms = config.server.shutdown_grace_ms
-        self._server = _Server(
-            uvicorn.Config(
-                self._api,
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                ssl_certfile=config.server.tls_cert or None,
-                ssl_keyfile=config.server.tls_key or None,
-                timeout_graceful_shutdown=math.ceil(self._grace_ms / 1000),
-            ),
-            warm=self._api.warm,
-        )
-        host, port = listener.getsockname()[:2]
-        scheme = "https" if config.server.tls_cert else "http"
-        self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        self._server = _Server(_uvicorn(self._api, config), warm=self._api.warm)
+        self.url = url_of(listener, config)
 
     def run(self, *, ready: Callable[[], None] = lambda: None) -> None:
         """Answer requests until `stop`, or SIGTERM or SIGINT in the main thread; call `ready` first."""
@@ -182,6 +168,55 @@ class Stack:
         """Wait after `run` for calls under way, for what is left of the grace, and tell whether all have finished."""
         spent_ms = (time.monotonic() - self._server.stopping_since) * 1000
         return self._api.runtime.close(within_ms=max(_LEAST_DRAIN_MS, self._grace_ms - spent_ms))
+
+
+def url_of(listener: socket.socket, config: Settings) -> str:
+    """Return the URL of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if config.server.tls_cert else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def serve_gateway(config: Settings, service: str, listener: socket.socket, *, ready: Callable[[str], None]) -> None:
+    """Forward requests to a service until SIGTERM or SIGINT, then let those under way finish and return.
+
+    Who may come in is decided by the service, which has the keys.
+
+    Args:
+        config: Limits, logs, certificates.
+        service: URL of what is behind.
+        listener: Bound socket.
+        ready: Called with the URL when requests are answered.
+
+    Raises:
+        InvalidInput: The host is not loopback and there is no token, or connections are not encrypted.
+    """
+    require_encrypted(config)
+    # Whether there are API keys stands in the lake, which another process has open.
+    require_safe(config, token_of(config, os.environ), keys=False)
+    logs.configure(config.logging)
+    gateway = Gateway(service, local=is_loopback(config.server.host))
+    server = _Server(_uvicorn(gateway, config), warm=gateway.warm)
+    server.ready = functools.partial(ready, url_of(listener, config))
+    with _on_stop_signal(_leave):
+        server.run(sockets=[listener])
+
+
+def _uvicorn(app: Api | Gateway, config: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        ssl_certfile=config.server.tls_cert or None,
+        ssl_keyfile=config.server.tls_key or None,
+        timeout_graceful_shutdown=math.ceil(config.server.shutdown_grace_ms / 1000),
+    )
 
 
 class _Server(uvicorn.Server):

@@ -30,6 +30,8 @@ SERVICES: tuple[Service, ...] = (
     Service("pathwayd", 3217, ("pathways",)),
     Service("matrixd", 3218, ("matrix", "corpora", "playbooks", "demand")),
     Service("observerd", 3219, ("observer", "inbox", "workflow", "traces")),
+    Service("chatd", 3220, ("chat",)),
+    Service("validatord", 3221, ("validate", "iterate")),
 )
 
 

@@ -38,8 +38,8 @@ CACHE = "embeddings.db"
 _STAGING = ".backup-"
 _LOCK = ".backup.lock"
 _LOCKS = frozenset({lake_folder.LOCK_FILE, quiet.GATE_FILE, quiet.CHANGES_FILE, _LOCK})
-# Below these lies only what an interrupted call left.
-_SCRATCH = frozenset({"incoming", "scratch"})
+# Below these lies only what an interrupted call left, and the cache of a part that embeds for a divided stack.
+_SCRATCH = frozenset({"incoming", "scratch", "embedd"})
 _SQLITE = b"SQLite format 3\0"
 _SQLITE_SIDE_FILES = ("-wal", "-shm", "-journal")
 _TRIES = 20

@@ -1,0 +1,195 @@
+"""Requests to providers: kept connections, an answer's size bounded, one deadline over every step.
+
+`httpcore` (what httpx is made on) is used directly, for two reasons: its network layer can be wrapped, so that each
+single read waits no longer than what is left of the deadline, where a client's time-outs begin anew with every read;
+and a call through it costs less than through the client. Imported at the first call only.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+
+from lakehouse.chat.base import Deadline, Failed, Incoming, Outgoing
+from lakehouse.errors import DeadlineExceeded, Upstream
+
+_MOST_CONNECTIONS = 64
+_KEEP_S = 30.0
+
+
+class Http:
+    """Sends requests. Thread-safe; connects when needed.
+
+    Args:
+        most_bytes: Largest answer.
+    """
+
+    def __init__(self, *, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._pools: dict[str, httpcore.ConnectionPool] = {}
+        self._at_hand = _AtHand()
+
+    @contextmanager
+    def exchange(self, request: Outgoing, deadline: Deadline, *, local: bool) -> Iterator[Incoming]:
+        """Send a request and give its answer while the block lasts.
+
+        Args:
+            request: It.
+            deadline: For all of it, reading included.
+            local: Never through a proxy.
+
+        Raises:
+            Failed: Nobody answers, the connection breaks, the answer is too large, or the deadline passes; also
+                while the chunks are read.
+        """
+        pool = self._pool(request.url, local)
+        with self._mapped(request.url, deadline):
+            timeouts = dict.fromkeys(("connect", "read", "write", "pool"), deadline.remaining())
+            opened = pool.stream(
+                "POST",
+                request.url,
+                headers=list(request.headers.items()),
+                content=request.body,
+                extensions={"timeout": timeouts},
+            )
+            response = opened.__enter__()
+        try:
+            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+            yield Incoming(response.status, headers, self._chunks(response, request.url, deadline))
+        finally:
+            opened.__exit__(None, None, None)
+
+    def close(self) -> None:
+        """Close the connections; idempotent."""
+        with self._lock:
+            pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.close()
+
+    def _chunks(self, response: httpcore.Response, url: str, deadline: Deadline) -> Iterator[bytes]:
+        size = 0
+        stream = iter(response.iter_stream())
+        while True:
+            with self._mapped(url, deadline):
+                chunk = next(stream, None)
+            if chunk is None:
+                return
+            size += len(chunk)
+            if size > self._most_bytes:
+                reason = f"{_host(url)} answered with more than {self._most_bytes} bytes"
+                raise Failed(Upstream(f"{reason}, the limit set by chat.max_answer_bytes"), again=False)
+            yield chunk
+
+    @contextmanager
+    def _mapped(self, url: str, deadline: Deadline) -> Iterator[None]:
+        """Bound what is done in the block by the deadline, and name its errors."""
+        self._at_hand.deadline = deadline
+        try:
+            yield
+        except httpcore.TimeoutException:
+            raise Failed(too_late(deadline), again=False) from None
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, ssl.SSLError) as error:
+            if not deadline.remaining():
+                raise Failed(too_late(deadline), again=False) from None
+            what = "cannot be reached" if isinstance(error, httpcore.ConnectError) else "broke off"
+            raise Failed(Upstream(f"{_host(url)} {what}: {error}", url=_host(url)), again=True) from None
+        finally:
+            self._at_hand.deadline = None
+
+    def _pool(self, url: str, local: bool) -> httpcore.ConnectionPool:
+        parts = urlsplit(url)
+        key = f"{parts.scheme}://{parts.netloc}"
+        with self._lock:
+            pool = self._pools.get(key)
+            if pool is None:
+                pool = self._pools[key] = httpcore.ConnectionPool(
+                    proxy=None if local else _proxy(parts.scheme, parts.hostname or ""),
+                    max_connections=_MOST_CONNECTIONS,
+                    keepalive_expiry=_KEEP_S,
+                    network_backend=_Backend(self._at_hand),
+                )
+            return pool
+
+
+def too_late(deadline: Deadline) -> DeadlineExceeded:
+    """Return the error of a deadline that passed."""
+    allowed = round(deadline.seconds * 1000)
+    return DeadlineExceeded(f"the model did not answer within {allowed} ms", timeout_ms=allowed)
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def _proxy(scheme: str, host: str) -> httpcore.Proxy | None:
+    if urllib.request.proxy_bypass(host):
+        return None
+    url = urllib.request.getproxies().get(scheme)
+    return httpcore.Proxy(url) if url else None
+
+
+class _AtHand(threading.local):
+    """The deadline of what this thread does just now."""
+
+    deadline: Deadline | None = None
+
+    def left(self, timeout: float | None) -> float | None:
+        if self.deadline is None:
+            return timeout
+        remaining = self.deadline.remaining()
+        if not remaining:
+            raise httpcore.ReadTimeout("the deadline has passed")
+        return remaining if timeout is None else min(timeout, remaining)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection that never waits past the deadline of the thread that uses it."""
+
+    def __init__(self, inner: httpcore.NetworkStream, at_hand: _AtHand) -> None:
+        self._inner = inner
+        self._at_hand = at_hand
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._at_hand.left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._at_hand.left(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        inner = self._inner.start_tls(ssl_context, server_hostname, self._at_hand.left(timeout))
+        return _Stream(inner, self._at_hand)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class _Backend(httpcore.SyncBackend):
+    """Opens such connections."""
+
+    def __init__(self, at_hand: _AtHand) -> None:
+        self._at_hand = at_hand
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        allowed = self._at_hand.left(timeout)
+        return _Stream(super().connect_tcp(host, port, allowed, local_address, socket_options), self._at_hand)

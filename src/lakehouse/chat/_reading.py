@@ -1,0 +1,138 @@
+"""What a provider answered, as pieces and answers, or as the error that the caller sees."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lakehouse.chat.base import ChatAnswer, ChatEvent, Failed, Incoming, Piece
+from lakehouse.errors import LimitExceeded, Upstream
+
+if TYPE_CHECKING:
+    from lakehouse.chat.limits import Charge
+    from lakehouse.chat.providers import Provider
+
+_AGAIN = frozenset({408, 425, 500, 502, 503, 504, 529})
+_MOST_REASON = 200
+_LONGEST_ASKED_S = 3_600.0
+
+
+def refused(provider: Provider, answer: Incoming) -> Failed:
+    """Turn an error status into what the caller sees."""
+    try:
+        reason = provider.redacted(_reason(b"".join(answer.chunks)))
+    except Failed:
+        reason = ""
+    said = f"{provider.name} answered {answer.status}" + (f": {reason}" if reason else "")
+    after = _seconds(answer.headers.get("retry-after", ""))
+    if answer.status == 429:
+        limit = LimitExceeded(said, provider=provider.name, upstream=True, retry_after_s=after)
+        return Failed(limit, again=True, after_s=after)
+    error = Upstream(said, provider=provider.name, status=answer.status)
+    return Failed(error, again=answer.status in _AGAIN, after_s=after)
+
+
+def _reason(body: bytes) -> str:
+    try:
+        read = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    error = read.get("error") if isinstance(read, dict) else None
+    message = error.get("message") if isinstance(error, dict) else error
+    return " ".join(message.split())[:_MOST_REASON] if isinstance(message, str) else ""
+
+
+def _seconds(text: str) -> float | None:
+    return min(float(text), _LONGEST_ASKED_S) if text.isascii() and text.isdigit() else None
+
+
+@contextmanager
+def readable(provider: Provider) -> Iterator[None]:
+    """Name what cannot be read as an answer."""
+    try:
+        yield
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        reason = f"{provider.name} answered with something that is no answer: {error}"
+        raise Failed(Upstream(reason[: 2 * _MOST_REASON], provider=provider.name), again=False) from None
+
+
+def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Split a stream into lines, without their ends."""
+    buffer = b""
+    for chunk in chunks:
+        *whole, buffer = (buffer + chunk).split(b"\n")
+        yield from (line.rstrip(b"\r") for line in whole)
+    if buffer:
+        yield buffer
+
+
+def rest_of(pieces: Iterator[Piece], provider: Provider, held: ExitStack) -> Generator[Piece, None, None]:
+    """Read a stream to its end; what is held is let go then, or when the generator is closed."""
+    with held:
+        while True:
+            with readable(provider):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
+
+
+def events(
+    first: Piece,
+    rest: Generator[Piece, None, None],
+    *,
+    provider: Provider,
+    known_as: str,
+    started: float,
+    charge: Charge | None,
+) -> Iterator[ChatEvent]:
+    """Turn pieces into events; the last one has the whole answer.
+
+    Raises:
+        LakehouseError: The stream broke off, after what was given already.
+    """
+    total = first
+    text = [first.content]
+    try:
+        if first.content:
+            yield ChatEvent(content=first.content)
+        try:
+            for piece in rest:
+                total = _added(total, piece)
+                if piece.content:
+                    text.append(piece.content)
+                    yield ChatEvent(content=piece.content)
+        except Failed as failed:
+            raise failed.error from None
+        whole = msgspec.structs.replace(total, content="".join(text))
+        yield ChatEvent(done=answer_of(whole, provider, known_as, started))
+    finally:
+        rest.close()
+        if charge is not None:
+            charge.settle((total.prompt_tokens or 0) + (total.completion_tokens or len(text)))
+
+
+def _added(total: Piece, piece: Piece) -> Piece:
+    return Piece(
+        finish_reason=piece.finish_reason or total.finish_reason,
+        prompt_tokens=total.prompt_tokens if piece.prompt_tokens is None else piece.prompt_tokens,
+        completion_tokens=total.completion_tokens if piece.completion_tokens is None else piece.completion_tokens,
+        last=piece.last,
+    )
+
+
+def answer_of(piece: Piece, provider: Provider, known_as: str, started: float) -> ChatAnswer:
+    """Turn a whole answer into what the caller gets."""
+    return ChatAnswer(
+        content=piece.content,
+        model=known_as,
+        provider=provider.name,
+        finish_reason=piece.finish_reason or "unknown",
+        prompt_tokens=piece.prompt_tokens or 0,
+        completion_tokens=piece.completion_tokens or 0,
+        latency_ms=round((time.perf_counter() - started) * 1000, 3),
+    )

@@ -1,0 +1,149 @@
+"""Cases of playbook memory beyond recording, of pathways, relevance and downgrade."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contract.cases import Case, remembered
+from lakehouse.errors import Conflict, InvalidInput, NotFound
+
+SPLIT = {
+    "task": "Split a demand for 200 people over two shifts",
+    "steps": ["ask for the shift plan", {"call": "search"}],
+}
+UNKNOWN = {"role": None, "outcome": "worked", "by": "", "why": "", "good": 1.0, "bad": 0.0, "evidence_on": "2026-01-01",
+           "created_at": "2026-01-01T00:00:00.000+00:00", "updated_at": "2026-01-01T00:00:00.000+00:00"}  # fmt: skip
+CHUNKS = [
+    {"id": "a", "text": "Connector::open takes a URL and returns a live database connection."},
+    {"id": "b", "text": "catalogd::Registry lists every dataset with its row count."},
+]
+
+
+def pathway(name: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    return "pathways.add", {**SPLIT, "tags": [name], **more}
+
+
+def uid_of(seen: list[Any]) -> dict[str, Any]:
+    return {"uid": seen[0].uid}
+
+
+def same_as_first(answer: Any) -> bool:
+    return answer.version == 1 and answer.change == 1
+
+
+CASES = [
+    Case(
+        "remembered-by-whom",
+        [remembered("me1"), ("playbooks.get", lambda seen: {"id": seen[0].playbook_id})],
+        lambda found: found.entry.trust == 1.0 and [past.outcome for past in found.outcomes] == ["worked"],
+    ),
+    Case("remembered-absent", [("playbooks.get", {"id": "pb-none"})], raises=NotFound, says="pb-none"),
+    Case(
+        "merge-memory",
+        [remembered("me2"), ("playbooks.merge", {"src": "me2", "dest": "me3"})],
+        lambda done: (done.merged, done.joined, done.cleared) == (1, 0, 0),
+    ),
+    Case("merge-with-itself", [("playbooks.merge", {"src": "me2", "dest": "me2"})], raises=InvalidInput, says="itself"),
+    Case(
+        "export",
+        [remembered("me4"), ("playbooks.export", {"namespace": "me4"})],
+        lambda found: [entry.answer_id for entry in found.entries] == ["w-1"],
+    ),
+    Case(
+        "import",
+        [remembered("me5"), ("playbooks.export", {"namespace": "me5"}),
+         ("playbooks.import_", lambda seen: {"entries": seen[1].entries, "namespace": "me6"})],
+        lambda done: (done.imported, done.replaced, done.unknown) == (1, 0, []),
+    ),
+    Case(
+        "import-phantom",
+        [("playbooks.import_", {"entries": [
+            {"query_text": "welder", "answer_id": "w-999", "corpus": "workers", "score": 1.0, **UNKNOWN}]})],
+        raises=NotFound,
+        says="entries[0]",
+    ),
+    Case(
+        "import-phantom-skipped",
+        [("playbooks.import_", {"skip_unknown": True, "entries": [
+            {"query_text": "welder", "answer_id": "w-999", "corpus": "workers", "score": 1.0, **UNKNOWN}]})],
+        lambda done: done.unknown == ["w-999"],
+    ),
+    Case(
+        "lift-of-a-namespace",
+        [remembered("me7"), ("playbooks.lift", {"namespace": "me7"})],
+        lambda lift: (lift.served.outcomes, lift.served.good, lift.held_out.outcomes) == (1, 1, 0),
+    ),
+    Case(
+        "relevance",
+        [("matrix.relevance", {"query": "How does Connector open a database connection?", "chunks": CHUNKS})],
+        lambda found: ([each.id for each in found.kept], [each.id for each in found.dropped]) == (["a"], ["b"]),
+    ),
+    Case("relevance-empty", [("matrix.relevance", {"query": " ", "chunks": CHUNKS})], raises=InvalidInput,
+         says="query"),
+    Case("relevance-threshold", [("matrix.relevance", {"query": "x", "chunks": [], "threshold": 2})],
+         raises=InvalidInput),
+    Case(
+        "downgrade",
+        [("matrix.downgrade", {"mode": "lakehouse", "model": "grok-4.1-fast"})],
+        lambda found: found.mode == "isolation" and "grok-4.1-fast" in found.reason,
+    ),
+    Case("downgrade-no-model", [("matrix.downgrade", {"mode": "lakehouse"})], raises=InvalidInput, says="model"),
+    Case("pathway", [pathway("p1")], lambda made: same_as_first(made) and not made.retired, varies=True),
+    Case("pathway-blank", [pathway("p1", task=" ")], raises=InvalidInput, says="task"),
+    Case("pathway-unknown-field", [pathway("p1", title="x")], raises=InvalidInput, says="title"),
+    Case(
+        "pathway-idempotent",
+        [("pathways.add_idempotent", {**SPLIT, "tags": ["p2"]})] * 2,
+        lambda made: not made.created,
+        varies=True,
+    ),
+    Case(
+        "pathway-update",
+        [pathway("p3"), ("pathways.update", lambda seen: {**uid_of(seen), "outcome": "filled"})],
+        lambda made: (made.version, made.change, made.outcome) == (1, 2, "filled"),
+        varies=True,
+    ),
+    Case(
+        "pathway-revise",
+        [pathway("p4"), ("pathways.revise", lambda seen: {**uid_of(seen), "steps": ["call"]})],
+        lambda made: (made.version, made.change, made.steps) == (2, 2, ["call"]),
+        varies=True,
+    ),
+    Case(
+        "pathway-revise-nothing",
+        [pathway("p5"), ("pathways.revise", uid_of)],
+        raises=InvalidInput,
+        says="at least one",
+        varies=True,
+    ),
+    Case(
+        "pathway-retire",
+        [pathway("p6"), ("pathways.retire", uid_of)],
+        lambda made: made.retired,
+        varies=True,
+    ),
+    Case(
+        "pathway-revise-retired",
+        [pathway("p7"), ("pathways.retire", uid_of),
+         ("pathways.revise", lambda seen: {**uid_of(seen), "outcome": "x"})],
+        raises=Conflict,
+        says="retired",
+        varies=True,
+    ),
+    Case("pathway-get", [pathway("p8"), ("pathways.get", uid_of)], same_as_first, varies=True),
+    Case("pathway-absent", [("pathways.get", {"uid": "pw-none"})], raises=NotFound, says="pw-none"),
+    Case(
+        "pathway-history",
+        [pathway("p9"), ("pathways.retire", uid_of), ("pathways.history", uid_of)],
+        lambda found: [each.retired for each in found.history] == [False, True],
+        varies=True,
+    ),
+    Case(
+        "pathway-search",
+        [pathway("p10"), ("pathways.search", {"q": "two shifts for 200 people", "tag": "p10"})],
+        lambda found: [each.tags for each in found.results] == [["p10"]],
+        varies=True,
+    ),
+    Case("pathway-search-nothing", [("pathways.search", {"q": ""})], raises=InvalidInput, says="'q'"),
+    Case("pathway-stats", [("pathways.stats", {})], lambda stats: stats.retired == 3 and stats.tags["p10"] == 1),
+]  # fmt: skip

@@ -1,0 +1,50 @@
+import pytest
+
+from lakehouse.memory.role_gate import RoleGate, level
+from lakehouse.staffing.roles import Roles
+
+
+@pytest.fixture(scope="module")
+def verdict():
+    roles = Roles.shipped()
+    gate = RoleGate(roles)
+
+    def of(asked: str, entry: str) -> str:
+        codes = [match.code if (match := roles.resolve(title)) else "" for title in (asked, entry)]
+        return gate.verdict(asked, codes[0], entry, codes[1])
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("asked", "entry"),
+    [("forklift operators", "Lift Truck Driver"), ("Housekeeper", "HOUSEKEEPERS"), ("Waiters", "waiter")],
+)
+def test_same_occupation_or_same_title_is_the_same_role(verdict, asked, entry):
+    assert verdict(asked, entry) == verdict(entry, asked) == "same"
+
+
+@pytest.mark.parametrize(
+    ("asked", "entry"),
+    [
+        ("CNC Operator", "Forklift Operator"),
+        ("Tree Trimmer", "Tree Trimmer - Supervisor"),
+        ("Drywall Installer", "Drywall Helper"),
+        ("Picker", "Forklift Operator"),
+    ],
+)
+def test_another_occupation_or_level_is_another_role(verdict, asked, entry):
+    assert verdict(asked, entry) == verdict(entry, asked) == "other"
+
+
+def test_a_missing_role_is_unknown(verdict):
+    assert verdict("", "Cook") == verdict("Cook", "") == "unknown"
+
+
+def test_level_reads_words_not_parts_of_them():
+    assert [level(title) for title in ("Line Leads", "Lead Cook", "Leadworker", "Mason's helper")] == [
+        "over",
+        "over",
+        "",
+        "under",
+    ]
