@@ -63,6 +63,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
         press: The button.
         person: Whose button it was.
         entry: The playbook entry to forget.
+        why: Name or id of somebody of whom to say why they are not among the matches.
     """
 
     text: str = ""
@@ -77,6 +78,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     press: Press = "search"
     person: Person | None = None
     entry: str = ""
+    why: str = ""
 
     @property
     def fields_are_of_text(self) -> bool:
@@ -146,6 +148,7 @@ def decode(body: bytes) -> Form:
         press=press,
         person=_person(last(press)) if names_person else None,
         entry=last("forget"),
+        why=last("why"),
     )
 
 

@@ -17,6 +17,8 @@ from lakehouse.serve.console.cards import Card, card
 from lakehouse.serve.console.fields import Reading
 from lakehouse.serve.console.form import RECORDS, Form, Person, fingerprint
 from lakehouse.serve.console.outcomes import score_of, words_of
+from lakehouse.serve.console.why_not import NAMESAKES, WhyNot, explain
+from lakehouse.vectors.base import Filter
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -45,6 +47,7 @@ class Turn:
         nobody_yet: There is no corpus to search.
         excluded: People left out, after this button.
         cards: The matches in order, ready to be shown.
+        why_not: About somebody who was asked for by name or id.
     """
 
     def __init__(self, lake: Lakehouse, form: Form, now: datetime) -> None:
@@ -59,6 +62,7 @@ class Turn:
         # People were left out for one demand; the next one may want them.
         self.excluded: list[Person] = list(form.excluded) if form.fields_are_of_text else []
         self.cards: list[Card] = []
+        self.why_not: WhyNot | None = None
 
     def take(self) -> Turn:
         """Do it all, and return this turn."""
@@ -163,21 +167,35 @@ class Turn:
             return
         if not form.corpora:
             self._explain_no_corpora()
-        self.answer = self._lake.matrix.search(
-            query_text=reading.line,
-            corpora=form.corpora,
-            k=form.limit(),
-            use_playbook=form.memory,
-            # What stands in the box is a demand, however long and in whatever form.
-            query_role=reading.demand.role,
-            exclude_ids=[person.id for person in self.excluded],
-            playbook=form.namespace(),
-        )
+        excluded = [person.id for person in self.excluded]
+        self.answer = self._found(reading, form.limit(), excluded)
         place = reading.demand.location
         self.cards = [
             card(match, number=number, place=place, now=self._now)
             for number, match in enumerate(self.answer.results, 1)
         ]
+
+        if form.why.strip():
+            self.why_not = explain(
+                self._lake,
+                form.why.strip(),
+                answer=self.answer,
+                excluded=excluded,
+                search=lambda among: self._found(reading, NAMESAKES, [], among),
+            )
+
+    def _found(self, reading: Reading, k: int, excluded: list[str], filter: Filter | None = None) -> SearchAnswer:
+        return self._lake.matrix.search(
+            query_text=reading.line,
+            corpora=self._form.corpora,
+            k=k,
+            use_playbook=self._form.memory,
+            # What stands in the box is a demand, however long and in whatever form.
+            query_role=reading.demand.role,
+            exclude_ids=excluded,
+            filter=filter,
+            playbook=self._form.namespace(),
+        )
 
     def _explain_no_corpora(self) -> None:
         if self._lake.corpora.list().corpora:
