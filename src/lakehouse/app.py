@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -198,6 +199,7 @@ class Rooms:
     Attributes:
         around: What watches calls (audit, ops, spans), outermost last. Each is called with the operation, its checked
             arguments and the rest of the work, and must return that work's answer or raise its error.
+        on_change: Called after every call that may have changed what searches see in a way no version tells.
 
     Raises:
         Conflict: Another process has the folder open.
@@ -229,7 +231,10 @@ class Rooms:
         self._folder = open_folder(Path(config.data))
         path = self._folder.path
         self._gate = Gate(path)
-        self.around: list[Around] = [self._through_the_gate]
+        self.around: list[Around] = [self._through_the_gate, self._count_changes]
+        self._changes = itertools.count(1)
+        self._changed = 0
+        self.on_change: list[Callable[[], None]] = []
         self._closers: list[Callable[[], None]] = [self._folder.close]
         try:
             self.state = self._closing(Database.open(path / "state.db"))
@@ -450,7 +455,10 @@ class Rooms:
     def call(self, operation: Operation, values: Mapping[str, Any], *, strict: bool = True) -> Any:
         """Check the arguments and call the room's method in this thread, under the trace at hand."""
         checked = operations.arguments(operation, dict(values), strict=strict)
-        work: Callable[[], Any] = functools.partial(self._methods[operation.name], **checked)
+        return self.watched(operation, checked, functools.partial(self._methods[operation.name], **checked))
+
+    def watched(self, operation: Operation, checked: Mapping[str, Any], work: Callable[[], Any]) -> Any:
+        """Do the work of a call under the eyes of all that stands around it; the arguments are checked already."""
         with tracing.trace():
             for around in self.around:
                 work = functools.partial(around, operation, checked, work)
@@ -461,6 +469,23 @@ class Rooms:
             return work()
         with self._gate.passing():
             return work()
+
+    def _count_changes(self, operation: Operation, _values: Mapping[str, Any], work: Callable[[], Any]) -> Any:
+        if not operation.changes or operation.has_versions:
+            return work()
+        try:
+            return work()
+        finally:
+            self._changed = next(self._changes)
+            for told in self.on_change:
+                told()
+
+    def version(self, corpora: Sequence[str], namespace: str | None) -> Hashable:
+        """Return what changes with every call that a search may see; see `Matrix.version`.
+
+        Calls of which nothing closer is known change it too: an answer that is kept must never be wrong.
+        """
+        return self._changed, self.matrix.version(corpora, namespace)
 
     def close(self) -> None:
         """Close every room, last opened first, and unlock the folder; idempotent."""

@@ -74,6 +74,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.service}.{self.method}"
 
     @property
+    def has_versions(self) -> bool:
+        """Whether all that a search can see of what a call changes is told by `Matrix.version`."""
+        return self.service in {"vectors", "playbooks"}
+
+    @property
     def streams(self) -> bool:
         """Whether the method gives an iterator, sent as server-sent events."""
         return self.accept == EVENT_STREAM

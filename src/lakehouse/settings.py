@@ -165,6 +165,8 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         m: Links of an item.
         fresh_limit: Items beside the built part that start a rebuild in the background.
         exact_below: Indexes smaller than this are always searched exactly.
+        laid_by: Metadata keys, the most telling first: a build lays items of the same values side by side on disk, so
+            that a search among them reads one stretch.
     """
 
     ef_search: int = 128
@@ -172,6 +174,7 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     m: int = 16
     fresh_limit: int = 5_000
     exact_below: int = 12_000
+    laid_by: tuple[str, ...] = ("role_code", "state")
 
 
 class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,6 +190,7 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         near_km: How far from a place still counts as there.
         good_rating: Least rating of a good match, 1 to 5.
         max_k: Most results of one search.
+        kept_answers: Answers kept to be given again while nothing they were made from has changed; 0 keeps none.
     """
 
     boost_within: float = 0.5
@@ -197,6 +201,7 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     near_km: float = 40.0
     good_rating: int = 4
     max_k: int = 10_000
+    kept_answers: int = 500
 
 
 class ChatProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ import lakehouse
 from lakehouse.cli import demo
 from lakehouse.cli._narration import Narrator
 from lakehouse.cli._story import CASES, NAMESPACE, Story, contract_lines
+from lakehouse.staffing import roster as demo_roster
 
 SIZES = {"workers": 250, "ethereal_workers": 500}
 # The rosters are of this month; the story is told on these days of it.
@@ -84,3 +85,20 @@ def test_contract_lines_are_the_employers_own_words() -> None:
     lines = contract_lines(CASES)
     assert len({line.split(" in ")[1] for line in lines}) == 5
     assert lines[0] == "Need 100 WELDERS in HOUSTON TX for GALLO GROUP, INC."
+
+
+def test_prepare_again_invents_nobody_unless_something_changed(demo_lake, monkeypatch, capsys) -> None:
+    invented = []
+    write = demo_roster.write
+    monkeypatch.setattr(
+        demo_roster, "write", lambda file, *args, **named: (invented.append(file), write(file, *args, **named))
+    )
+    demo.prepare(demo_lake, Narrator(), today=TODAY, sizes=SIZES)
+    assert invented == []
+    monkeypatch.setattr(demo_roster, "fingerprint", lambda: "another")
+    demo.prepare(demo_lake, Narrator(), today=TODAY, sizes=SIZES)
+    assert len(invented) == 2
+    demo_lake.ingest.file(b"id,role\n1,cook\n", "workers", "text/csv")
+    demo.prepare(demo_lake, Narrator(), today=TODAY, sizes=SIZES)
+    assert len(invented) == 3
+    assert demo_lake.vectors.stats("workers").items == SIZES["workers"]

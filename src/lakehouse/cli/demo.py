@@ -8,10 +8,13 @@ import time
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from lakehouse.cli.progress import bars, told
 from lakehouse.cli.tree import Commands
+from lakehouse.errors import NotFound
 
 if TYPE_CHECKING:
     from lakehouse.app import Lakehouse
@@ -21,6 +24,7 @@ FOLDER = "lake-demo"
 SIZES = {"workers": 5_000, "ethereal_workers": 10_000}
 # The resume tells of skills and certifications in a person's own words. Fewer words are fewer minutes of the first run.
 _TEXT = ["role", "resume"]
+_MADE_FROM = "demo/made-from.json"
 
 
 def add(commands: Commands) -> None:
@@ -64,19 +68,31 @@ def prepare(lake: Lakehouse, narrator: Narrator, *, today: date, sizes: Mapping[
     from lakehouse.staffing import roster
 
     current = {each.name: each for each in lake.corpora.list().corpora if not each.stale and each.text_columns == _TEXT}
-    with tempfile.TemporaryDirectory() as scratch:
-        for seed, (name, prefix) in enumerate(CORPORA.items(), 1):
+    # Certifications are to be valid and people available in the month of the demo.
+    reference = today.replace(day=1)
+    made_from = _made_from(lake)
+    for seed, (name, prefix) in enumerate(CORPORA.items(), 1):
+        origin = {"people": sizes[name], "seed": seed, "of": reference.isoformat(), "by": roster.fingerprint()}
+        if name in current and made_from.get(name) == {**origin, "snapshot": current[name].snapshot_id}:
+            narrator.say(f"{name}: {current[name].items:,} people, here already.")
+            continue
+        with tempfile.TemporaryDirectory() as scratch, bars(name):
             file = Path(scratch) / f"{name}.csv"
-            with bars(name):
-                # Certifications are to be valid and people available in the month of the demo.
-                roster.write(file, sizes[name], seed, progress=told("inventing"), reference=today.replace(day=1))
-                report = lake.ingest.file(file, name)
-                if report.unchanged and name in current and current[name].items == report.rows:
-                    narrator.say(f"{name}: {report.rows:,} people, here already.")
-                    continue
-                kept = [column.name for column in lake.catalog.dataset(name).schema if column.name != "id"]
-                built = lake.corpora.build(name, name, "id", prefix, _TEXT, kept)
-            narrator.say(f"{name}: {report.rows:,} people, {built.embedded:,} texts embedded, {built.reused:,} known.")
+            roster.write(file, sizes[name], seed, progress=told("inventing"), reference=reference)
+            report = lake.ingest.file(file, name)
+            kept = [column.name for column in lake.catalog.dataset(name).schema if column.name != "id"]
+            built = lake.corpora.build(name, name, "id", prefix, _TEXT, kept)
+        narrator.say(f"{name}: {report.rows:,} people, {built.embedded:,} texts embedded, {built.reused:,} known.")
+        made_from[name] = {**origin, "snapshot": str(lake.catalog.dataset(name).snapshot_id)}
+        lake.storage.put(_MADE_FROM, msgspec.json.encode(made_from))
+
+
+def _made_from(lake: Lakehouse) -> dict[str, dict[str, Any]]:
+    """Return what the rosters were made from, so that the same need not be made again only to be compared."""
+    try:
+        return msgspec.json.decode(lake.storage.get(_MADE_FROM), type=dict[str, dict[str, Any]])
+    except (NotFound, msgspec.DecodeError):
+        return {}
 
 
 def end(narrator: Narrator, data: str, console: str) -> int:

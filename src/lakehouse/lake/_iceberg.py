@@ -83,6 +83,7 @@ class Version(msgspec.Struct, frozen=True):
         sizes: Their sizes in bytes.
         properties: What the ingest noted (`lakehouse.*`).
         s3: How to reach the files, null for local ones.
+        alike: True when every file has exactly these columns under these names, so that no id need be looked up.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Version(msgspec.Struct, frozen=True):
     created_at: str
     updated_at: str
     s3: Storage | None = None
+    alike: bool = False
 
 
 class LakeCatalog(SqlCatalog):
@@ -241,10 +243,11 @@ class Tables:
         recorded = [file.file_path for file in files]
         summary = snapshot.summary.additional_properties if snapshot.summary else {}
         schema_id = snapshot.schema_id if snapshot.schema_id is not None else table.metadata.current_schema_id
+        fields = fields_of(table.schemas()[schema_id])
         return Version(
             name=table.name()[-1],
             snapshot_id=snapshot.snapshot_id,
-            fields=fields_of(table.schemas()[schema_id]),
+            fields=fields,
             files=[self.files.path(location) for location in recorded],
             recorded=recorded,
             sizes=[file.file_size_in_bytes for file in files],
@@ -253,6 +256,7 @@ class Tables:
             created_at=table.properties.get(CREATED_AT) or rfc3339(table.metadata.snapshot_log[0].timestamp_ms),
             updated_at=rfc3339(snapshot.timestamp_ms),
             s3=self.files.s3,
+            alike=_alike(table, fields, files),
         )
 
 
@@ -260,6 +264,18 @@ def _told(snapshot: IcebergSnapshot) -> Snapshot:
     summary = snapshot.summary.additional_properties if snapshot.summary else {}
     rows = int(summary.get("total-records") or 0)
     return Snapshot(snapshot.snapshot_id, rfc3339(snapshot.timestamp_ms), rows, summary.get(FINGERPRINT, ""))
+
+
+def _alike(table: Table, fields: list[Field], files: list[DataFile]) -> bool:
+    leaves = {field.element_id or field.id for field in fields}
+    if any(set(file.value_counts or ()) != leaves for file in files):
+        return False
+    # An id stands for one name and type unless another engine renamed or promoted its column.
+    meanings: dict[int, set[tuple[str, str]]] = {}
+    for schema in table.schemas().values():
+        for nested in schema.fields:
+            meanings.setdefault(nested.field_id, set()).add((nested.name, str(nested.field_type)))
+    return all(len(meanings[field.id]) == 1 for field in fields)
 
 
 def data_files(table: Table, snapshot: IcebergSnapshot) -> list[DataFile]:

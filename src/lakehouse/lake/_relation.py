@@ -30,24 +30,30 @@ def numbered(source: str, names: Iterable[str]) -> tuple[str, str]:
     return f"SELECT row_number() OVER () - 1 AS {alias}, * FROM {source}", alias  # noqa: S608 - quoted
 
 
-def relation(fields: Sequence[Field], files: Sequence[str], columns: Sequence[str] | None = None) -> str:
+def relation(
+    fields: Sequence[Field], files: Sequence[str], columns: Sequence[str] | None = None, *, alike: bool = False
+) -> str:
     """Return a SELECT of the dataset's rows in the order they were written.
 
     Args:
         fields: Columns as they are now; a file that lacks one gives nulls, a narrower type is widened.
         files: Paths of the data files.
         columns: Names to select, in that order; all by default.
+        alike: True when every file has just these columns; looking columns up by id keeps the engine from reading late
+            what only few rows need, which costs up to half of a statement's time.
     """
     wanted = list(columns) if columns is not None else [field.name for field in fields]
     selected = ", ".join(quoted(name) for name in wanted)
     if not files:
         empty = ", ".join(f"CAST(NULL AS {duckdb_type(field.type)}) AS {quoted(field.name)}" for field in fields)
         return f"SELECT {selected} FROM (SELECT {empty}) WHERE false"  # noqa: S608 - every name and value is quoted
+    paths = ", ".join(text(path) for path in files)
+    if alike:
+        return f"SELECT {selected} FROM read_parquet([{paths}])"  # noqa: S608 - every name and value is quoted
     schema = ", ".join(
         f"{field.id}: {{name: {text(field.name)}, type: {text(duckdb_type(field.type))}, default_value: NULL}}"
         for field in fields
     )
-    paths = ", ".join(text(path) for path in files)
     return f"SELECT {selected} FROM read_parquet([{paths}], schema=MAP {{{schema}}})"  # noqa: S608 - every name and value is quoted
 
 

@@ -60,7 +60,7 @@ class Session:
         )
         reach(self._connection, versions.values())
         for version in versions.values():
-            body = relation(version.fields, version.files)
+            body = relation(version.fields, version.files, alike=version.alike)
             try:
                 self._connection.execute(f"CREATE VIEW {quoted(version.name)} AS {body}")
             except duckdb.IOException:

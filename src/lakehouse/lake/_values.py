@@ -20,8 +20,11 @@ def column_values(array: pa.Array) -> list[Any]:
     if kinds.is_boolean(kind) or kinds.is_integer(kind) or kinds.is_string(kind) or kinds.is_null(kind):
         return list(array.to_pylist())
     try:
+        if kinds.is_timestamp(kind) and kind.unit == "ns":
+            # Arrow would make another type of these where pandas is installed.
+            array = array.cast(pa.timestamp("us", kind.tz))
         return [_plain(value) for value in array.to_pylist()]
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, pa.ArrowException):
         return _as_text(array)
 
 

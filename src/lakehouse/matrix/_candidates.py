@@ -2,36 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from lakehouse.matrix.base import MemoryUse
 from lakehouse.memory.base import Recall
-from lakehouse.staffing.rate import Rating, rate
+from lakehouse.staffing.rate import Rating, day_of, rate
 
 if TYPE_CHECKING:
     from lakehouse.memory.asks import Ask, Asks
 
 
+class Facts(msgspec.Struct):
+    """What standing and rating look at in a person's metadata, read without building the rest of it."""
+
+    role: Any = None
+    role_code: Any = None
+    certs: Any = None
+    cert_expiry: Any = None
+    shifts: Any = None
+    available_from: Any = None
+    city: Any = None
+    state: Any = None
+    location: Any = None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a fact, as a mapping would."""
+        found = getattr(self, key, None)
+        return default if found is None else found
+
+
+_decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_facts = msgspec.json.Decoder(Facts).decode
+
+
+def facts(encoded: Any) -> Mapping[str, Any]:
+    """Read what standing and rating look at from encoded metadata."""
+    return cast("Mapping[str, Any]", _decode_facts(encoded))
+
+
 class Candidate(msgspec.Struct):
-    """A person on the way to the answer."""
+    """A person on the way to the answer.
+
+    Attributes:
+        stored: The metadata, or its JSON text: most candidates do not end in the answer and are never decoded.
+        ratings: Where this person's rating against the same ask may be known already, under `place`.
+    """
 
     id: str
     corpus: str
     distance: float
-    metadata: dict[str, Any]
+    stored: Any
     standing: int
     memory: MemoryUse | None = None
     rejected_by: Recall | None = None
     rating: Rating | None = None
+    place: int = 0
+    ratings: dict[int, Rating] | None = None
 
     @property
     def order(self) -> tuple[bool, int, float, str]:
         """Turned down before last, then who meets more of the demand, then nearer, then by id."""
         return self.rejected_by is not None, self.standing, self.distance, self.id
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What is kept beside the person's vector."""
+        if not isinstance(self.stored, dict):
+            self.stored = _decode_metadata(self.stored)
+        return cast("dict[str, Any]", self.stored)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What a rating looks at."""
+        return self.stored if isinstance(self.stored, dict) else facts(self.stored)
 
 
 class Rater:
@@ -44,17 +91,36 @@ class Rater:
         self._related = asks.roles.related
         self._covers = asks.certifications.covers
 
+    @property
+    def asked(self) -> tuple[Any, ...]:
+        """All that a rating depends on beside the person: asks that agree in it rate everybody alike."""
+        demand = self._demand
+        return (
+            "rating",
+            demand.role,
+            demand.role_code,
+            tuple(demand.certs),
+            demand.location,
+            demand.shift,
+            day_of(demand, self._today),
+            self._near_km,
+        )
+
     def of(self, candidate: Candidate) -> Rating:
         """Return the candidate's rating."""
+        if candidate.rating is None and candidate.ratings is not None:
+            candidate.rating = candidate.ratings.get(candidate.place)
         if candidate.rating is None:
             candidate.rating = rate(
                 self._demand,
-                candidate.metadata,
+                candidate.facts,
                 related=self._related,
                 covers=self._covers,
                 on=self._today,
                 near_km=self._near_km,
             )
+            if candidate.ratings is not None:
+                candidate.ratings[candidate.place] = candidate.rating
         return candidate.rating
 
     def rate(self, candidates: Iterable[Candidate]) -> None:

@@ -23,7 +23,7 @@ import msgspec
 
 from lakehouse.staffing.certifications import Certifications
 from lakehouse.staffing.demand import Demand, Location
-from lakehouse.staffing.places import distance_km
+from lakehouse.staffing.places import distance_from
 from lakehouse.staffing.rate import day_of, expiry
 from lakehouse.staffing.titles import role_equal
 from lakehouse.vectors.base import Condition, Filter, Place
@@ -87,6 +87,20 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
 
     def standing(self, person: Mapping[str, Any]) -> int:
         """Return the row of the table above that `person`'s metadata meets."""
+        return Standings(self).of(person)
+
+
+class Standings:
+    """Tells the standing of many people: what all of them are compared with is worked out once."""
+
+    def __init__(self, wanted: Requirements) -> None:
+        self._wanted = wanted
+        place = wanted.place
+        self._city = place.city.casefold() if place is not None and place.city else ""
+        self._from = distance_from(place) if place is not None else None
+
+    def of(self, person: Mapping[str, Any]) -> int:
+        """Return the row of the table above that `person`'s metadata meets."""
         if not self._has_role(person):
             return ANYONE
         certified = self._has_certs(person)
@@ -100,44 +114,55 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         return 4 if near else 5
 
     def _has_role(self, person: Mapping[str, Any]) -> bool:
-        code = person.get("role_code")
-        if self.role_code and code:
-            return bool(code == self.role_code)
+        wanted, code = self._wanted, person.get("role_code")
+        if wanted.role_code and code:
+            return bool(code == wanted.role_code)
         title = person.get("role")
-        return not (self.role and title) or role_equal(self.role, str(title))
+        return not (wanted.role and title) or role_equal(wanted.role, str(title))
 
     def _has_certs(self, person: Mapping[str, Any]) -> bool:
-        if not self.certs or person.get("certs") is None:
+        if not self._wanted.certs or person.get("certs") is None:
             return True
-        held = expiry(person)
-        return all(any(name in held and not self._is_over(held[name]) for name in names) for names in self.certs)
+        held = person.get("certs")
+        if isinstance(held, list) and not any(name in held for names in self._wanted.certs for name in names):
+            return False
+        until = expiry(person)
+        return all(
+            any(name in until and not self._is_over(until[name]) for name in names) for names in self._wanted.certs
+        )
 
     def _is_over(self, until: date | None) -> bool:
-        return until is not None and self.on is not None and until < self.on
+        on = self._wanted.on
+        return until is not None and on is not None and until < on
 
     def _works_shift(self, person: Mapping[str, Any]) -> bool:
         shifts = person.get("shifts")
-        return not self.shift or shifts is None or self.shift in shifts
+        return not self._wanted.shift or shifts is None or self._wanted.shift in shifts
 
     def _is_free(self, person: Mapping[str, Any]) -> bool:
         # ISO dates compare as text.
-        return self.on is None or str(person.get("available_from") or "")[:10] <= self.on.isoformat()
+        on = self._wanted.on
+        return on is None or str(person.get("available_from") or "")[:10] <= on.isoformat()
 
     def _is_near(self, person: Mapping[str, Any]) -> tuple[bool, bool, bool]:
         """Return whether the person is in the city, near it, in its state."""
-        place = self.place
+        place = self._wanted.place
         if place is None:
             return True, True, True
-        home_state, home_city, point = person.get("state"), person.get("city"), person.get("location")
+        home_state, home_city = person.get("state"), person.get("city")
         state = not (place.state and home_state) or place.state == home_state
         if place.city is None:
             return state, state, state
-        km = distance_km(place, Location(None, None, point["lat"], point["lon"])) if point else None
-        city = state and (not home_city or str(home_city).casefold() == place.city.casefold())
+        city = state and (not home_city or str(home_city).casefold() == self._city)
+        if city and place.state is not None:
+            # Whatever the distance is.
+            return True, True, True
+        point = person.get("location")
+        km = self._from(point["lat"], point["lon"]) if point and self._from is not None else None
         if km is None:
             return city, city, state
         # Without a state in the demand, a town of the same name elsewhere is not the one that is meant.
-        near = km <= self.near_km
+        near = km <= self._wanted.near_km
         if place.state is None:
             return city and near, near, near
         return city, near or city, state or near

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from lakehouse import settings, tracing
-from lakehouse.errors import NotFound
-from lakehouse.matrix import _quoted, context
+from lakehouse.matrix import context
+from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._memory import Memory, Rules
 from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
@@ -18,14 +18,13 @@ from lakehouse.matrix.context import Downgrade, Relevance
 from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
 from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace, Recall
 from lakehouse.memory.role_gate import RoleGate
-from lakehouse.vectors.base import Filter, Hit
+from lakehouse.vectors.base import Filter
 
 if TYPE_CHECKING:
     from lakehouse.memory.asks import Ask, Asks
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.vectors.service import Vectors
 
-MAX_K = 10_000
 MAX_CORPORA = 32
 MAX_EXCLUDED = 100_000
 # Beyond this many results the rest is left unrated (null): nobody reads that far, and rating costs time.
@@ -126,15 +125,27 @@ class Matrix:
         wanted = self._requirements(ask, query_role)
         excluded = frozenset(exclude_ids)
         corpora = list(dict.fromkeys(corpora))
-        candidates = []
+        rater = Rater(ask, self._today(), self._config.near_km, self._asks)
+        described = not wanted.stated and len(ask.text.split()) > _DESCRIPTION_WORDS
+        search = CandidateSearch(
+            self._vectors,
+            ask.vector,
+            wanted,
+            k=k,
+            filter=filter,
+            excluded=excluded,
+            rated=rater.asked,
+            described=ask.text if described else "",
+        )
+        candidates: list[Candidate] = []
+        counts: dict[str, int] = {}
         for corpus in corpora:
             with tracing.span("matrix.corpus", corpus=corpus, k=k) as span:
-                found = self._candidates(corpus, ask, wanted, k=k, filter=filter, excluded=excluded)
+                found = search.among(corpus)
+                counts[corpus] = len(found)
                 candidates += found
                 span.set(found=len(found))
-        counts = {corpus: sum(candidate.corpus == corpus for candidate in candidates) for corpus in corpora}
         candidates.sort(key=lambda candidate: candidate.order)
-        rater = Rater(ask, self._today(), self._config.near_km, self._asks)
         held_out = use_playbook and self._playbooks.held_out(query_text)
         dropped: list[DroppedMemory] = []
         if use_playbook and not held_out:
@@ -168,6 +179,18 @@ class Matrix:
             dropped=dropped,
             held_out=held_out,
         )
+
+    def version(self, corpora: Sequence[str], namespace: str | None) -> Hashable:
+        """Return what changes with the day and with every write that a search can see.
+
+        Two equal versions, one taken before a search and one later, mean that the answer is still the same.
+
+        Args:
+            corpora: Corpora that are searched.
+            namespace: Whose memory acts, None when it does not.
+        """
+        memory = self._playbooks.version(namespace) if namespace is not None else ()
+        return self._today(), tuple(map(self._vectors.version, corpora)), memory
 
     def _memory(self, ask: Ask, wanted: Requirements, query_role: str | None, rater: Rater) -> Memory:
         config = self._config
@@ -246,53 +269,6 @@ class Matrix:
             today=self._today(),
         )
 
-    def _candidates(
-        self,
-        corpus: str,
-        ask: Ask,
-        wanted: Requirements,
-        *,
-        k: int,
-        filter: Filter | None,
-        excluded: frozenset[str],
-    ) -> list[Candidate]:
-        """Search one corpus, strictest first, until k people are found.
-
-        The unconditional search always runs: people of whom a requirement is unknown are found by it alone.
-        """
-        steps = wanted.filters(filter)
-        found: dict[str, Hit] = {}
-        # Filters know neither expired certifications nor who is not free yet, only `standing` does: look further.
-        enough = min(2 * k, MAX_K) if wanted.stated else k
-        try:
-            for step in steps[:-1]:
-                self._collect(found, corpus, ask, enough, step, excluded)
-                if len(found) >= enough:
-                    break
-            described = not wanted.stated and len(ask.text.split()) > _DESCRIPTION_WORDS
-            self._collect(found, corpus, ask, max(k, _quoted.AMONG) if described else k, steps[-1], excluded)
-        except NotFound:
-            known = [stats.name for stats in self._vectors.list().indexes if not stats.name.startswith("playbook_")]
-            raise NotFound(
-                f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
-            ) from None
-        candidates = [
-            Candidate(hit.id, corpus, hit.distance, hit.metadata, wanted.standing(hit.metadata))
-            for hit in found.values()
-        ]
-        if not described:
-            return candidates
-        for candidate in candidates:
-            if _quoted.quotes(ask.text, candidate.metadata):
-                candidate.standing = _quoted.STANDING
-        return sorted(candidates, key=lambda candidate: candidate.order)[:k]
-
-    def _collect(
-        self, found: dict[str, Hit], corpus: str, ask: Ask, k: int, step: Filter | None, excluded: frozenset[str]
-    ) -> None:
-        for hit in self._vectors.nearest(corpus, ask.vector, k, filter=step, exclude=excluded):
-            found.setdefault(hit.id, hit)
-
     def _any_good(self, chosen: Sequence[Candidate], wanted: Requirements) -> bool:
         if not chosen:
             return False
@@ -307,10 +283,7 @@ class Matrix:
 
     def person(self, corpus: str, id: str) -> dict[str, Any] | None:
         """Return the metadata of one person of a corpus, None when there is none of that id."""
-        try:
-            return self._vectors.get(corpus, id).metadata
-        except NotFound:
-            return None
+        return self._vectors.metadata(corpus, id)
 
 
 def _role_of(ask: Ask, wanted: Requirements, query_role: str | None) -> tuple[str, str]:

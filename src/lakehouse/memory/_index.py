@@ -13,9 +13,8 @@ from lakehouse.memory.base import Playbook, Recall, Remembered
 from lakehouse.vectors.base import Condition, Filter, Item
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from lakehouse.memory.asks import Ask, Asks
+    from lakehouse.vectors._lookup import Lookup
     from lakehouse.vectors.service import Vectors
 
 # Entries looked at per search and namespace, nearest first.
@@ -25,6 +24,7 @@ CHUNK = 500
 _EXPLAINED_ITEMS = 20_000
 _EXPLAINED = 24
 _T = TypeVar("_T")
+_decode = msgspec.json.Decoder(Remembered).decode
 
 
 def index_name(namespace: str) -> str:
@@ -59,6 +59,10 @@ class RecallIndex:
         items = {stats.name: stats.items for stats in self._vectors.list().indexes}
         self._names = {index_name(namespace) for namespace in namespaces} & set(items)
         return items
+
+    def version(self, namespace: str) -> int:
+        """Return a number that changes with every write to a namespace's index, 0 while it has none."""
+        return self._vectors.version(index_name(namespace))
 
     def put(self, entries: Sequence[Playbook]) -> None:
         """Bring rows into their indexes."""
@@ -120,30 +124,22 @@ class RecallIndex:
         either = [Condition(key="key", any=[same_text, *own])]
         if answers:
             either.append(Condition(key="answer_id", any=[*answers]))
-        found = self._search(name, ask.meaning, Filter(should=either), corpora)
+        lookup = self._vectors.lookup(name, ask.meaning)
+        found = _remembered(lookup, Filter(should=either), corpora)
         if len(found) == RECALLED:
             # Crowded out by others of the same meaning, the entries of this very text must not be.
             known = {recall.id for recall in found}
             of_text = Filter(must=[Condition(key="key", match=same_text)])
-            again = self._search(name, ask.meaning, of_text, corpora)
+            again = _remembered(lookup, of_text, corpora)
             found += [recall for recall in again if recall.id not in known]
         if others and self._vectors.stats(name).items <= _EXPLAINED_ITEMS:
             # Apart from the others, so that entries of other roles cannot crowd out those that count.
             known = {recall.id for recall in found}
             of_place = Filter(must=[Condition(key="key", any=[*others])])
-            again = self._search(name, ask.meaning, of_place, corpora, most=_EXPLAINED)
+            again = _remembered(lookup, of_place, corpora, most=_EXPLAINED)
             found += [recall for recall in again if recall.id not in known]
         found.sort(key=lambda recall: (recall.distance, recall.id))
         return found
-
-    def _search(
-        self, name: str, vector: np.ndarray, among: Filter, corpora: Collection[str], *, most: int = RECALLED
-    ) -> list[Recall]:
-        return [
-            Recall(hit.id, msgspec.convert(hit.metadata, Remembered), hit.distance)
-            for hit in self._vectors.nearest(name, vector, most, filter=among)
-            if hit.metadata["corpus"] in corpora
-        ]
 
     def _make(self, name: str) -> None:
         if name not in {stats.name for stats in self._vectors.list().indexes}:
@@ -180,3 +176,10 @@ class RecallIndex:
     def _item(self, entry: Playbook) -> Item:
         vector: Any = self._asks.of(entry.query_text).meaning
         return Item(id=entry.id, vector=vector.tolist(), metadata=msgspec.structs.asdict(self.remembered(entry)))
+
+
+def _remembered(lookup: Lookup, among: Filter, corpora: Collection[str], *, most: int = RECALLED) -> list[Recall]:
+    found = (
+        Recall(id, _decode(lookup.encoded(place)), distance) for distance, id, place in lookup.nearest(most, among)
+    )
+    return [recall for recall in found if recall.playbook.corpus in corpora]

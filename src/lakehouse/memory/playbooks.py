@@ -322,6 +322,10 @@ class Playbooks:
         found.sort(key=lambda recall: (recall.distance, recall.id))
         return found
 
+    def version(self, namespace: str) -> tuple[tuple[str, int], ...]:
+        """Return what changes with every write that `recall` for a namespace can see, before the write returns."""
+        return tuple((used, self._index.version(used)) for used in self._used_by(namespace))
+
     def purge(self, answer_ids: Sequence[str], pieces: Sequence[str] = ()) -> int:
         """Forget for good every entry about these people, and every entry whose demand names one of `pieces`.
 

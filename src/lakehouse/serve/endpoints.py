@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -17,9 +17,11 @@ from lakehouse import operations, progress
 from lakehouse.app import Lakehouse
 from lakehouse.errors import MethodNotAllowed
 from lakehouse.ledger.ledger import deferred
+from lakehouse.matrix.base import SearchAnswer
 from lakehouse.operations import Operation
 from lakehouse.serve import answers, events, requests
 from lakehouse.serve.answers import Reply
+from lakehouse.serve.kept import KeptAnswers
 from lakehouse.serve.pool import Commits, Pool
 from lakehouse.serve.requests import Body
 from lakehouse.settings import Settings
@@ -41,6 +43,7 @@ class Runtime:
     def __init__(self, lake: Lakehouse, config: Settings) -> None:
         self.lake = lake
         self.server = config.server
+        self.kept_answers = config.matrix.kept_answers
         self.uploads = Path(config.data) / _UPLOADS
         # The folder is locked by this process, so what lies there is from one that was killed.
         requests.remove_uploads(self.uploads)
@@ -206,12 +209,17 @@ def _takes_path(operation: Operation) -> bool:
 
 
 class Search:
-    """`matrix.search` without detours: decode, call, encode."""
+    """`matrix.search` without detours: decode, call, encode; or the answer that was given to the same request before.
+
+    What stands around calls (audit, ops) sees a repeated answer as it saw the first.
+    """
 
     def __init__(self, runtime: Runtime, operation: Operation) -> None:
         self._runtime = runtime
         self._operation = operation
         self._decode = msgspec.json.Decoder(operations.request_type(operation)).decode
+        self._kept = KeptAnswers(self._version, runtime.kept_answers)
+        runtime.lake.rooms.on_change.append(self._kept.forget)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the vector of a text not seen before is made in a thread first."""
@@ -219,16 +227,48 @@ class Search:
         runtime = self._runtime
         if scope["query_string"]:
             requests.from_address(self._operation, scope)
-        values = self._arguments(await runtime.body(scope, receive).whole())
-        matrix = runtime.lake.rooms.matrix
-        if not matrix.ready(values["query_text"]):
-            await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
+        body = await runtime.body(scope, receive).whole()
         with deferred() as positions:
-            reply = answers.json_reply(runtime.lake.call(self._operation, values))
+            reply = self._again(body)
+        if reply is None:
+            values = self._arguments(body)
+            matrix = runtime.lake.rooms.matrix
+            if not matrix.ready(values["query_text"]):
+                await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
+            with deferred() as positions:
+                reply = self._first(body, values)
         if positions:
             # Nobody is shown before it is on disk who saw them; searches that wait meanwhile share one sync.
             await runtime.commits.safe(positions[-1])
         await reply.send(send)
+
+    def _first(self, body: bytes, values: dict[str, Any]) -> Reply:
+        rooms = self._runtime.lake.rooms
+        version = self._version(values)
+        # What the search itself says is kept, not what was made of it outside: that is done anew each time.
+        found: list[SearchAnswer] = []
+
+        def work() -> SearchAnswer:
+            found.append(rooms.matrix.search(**values))
+            return found[0]
+
+        answer = rooms.watched(self._operation, values, work)
+        if found:
+            self._kept.put(body, values, version, found[0])
+        return answers.json_reply(answer)
+
+    def _again(self, body: bytes) -> Reply | None:
+        kept = self._kept.get(body)
+        if kept is None:
+            return None
+        answer = kept.again()
+        seen = self._runtime.lake.rooms.watched(self._operation, kept.values, lambda: answer)
+        # Whoever stands around may have put another answer in its place.
+        return answers.reply(200, kept.encoded(answer.trace_id)) if seen is answer else answers.json_reply(seen)
+
+    def _version(self, values: Mapping[str, Any]) -> Hashable:
+        namespace = values["playbook"] if values["use_playbook"] else None
+        return self._runtime.lake.rooms.version(values["corpora"], namespace)
 
     def _arguments(self, body: bytes) -> dict[str, Any]:
         try:

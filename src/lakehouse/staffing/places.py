@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lakehouse.staffing._gazetteer import City, Gazetteer, place_key, read_cities, read_states
 from lakehouse.staffing._place_mentions import Mentions, PlaceMatch, narrowed
@@ -11,19 +11,31 @@ from lakehouse.staffing._tokens import Token, tokens
 from lakehouse.staffing.demand import Location
 from lakehouse.staffing.shipped import shipped
 
-__all__ = ["City", "PlaceMatch", "Places", "distance_km", "place_key"]
+__all__ = ["City", "PlaceMatch", "Places", "distance_from", "distance_km", "place_key"]
 
 EARTH_RADIUS_KM = 6371.0088
 
 
 def distance_km(a: Location, b: Location) -> float | None:
     """Return the great-circle distance in kilometres, null when either place has no coordinates."""
-    if a.lat is None or a.lon is None or b.lat is None or b.lon is None:
-        return None
-    phi_a, phi_b = math.radians(a.lat), math.radians(b.lat)
-    across = math.radians(b.lon - a.lon)
-    chord = math.sin((phi_b - phi_a) / 2) ** 2 + math.cos(phi_a) * math.cos(phi_b) * math.sin(across / 2) ** 2
-    return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, chord)))
+    return distance_from(a)(b.lat, b.lon)
+
+
+def distance_from(a: Location) -> Callable[[float | None, float | None], float | None]:
+    """Return what measures as `distance_km` does from one place to many, given as latitude and longitude."""
+    if a.lat is None or a.lon is None:
+        return lambda *_: None
+    lon_a, phi_a, cos_a = a.lon, math.radians(a.lat), math.cos(math.radians(a.lat))
+
+    def measured(lat: float | None, lon: float | None) -> float | None:
+        if lat is None or lon is None:
+            return None
+        phi_b = math.radians(lat)
+        across = math.radians(lon - lon_a)
+        chord = math.sin((phi_b - phi_a) / 2) ** 2 + cos_a * math.cos(phi_b) * math.sin(across / 2) ** 2
+        return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, chord)))
+
+    return measured
 
 
 class Places:

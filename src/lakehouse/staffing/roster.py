@@ -12,6 +12,7 @@ begins with the shorter one.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import tempfile
@@ -22,6 +23,7 @@ from random import Random
 from typing import TYPE_CHECKING, BinaryIO
 
 from lakehouse.errors import InvalidInput
+from lakehouse.staffing.shipped import shipped
 from lakehouse.staffing.worker import COLUMNS
 
 if TYPE_CHECKING:
@@ -33,6 +35,16 @@ MAX_SEED = 2**63 - 1
 FORMATS = ("csv", "parquet")
 
 _BATCH = 5_000
+
+
+def fingerprint() -> str:
+    """Return what changes when the same seed may give other people: a hash of the code and data that invents them."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    for path in sorted(shipped("us_states.csv").parent.glob("*.*")):
+        digest.update(f"{path.name} {path.stat().st_size}".encode())
+    return digest.hexdigest()[:16]
 
 
 def generate(workers: int, seed: int, *, reference: date = REFERENCE) -> Iterator[pa.RecordBatch]:

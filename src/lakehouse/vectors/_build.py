@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +16,14 @@ from lakehouse import child
 from lakehouse.errors import InvalidInput
 from lakehouse.state.folder import fsync_dir
 from lakehouse.vectors import _scoring, columns, journal
-from lakehouse.vectors._built import SUMMARY, Built, Summary, TextWriter
+from lakehouse.vectors._built import SUMMARY, Built, Summary, Texts, TextWriter
 from lakehouse.vectors.base import Distance
 from lakehouse.vectors.items import check_id, check_vectors
 
 _PORTION = 1_024
 _SAMPLED = 256
 _FOUND_WITHIN = 200
+_AS_THEY_COME = "as-they-come"
 _decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -34,6 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         built: Folder of the built part so far, empty when there is none.
         journals: Sealed journal files, in order.
         graph_from: Fewest rows that get a graph.
+        laid_by: Metadata keys; rows with the same values lie side by side.
     """
 
     target: str
@@ -46,6 +49,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     m: int
     ef_construct: int
     ef_search: int
+    laid_by: list[str] = []
 
 
 class Portion(NamedTuple):
@@ -121,25 +125,56 @@ class _Steps:
 
 
 def _write_rows(folder: Path, rows: Rows, request: Request, steps: _Steps) -> np.ndarray:
+    """Write the rows, those of one kind side by side; what a demand asks for together is then read together."""
+    scratch = folder / _AS_THEY_COME
+    scratch.mkdir()
+    order = _write_as_they_come(scratch, rows, request)
+    unordered = np.load(scratch / "vectors.npy", mmap_mode="r")
     # A file of no rows cannot be mapped; one spare row is never looked at.
     shape = (max(rows.total, 1), request.dimension)
     vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", dtype=np.float32, shape=shape)
+    all_ids, all_metadata = Texts(scratch, "ids"), Texts(scratch, "metadata")
     by_key = columns.Columns()
+    with TextWriter(folder, "ids") as ids, TextWriter(folder, "metadata") as metadata:
+        for start in range(0, rows.total, _PORTION):
+            portion = order[start : start + _PORTION]
+            vectors[start : start + len(portion)] = unordered[portion]
+            for row, at in enumerate(portion.tolist(), start):
+                encoded = bytes(all_metadata[at])
+                by_key.add(row, _decode_metadata(encoded))
+                ids.write([bytes(all_ids[at])])
+                metadata.write([encoded])
+            steps.written(start + len(portion))
+    by_key.save(folder / "columns.npz")
+    vectors.flush()
+    live = vectors[: rows.total].view(np.ndarray)
+    np.save(folder / "lengths.npy", np.concatenate([_NO_LENGTHS, *_lengths(live)]))
+    del unordered, all_ids, all_metadata
+    shutil.rmtree(scratch)
+    return live
+
+
+def _write_as_they_come(folder: Path, rows: Rows, request: Request) -> np.ndarray:
+    """Write vectors, ids and metadata; return the row numbers in the order in which they are to lie, int64."""
+    shape = (max(rows.total, 1), request.dimension)
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", dtype=np.float32, shape=shape)
+    kinds: dict[tuple[str, ...], int] = {}
+    kind_of = np.zeros(rows.total, dtype=np.int64)
     row = 0
     with TextWriter(folder, "ids") as ids, TextWriter(folder, "metadata") as metadata:
         for portion in rows.portions:
             vectors[row : row + len(portion.ids)] = portion.vectors
             ids.write(id.encode() for id in portion.ids)
             metadata.write(portion.metadata)
-            for offset, encoded in enumerate(portion.metadata):
-                by_key.add(row + offset, _metadata(encoded, portion.ids[offset]))
+            for at, encoded in enumerate(portion.metadata):
+                facts = _metadata(encoded, portion.ids[at])
+                kind = tuple(str(facts.get(key, "")) for key in request.laid_by)
+                kind_of[row + at] = kinds.setdefault(kind, len(kinds))
             row += len(portion.ids)
-            steps.written(row)
-    by_key.save(folder / "columns.npz")
-    vectors.flush()
-    live = vectors[: rows.total].view(np.ndarray)
-    np.save(folder / "lengths.npy", np.concatenate([_NO_LENGTHS, *_lengths(live)]))
-    return live
+    place_of = np.empty(len(kinds), dtype=np.int64)
+    place_of[[kinds[kind] for kind in sorted(kinds)]] = np.arange(len(kinds))
+    # Rows of one kind stay in the order in which they came, so the same rows give the same files.
+    return np.argsort(place_of[kind_of], kind="stable") if kinds else np.empty(0, dtype=np.int64)
 
 
 _NO_LENGTHS = np.empty(0, dtype=np.float32)

@@ -8,8 +8,7 @@ The files are mapped, not read.
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +16,7 @@ import msgspec
 import numpy as np
 
 from lakehouse.vectors import _scoring, columns
+from lakehouse.vectors._conditions import Conditions
 from lakehouse.vectors.base import Distance, Filter
 
 if TYPE_CHECKING:
@@ -27,23 +27,15 @@ SUMMARY = "summary.json"
 GRAPHS = "graph-*"
 FORMAT = 1
 
-# Rows fetched beyond k: the graph orders by int8 codes, and some may turn out deleted, excluded or tied.
-_MARGIN = 1.25
-_SPARE = 16
-# Of many excluded ids, so many rows are fetched in addition; those further away mostly do not matter.
-_MOST_EXCLUDED = 400
-# What a graph costs, in rows scored one by one from all over the part: so much for the walk, so much for a row fetched.
-_WALK = 400
-_FETCH = 10
-# A row scored in its place costs so much of one that was gathered; both from measurements at 20,000 and 44,000 rows.
-_IN_PLACE = 0.3
 # Rows gathered at a time, so that they fit the processor's cache.
 _GATHER = 512
-_MASKS_KEPT = 64
-_SCORES_KEPT = 4
+# To score a stretch of rows costs as much as to gather one in so many of them.
+_STRETCH = 5
+_FEW = 64
 _IDS_AT_ONCE = 8_192
 
 _ZERO = np.zeros(1, dtype=np.int64)
+_NO_SCORES = np.empty(0, dtype=np.float32)
 
 _log = logging.getLogger(__name__)
 
@@ -98,13 +90,6 @@ class Texts:
         return self._data[self._ends[row] : self._ends[row + 1]]
 
 
-class _Passing(msgspec.Struct, frozen=True):
-    """The rows that pass a filter, deleted ones included."""
-
-    mask: np.ndarray
-    rows: np.ndarray
-
-
 class Built:
     """A built part, open for reading; one thread marks rows as gone while others search.
 
@@ -127,13 +112,16 @@ class Built:
         self.gone = np.zeros(len(self.ids), dtype=bool)
         self.gone_rows = 0
         self._longest = float(self._lengths.max(initial=0.0))
-        self._columns = columns.load_columns(folder / "columns.npz")
+        self._conditions = Conditions(columns.load_columns(folder / "columns.npz"), len(self.ids))
         self._graphs = self._load_graphs() if self.summary.indexed else []
-        self._masks: dict[bytes, _Passing] = {}
-        self._scores: dict[bytes, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the nearest rows can be looked up in a graph."""
+        return bool(self._graphs)
 
     @property
     def lacks_graph(self) -> bool:
@@ -163,21 +151,38 @@ class Built:
         self.gone_rows += 1
         return True
 
-    def search(
-        self, query: Query, k: int, *, ef: int, filter: Filter | None, exclude: Collection[str], exact: bool
-    ) -> list[tuple[float, str, int]]:
-        """Return the nearest rows as (distance, id, row), sorted; at least `k` when so many pass.
+    def passing(self, filter: Filter) -> np.ndarray:
+        """Return the numbers of the rows that pass `filter`, sorted, deleted ones among them; not to be written on."""
+        return self._conditions.passing(filter)
 
-        Deleted and excluded rows are left out, ties at the end are complete. Rows deleted during the call may appear.
-        """
-        if not self.ids:
-            return []
-        passing = self._passing(filter) if filter is not None else None
-        if not exact and self._graphs:
-            found = self._by_graph(query, k, ef=ef, passing=passing, exclude=exclude)
-            if found is not None:
-                return found
-        return self._by_scoring(query, k, passing, exclude)
+    def nearest_in_graph(self, query: Query, count: int, ef: int) -> list[int]:
+        """Return about the `count` nearest rows of each graph, deleted ones among them."""
+        vector = query.vector.tolist()
+        rows: list[int] = []
+        for graph in self._graphs:
+            rows += graph.nearest(vector, count, ef + count)
+        return rows
+
+    def rough(self, query: Query, rows: np.ndarray) -> np.ndarray:
+        """Return the rough scores of some rows, given in rising order."""
+        if len(rows) > _FEW:
+            first, span = int(rows[0]), int(rows[-1]) + 1 - int(rows[0])
+            # They lie side by side, or nearly so.
+            if span <= _STRETCH * len(rows):
+                stretch = slice(first, first + span)
+                scored: np.ndarray = query.rough(self.vectors[stretch], self._lengths[stretch])[rows - first]
+                return scored
+        parts = [rows[start : start + _GATHER] for start in range(0, len(rows), _GATHER)]
+        scores = [query.rough(self.vectors[part], self._lengths[part]) for part in parts]
+        return np.concatenate(scores) if scores else _NO_SCORES
+
+    def all_rough(self, query: Query) -> np.ndarray:
+        """Return the rough scores of all rows, to be written on."""
+        return query.rough(self.vectors, self._lengths)
+
+    def smallest(self, query: Query, scores: np.ndarray, k: int) -> np.ndarray:
+        """Return the positions of the `k` best rough scores and of what may tie with the last; see `_scoring`."""
+        return _scoring.smallest(scores, k, query.tolerance(self._longest))
 
     def graph_finds(self, query: Query, row: int, within: int, ef: int) -> bool:
         """Return whether the graphs give `row`, or one just as near, among their first `within` for `query`."""
@@ -199,87 +204,6 @@ class Built:
             # A graph only makes it faster; the rows are all there.
             _log.warning("%s is scored exactly until it is built anew: %s", self.folder, error)
             return []
-
-    def _by_graph(
-        self, query: Query, k: int, *, ef: int, passing: _Passing | None, exclude: Collection[str]
-    ) -> list[tuple[float, str, int]] | None:
-        """Search the graphs; None when that costs more than scoring, or too little of what they give counts."""
-        count = math.ceil(_MARGIN * k) + _SPARE
-        cost = _IN_PLACE * len(self.ids)
-        if passing is not None:
-            if not len(passing.rows):
-                return []
-            # The share of rows that pass is an average; near this query it may be lower.
-            count = math.ceil(_MARGIN * (k + _SPARE // 2) * len(self.ids) / len(passing.rows))
-            cost = min(cost, len(passing.rows))
-        # Who is excluded was found before and is likely near.
-        count += math.ceil(_MARGIN * min(len(exclude), _MOST_EXCLUDED))
-        if _WALK + _FETCH * count > cost:
-            return None
-        vector = query.vector.tolist()
-        rows: list[int] = []
-        for graph in self._graphs:
-            rows += graph.nearest(vector, count, ef + count)
-        if self.gone_rows:
-            gone = self.gone
-            rows = [row for row in rows if not gone[row]]
-        if passing is not None:
-            mask = passing.mask
-            rows = [row for row in rows if mask[row]]
-        if exclude:
-            ids = self.ids
-            rows = [row for row in rows if ids[row] not in exclude]
-        if len(rows) <= k:
-            return None
-        found = self._ranked(query, rows)
-        # Without a farther row after the k-th, a tie with it may go on beyond what was fetched.
-        return found if found[-1][0] > found[k - 1][0] else None
-
-    def _by_scoring(
-        self, query: Query, k: int, passing: _Passing | None, exclude: Collection[str]
-    ) -> list[tuple[float, str, int]]:
-        out = self.gone
-        if exclude:
-            out = out.copy()
-            out[[row for row in map(self.row_of.get, exclude) if row is not None]] = True
-        if passing is not None and len(passing.rows) < _IN_PLACE * len(self.ids):
-            rows = passing.rows[~out[passing.rows]]
-            parts = [rows[start : start + _GATHER] for start in range(0, len(rows), _GATHER)]
-            rough = [query.rough(self.vectors[part], self._lengths[part]) for part in parts]
-            scores = np.concatenate(rough) if rough else np.empty(0, dtype=np.float32)
-            return self._ranked(query, rows[self._smallest(query, scores, k)].tolist())
-        scores = self._scores_of(query)
-        scores[out if passing is None else out | ~passing.mask] = np.inf
-        return self._ranked(query, self._smallest(query, scores, k).tolist())
-
-    def _scores_of(self, query: Query) -> np.ndarray:
-        """Return the rough scores of all rows, to be written on; the next filter of one demand reuses them."""
-        name = query.vector.tobytes()
-        scores = self._scores.get(name)
-        if scores is None:
-            scores = query.rough(self.vectors, self._lengths)
-            if len(self._scores) >= _SCORES_KEPT:
-                self._scores = {}
-            self._scores[name] = scores
-        return scores.copy()
-
-    def _smallest(self, query: Query, scores: np.ndarray, k: int) -> np.ndarray:
-        return _scoring.smallest(scores, k, query.tolerance(self._longest))
-
-    def _ranked(self, query: Query, rows: list[int]) -> list[tuple[float, str, int]]:
-        distances = query.precise(self.vectors[rows]).tolist()
-        return sorted(zip(distances, map(self.ids.__getitem__, rows), rows, strict=True))
-
-    def _passing(self, filter: Filter) -> _Passing:
-        name = msgspec.msgpack.encode(filter)
-        known = self._masks.get(name)
-        if known is None:
-            mask = columns.mask(self._columns, filter, len(self.ids))
-            known = _Passing(mask, np.flatnonzero(mask))
-            if len(self._masks) >= _MASKS_KEPT:
-                self._masks = {}
-            self._masks[name] = known
-        return known
 
 
 def _decoded(texts: Texts) -> Iterator[str]:

@@ -14,10 +14,15 @@ import msgspec
 import numpy as np
 
 from lakehouse.vectors import _scoring, columns
+from lakehouse.vectors._conditions import Conditions
 
 if TYPE_CHECKING:
     from lakehouse.vectors._scoring import Query
     from lakehouse.vectors.base import Filter
+
+# Of fewer slots than this share only they are scored, not all.
+_FEW = 0.3
+_NO_SLOTS = np.empty(0, dtype=np.int64)
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -34,6 +39,7 @@ class Fresh:
         self._gone = np.empty(0, dtype=bool)
         self._longest = 0.0
         self._columns = columns.Columns()
+        self._conditions: tuple[int, Conditions] | None = None
         self._count = 0
 
     def __len__(self) -> int:
@@ -73,44 +79,43 @@ class Fresh:
         vector: np.ndarray = self._vectors[slot]
         return vector
 
-    def search(
-        self, query: Query, k: int, *, filter: Filter | None, exclude: Collection[str]
-    ) -> list[tuple[float, str, int]]:
-        """Return the nearest slots as (distance, id, ~slot), sorted; at least `k` when so many items pass.
-
-        The slot's complement is negative, so that it is never taken for a row of the built part. Deleted and excluded
-        items are left out; ties at the end are complete. An item written during the call appears in its old form or
-        its new one.
-        """
+    def sight(self, query: Query, exclude: Collection[str]) -> Sight:
+        """Return what a query sees here: the slots up to now, less those that are gone or excluded."""
         out = self._gone.copy()
         count = self._count
-        if not count:
-            return []
         out = _fitted(out, count)
-        scores = query.rough(self._vectors[:count], self._lengths[:count])
-        if filter is not None:
-            out |= ~columns.mask(self._columns, filter, count)
-        if exclude:
+        if exclude and count:
             out[self._slots_of(exclude, count)] = True
-        scores[out] = np.inf
-        return self._nearest(query, scores, k)
+        return Sight(self, query, out)
+
+    def conditions(self, count: int) -> Conditions:
+        """Return what answers filters for the first `count` slots; the same one until something is written."""
+        known = self._conditions
+        if known is None or known[0] != count:
+            known = self._conditions = (count, Conditions(self._columns, count))
+        return known[1]
+
+    def rough(self, query: Query, count: int) -> np.ndarray:
+        """Return the rough scores of the first `count` slots."""
+        return query.rough(self._vectors[:count], self._lengths[:count])
+
+    def rough_of(self, query: Query, slots: np.ndarray) -> np.ndarray:
+        """Return the rough scores of some slots, in their order."""
+        return query.rough(self._vectors[slots], self._lengths[slots])
+
+    def precise(self, query: Query, slots: np.ndarray) -> list[float]:
+        """Return the distances to some slots, in their order."""
+        distances: list[float] = query.precise(self._vectors[slots]).tolist()
+        return distances
+
+    def tolerance(self, query: Query) -> float:
+        """Return by how much a rough score may be off."""
+        return query.tolerance(self._longest)
 
     def _slots_of(self, ids: Collection[str], count: int) -> list[int]:
         if len(ids) > count:
             return [slot for slot, id in enumerate(self.ids[:count]) if id in ids]
         return [slot for id in ids if (slot := self.slot_of.get(id)) is not None and slot < count]
-
-    def _nearest(self, query: Query, scores: np.ndarray, k: int) -> list[tuple[float, str, int]]:
-        wanted = k
-        while True:
-            near = _scoring.smallest(scores, wanted, query.tolerance(self._longest))
-            slots = near.tolist()
-            distances = query.precise(self._vectors[near]).tolist()
-            newest = {self.ids[slot]: at for at, slot in enumerate(slots)}
-            # Items that were written while the marks were taken are here twice, in rising order of their slots.
-            if len(newest) == len(slots) or len(newest) >= k or len(slots) < wanted:
-                return sorted((distances[at], id, ~slots[at]) for id, at in newest.items())
-            wanted += len(slots) - len(newest)
 
     def _reserve(self, count: int) -> None:
         if count <= len(self._gone):
@@ -120,6 +125,75 @@ class Fresh:
         self._vectors = _larger(self._vectors, size, self._count)
         self._lengths = _larger(self._lengths, size, self._count)
         self._gone = _larger(self._gone, size, self._count)
+
+
+class Sight:
+    """The slots that one query sees, whatever is written meanwhile. For one thread.
+
+    Args:
+        fresh: Where they are.
+        query: The vector.
+        out: `(n,)` bool, the slots that do not count.
+    """
+
+    def __init__(self, fresh: Fresh, query: Query, out: np.ndarray) -> None:
+        self._fresh = fresh
+        self._query = query
+        self._out = out
+        self._scores: np.ndarray | None = None
+
+    def nearest(self, k: int, filter: Filter | None) -> list[tuple[float, str, int]]:
+        """Return the nearest slots as (distance, id, ~slot), sorted; at least `k` when so many items pass.
+
+        The slot's complement is negative, so that it is never taken for a row of the built part. Ties at the end are
+        complete. An item written while the marks were taken appears in its old form or its new one.
+        """
+        slots = self._passing(filter)
+        if not len(slots):
+            return []
+        wanted = k
+        while True:
+            near = self._smallest(slots, wanted)
+            numbers = near.tolist()
+            ids = self._fresh.ids
+            newest = {ids[slot]: at for at, slot in enumerate(numbers)}
+            # Items that were written while the marks were taken are here twice, in rising order of their slots.
+            if len(newest) == len(numbers) or len(newest) >= k or len(numbers) < wanted:
+                distances = self._fresh.precise(self._query, near)
+                return sorted((distances[at], id, ~numbers[at]) for id, at in newest.items())
+            wanted += len(numbers) - len(newest)
+
+    def holds_any(self, filter: Filter | None) -> bool:
+        """Tell whether any slot passes."""
+        return len(self._out) > 0 and len(self._passing(filter)) > 0
+
+    def ranked(self, places: list[int]) -> list[tuple[float, str, int]]:
+        """Return places (complements of slots) with distances and ids, sorted; of an item that has two, the newer."""
+        ids = self._fresh.ids
+        newest = {ids[~place]: place for place in sorted(places, reverse=True)}
+        distances = self._fresh.precise(self._query, ~np.array(list(newest.values())))
+        return sorted((distance, *item) for distance, item in zip(distances, newest.items(), strict=True))
+
+    def _passing(self, filter: Filter | None) -> np.ndarray:
+        if not len(self._out):
+            return _NO_SLOTS
+        if filter is None:
+            return np.flatnonzero(~self._out)
+        slots = self._fresh.conditions(len(self._out)).passing(filter)
+        left: np.ndarray = slots[~self._out[slots]]
+        return left
+
+    def _smallest(self, slots: np.ndarray, count: int) -> np.ndarray:
+        if len(slots) <= count:
+            return slots
+        if self._scores is None and len(slots) < _FEW * len(self._out):
+            scores = self._fresh.rough_of(self._query, slots)
+            few: np.ndarray = slots[_scoring.smallest(scores, count, self._fresh.tolerance(self._query))]
+            return few
+        if self._scores is None:
+            self._scores = self._fresh.rough(self._query, len(self._out))
+        near: np.ndarray = slots[_scoring.smallest(self._scores[slots], count, self._fresh.tolerance(self._query))]
+        return near
 
 
 def _larger(array: np.ndarray, size: int, count: int) -> np.ndarray:

@@ -1,27 +1,30 @@
 """What a reader of an index looks at: a built part and a fresh part, as one.
 
-No locks. A write puts an item into the fresh part first and drops it from the built part second; a search looks at the
-built part first and at the fresh part second. So it finds an item as it was or as it is, never not at all.
+No locks. A write puts an item into the fresh part first and drops it from the built part second; a lookup takes the
+marks of the built part first and those of the fresh part second. So it finds an item as it was or as it is, never not
+at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from lakehouse.vectors._fresh import Fresh
-from lakehouse.vectors.base import Filter, Hit, StoredItem
+from lakehouse.vectors._lookup import Lookup
+from lakehouse.vectors.base import StoredItem
 from lakehouse.vectors.journal import Entry, Put
 
 if TYPE_CHECKING:
     from lakehouse.vectors._built import Built
     from lakehouse.vectors._scoring import Query
 
-# Distance, id, and the row of the built part or the complement of the slot of the fresh part.
-Place = tuple[float, str, int]
+# For so many purposes about so many places; beyond that, what came first is forgotten.
+_NOTES_KEPT = 128
+_NOTES_ON_PLACES = 500
 
 _decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -38,6 +41,7 @@ class Parts:
         self.built = built
         self.fresh = Fresh(dimension)
         self._dimension = dimension
+        self._notes: dict[Hashable, dict[int, Any]] = {}
 
     def __len__(self) -> int:
         return (self.built.live if self.built is not None else 0) + len(self.fresh.slot_of)
@@ -65,47 +69,40 @@ class Parts:
 
     def find(self, id: str) -> StoredItem | None:
         """Return the item under `id`, None when there is none."""
+        found = self._found(id)
+        return found and StoredItem(id=id, vector=found[0].tolist(), metadata=_decode_metadata(found[1]))
+
+    def metadata(self, id: str) -> dict[str, Any] | None:
+        """Return the metadata of the item under `id`, None when there is none."""
+        found = self._found(id)
+        return _decode_metadata(found[1]) if found is not None else None
+
+    def _found(self, id: str) -> tuple[np.ndarray, Any] | None:
         built = self.built
         # The built part first, as in a search.
         row = built.row_of.get(id) if built is not None and built.holds(id) else None
         slot = self.fresh.slot_of.get(id)
         if slot is not None:
-            vector, encoded = self.fresh.vector(slot), self.fresh.metadata[slot]
-        elif built is not None and row is not None:
-            vector, encoded = built.vectors[row], bytes(built.metadata[row])
-        else:
-            return None
-        return StoredItem(id=id, vector=vector.tolist(), metadata=_decode_metadata(encoded))
+            return self.fresh.vector(slot), self.fresh.metadata[slot]
+        if built is not None and row is not None:
+            return built.vectors[row], built.metadata[row]
+        return None
 
     def ids(self) -> list[str]:
         """Return all ids, sorted."""
         built_ids = self.built.live_ids() if self.built is not None else []
         return sorted({*built_ids, *list(self.fresh.slot_of)})
 
-    def search(
-        self, query: Query, k: int, *, ef: int, filter: Filter | None, exclude: Collection[str], exact: bool
-    ) -> list[Hit]:
-        """Return at most `k` hits, nearest first, ties by id; see `Vectors.nearest`."""
-        built = self.built
-        near: list[Place] = (
-            built.search(query, k, ef=ef, filter=filter, exclude=exclude, exact=exact) if built is not None else []
-        )
-        newer = self.fresh.search(query, k, filter=filter, exclude=exclude)
-        if newer:
-            near = _merged(near, newer) if near else newer
-        hits = []
-        for distance, id, place in near:
-            # An item put back while this search ran may have slipped past the exclusion of its old slot.
-            if id in exclude:
-                continue
-            encoded: Any = self.fresh.metadata[~place] if place < 0 or built is None else built.metadata[place]
-            hits.append(Hit(id, distance, _decode_metadata(encoded)))
-            if len(hits) == k:
-                break
-        return hits
+    def notes(self, about: Hashable) -> dict[int, Any]:
+        """Return what was worked out about places for one purpose, to be added to; see `Lookup.notes`."""
+        found = self._notes.get(about)
+        if found is None or len(found) > _NOTES_ON_PLACES:
+            found = {}
+            while len(self._notes) >= _NOTES_KEPT:
+                self._notes.pop(next(iter(list(self._notes))), None)
+            self._notes[about] = found
+        return found
 
-
-def _merged(older: list[Place], newer: list[Place]) -> list[Place]:
-    """Return both in order; an item that moved while they were looked at counts as it is now."""
-    moved = {place[1] for place in newer}
-    return sorted([*newer, *(place for place in older if place[1] not in moved)])
+    def lookup(self, query: Query, *, ef: int, exclude: Collection[str], exact: bool) -> Lookup:
+        """Return what finds the nearest items to one vector, as they are now; see `Lookup`."""
+        return Lookup(self, query, ef=ef, exclude=exclude, exact=exact)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from lakehouse.vectors.base import Condition, Filter
 
 # Longer strings are kept by their hash: a resume as a filter value must still be found, but not stored twice.
 _LONGEST_TERM = 200
+# Far more than the rounding of a distance.
+_DEGREES_SLACK = 1e-6
 
 
 class Column:
@@ -58,16 +61,27 @@ def mask(columns: Mapping[str, Column], filter: Filter, count: int) -> np.ndarra
     if not filter.must:
         verdict = np.ones(count, dtype=bool)
     else:
-        verdict = _meeting(columns, filter.must[0], count)
+        verdict = meeting(columns, filter.must[0], count)
         for condition in filter.must[1:]:
-            verdict &= _meeting(columns, condition, count)
+            verdict &= meeting(columns, condition, count)
     for condition in filter.must_not:
-        verdict &= ~_meeting(columns, condition, count)
+        verdict &= ~meeting(columns, condition, count)
     if filter.should:
         either = np.zeros(count, dtype=bool)
         for condition in filter.should:
-            either |= _meeting(columns, condition, count)
+            either |= meeting(columns, condition, count)
         verdict &= either
+    return verdict
+
+
+def meeting(columns: Mapping[str, Column], condition: Condition, count: int) -> np.ndarray:
+    """Return which of the first `count` rows meet one condition: `(count,)` bool, the caller's own."""
+    verdict = np.zeros(count, dtype=bool)
+    column = columns.get(condition.key)
+    if column is not None:
+        rows = column.rows(condition)
+        # Rows that came in after the caller counted are not asked for.
+        verdict[rows if not len(rows) or rows.max() < count else rows[rows < count]] = True
     return verdict
 
 
@@ -155,7 +169,8 @@ class GrowingColumn(Column):
 
     def _near(self, lat: float, lon: float, within_km: float) -> np.ndarray:
         rows = self.place_rows.view()
-        return rows[_distances_km(self.places.view()[: len(rows)], lat, lon) <= within_km]
+        near: np.ndarray = rows[_near_enough(self.places.view()[: len(rows)], lat, lon, within_km)]
+        return near
 
 
 class Columns(Mapping[str, Column]):
@@ -227,7 +242,8 @@ class StoredColumn(Column):
         return self._number_rows[begin:end]
 
     def _near(self, lat: float, lon: float, within_km: float) -> np.ndarray:
-        return self._place_rows[_distances_km(self._places, lat, lon) <= within_km]
+        near: np.ndarray = self._place_rows[_near_enough(self._places, lat, lon, within_km)]
+        return near
 
 
 class _Terms:
@@ -260,16 +276,6 @@ _NONE = np.empty(0, dtype=np.int32)
 _NONE.flags.writeable = False
 
 
-def _meeting(columns: Mapping[str, Column], condition: Condition, count: int) -> np.ndarray:
-    verdict = np.zeros(count, dtype=bool)
-    column = columns.get(condition.key)
-    if column is not None:
-        rows = column.rows(condition)
-        # Rows that came in after the caller counted are not asked for.
-        verdict[rows if not len(rows) or rows.max() < count else rows[rows < count]] = True
-    return verdict
-
-
 def _sorted_form(column: GrowingColumn) -> dict[str, np.ndarray]:
     names = sorted(column.terms)
     lists = [column.terms[name].view() for name in names]
@@ -286,6 +292,17 @@ def _sorted_form(column: GrowingColumn) -> dict[str, np.ndarray]:
         "places": column.places.view(),
         "place_rows": column.place_rows.view(),
     }
+
+
+def _near_enough(places: np.ndarray, lat: float, lon: float, within_km: float) -> np.ndarray:
+    """Return which places, `(n, 2)` degrees, lie within a great-circle distance: `(n,)` bool."""
+    # Nothing is nearer than its distance along the meridian; what that leaves is a small part. A latitude off the globe
+    # is any number and goes around.
+    band = math.degrees(within_km / filters.EARTH_RADIUS_KM) + _DEGREES_SLACK
+    near: np.ndarray = (np.abs(places[:, 0] - lat) <= band) | (np.abs(places[:, 0]) > 90)
+    inside = np.flatnonzero(near)
+    near[inside] = _distances_km(places[inside], lat, lon) <= within_km
+    return near
 
 
 def _distances_km(places: np.ndarray, lat: float, lon: float) -> np.ndarray:

@@ -13,7 +13,7 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -24,8 +24,9 @@ from lakehouse.errors import IntegrityError, LakehouseError, NotFound
 from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
 from lakehouse.vectors import _build, _scoring, journal
 from lakehouse.vectors._built import Built
+from lakehouse.vectors._lookup import Lookup
 from lakehouse.vectors._parts import Parts
-from lakehouse.vectors.base import Distance, Filter, Hit, IndexStats, StoredItem
+from lakehouse.vectors.base import Distance, IndexStats, StoredItem
 from lakehouse.vectors.journal import Drop, Entry, Journal, Put
 
 MANIFEST = "index.json"
@@ -58,14 +59,21 @@ class Index:
     Args:
         folder: Made by `create`.
         config: Section `[vectors]`.
+        versions: Rising numbers, never given to any other index.
+
+    Attributes:
+        version: Changes with every write, before the write returns and after it can be seen: what was read while the
+            version stayed the same is what is there.
 
     Raises:
         IntegrityError: The folder is not a whole index.
     """
 
-    def __init__(self, folder: Path, config: settings.Vectors) -> None:
+    def __init__(self, folder: Path, config: settings.Vectors, versions: Iterator[int]) -> None:
         self.folder = folder
         self._config = config
+        self._versions = versions
+        self.version = next(versions)
         self._children = Children()
         self.manifest = _read_manifest(folder)
         self._write_lock = threading.Lock()
@@ -116,16 +124,18 @@ class Index:
             findability=parts.built.summary.findability if parts.built else None,
         )
 
-    def search(
-        self, vector: np.ndarray, k: int, *, filter: Filter | None, exclude: Collection[str], exact: bool
-    ) -> list[Hit]:
-        """Return at most `k` hits, nearest first, ties by id; see `Vectors.nearest`."""
+    def lookup(self, vector: np.ndarray, *, exclude: Collection[str], exact: bool) -> Lookup:
+        """Return what finds the nearest items to a checked vector; see `Vectors.nearest`."""
         query = _scoring.Query(vector, self.manifest.distance)
-        return self._parts.search(query, k, ef=self._config.ef_search, filter=filter, exclude=exclude, exact=exact)
+        return self._parts.lookup(query, ef=self._config.ef_search, exclude=exclude, exact=exact)
 
     def find(self, id: str) -> StoredItem | None:
         """Return the item under `id`, None when there is none."""
         return self._parts.find(id)
+
+    def metadata(self, id: str) -> dict[str, Any] | None:
+        """Return the metadata of the item under `id`, None when there is none."""
+        return self._parts.metadata(id)
 
     def ids(self) -> list[str]:
         """Return all ids, sorted."""
@@ -221,6 +231,7 @@ class Index:
     def _write(self, entry: Entry) -> int:
         position = self._journal.append(entry)
         self._whole.apply(entry)
+        self.version = next(self._versions)
         if self._carried is not None:
             self._carried.append(entry)
         return position
@@ -285,6 +296,7 @@ class Index:
             m=self._config.m,
             ef_construct=self._config.ef_construct,
             ef_search=self._config.ef_search,
+            laid_by=list(self._config.laid_by),
         )
         return request, first
 
@@ -310,6 +322,7 @@ class Index:
             atomic_write(self.folder / MANIFEST, msgspec.json.encode(manifest))
             self.manifest = manifest
             self._whole = parts
+            self.version = next(self._versions)
             self._build_at = max(1, self._config.fresh_limit)
 
 

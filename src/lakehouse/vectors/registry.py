@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import logging
 import shutil
 import threading
@@ -38,6 +39,7 @@ class Registry:
         self._open: dict[str, Index] = {}
         self._damaged: dict[str, IntegrityError] = {}
         self._names: set[str] = set()
+        self._versions = itertools.count(1)
         for path in root.iterdir() if root.is_dir() else ():
             if path.name.startswith(_SCRATCH):
                 shutil.rmtree(path, ignore_errors=True)
@@ -83,7 +85,7 @@ class Registry:
             if manifest.name in self._names:
                 raise AlreadyExists(f"index {manifest.name!r} exists already", index=manifest.name)
             Index.create(self._root / manifest.name, manifest)
-            index = self._open[manifest.name] = Index(self._root / manifest.name, self._config)
+            index = self._open[manifest.name] = Index(self._root / manifest.name, self._config, self._versions)
             self._names.add(manifest.name)
         return index
 
@@ -126,7 +128,7 @@ class Registry:
             if name in self._damaged:
                 raise self._damaged[name]
         try:
-            index = Index(self._root / name, self._config)
+            index = Index(self._root / name, self._config, self._versions)
         except IntegrityError as error:
             _log.error("index %s cannot be opened: %s", name, error.message)
             self._damaged[name] = error

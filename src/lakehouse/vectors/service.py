@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -31,6 +31,7 @@ from lakehouse.vectors.registry import Registry
 if TYPE_CHECKING:
     import numpy as np
 
+    from lakehouse.vectors._lookup import Lookup
     from lakehouse.vectors.index import Index
 
 # Inside the class `list` is an operation.
@@ -42,6 +43,8 @@ Hits = list[Hit]
 FOLDER = "vectors"
 MAX_K = 10_000
 MAX_DIMENSION = 4_096
+
+_decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Vectors:
@@ -222,15 +225,55 @@ class Vectors:
             InvalidInput: The vector is not of the index' dimension, not finite or without direction, the filter has
                 no single meaning, or `k` is out of range.
         """
-        index = self._indexes.get(name)
+        lookup = self.lookup(name, vector, exclude=exclude, exact=exact)
         if not 1 <= k <= MAX_K:
             raise InvalidInput(f"k is {k}; it must be 1 to {MAX_K}", field="k")
+        near = lookup.nearest(k, self.checked(filter))
+        return [Hit(id, distance, _decode_metadata(lookup.encoded(place))) for distance, id, place in near]
+
+    def lookup(
+        self, name: str, vector: np.ndarray, *, exclude: Collection[str] = frozenset(), exact: bool = False
+    ) -> Lookup:
+        """Look at an index with one vector, for several filters, without decoding what is found.
+
+        Args:
+            name: An index.
+            vector: `(d,)` float32.
+            exclude: Ids left out; a set.
+            exact: Score every item.
+
+        Raises:
+            NotFound: There is no such index.
+            InvalidInput: The vector is not of the index' dimension, not finite or without direction.
+        """
+        index = self._indexes.get(name)
         checks.check_query(vector, index.manifest)
-        if filter is not None:
-            filters.check(filter)
-            if not (filter.must or filter.must_not or filter.should):
-                filter = None
-        return index.search(vector, k, filter=filter, exclude=exclude, exact=exact)
+        return index.lookup(vector, exclude=exclude, exact=exact)
+
+    def version(self, name: str) -> int:
+        """Return a number that changes with every write to an index, 0 while there is none of that name.
+
+        It changes after the write can be seen and before the write returns.
+
+        Raises:
+            IntegrityError: The index' files are damaged.
+        """
+        try:
+            return self._indexes.get(name).version
+        except NotFound:
+            return 0
+
+    @staticmethod
+    def checked(filter: Filter | None) -> Filter | None:
+        """Return a filter that a lookup can take: None when it asks for nothing.
+
+        Raises:
+            InvalidInput: It has no single meaning.
+        """
+        if filter is None:
+            return None
+        filters.check(filter)
+        return filter if filter.must or filter.must_not or filter.should else None
 
     def merge(self, src: str, dest: str, clear_source: bool = False) -> Merged:
         """Copy the items of one index into another; ids that are there already are skipped.
@@ -260,6 +303,13 @@ class Vectors:
         if item is None:
             raise NotFound(f"index {name!r} has no item {id!r}", index=name, id=id)
         return item
+
+    def metadata(self, name: str, id: str) -> dict[str, Any] | None:
+        """Return one item's metadata without its vector, None when there is no such index or item."""
+        try:
+            return self._indexes.get(name).metadata(id)
+        except NotFound:
+            return None
 
     def delete_item(self, name: str, id: str) -> None:
         """Remove one item.

@@ -1,0 +1,108 @@
+"""Who may be in an answer: each corpus searched by steps of the requirements, strictest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import NotFound
+from lakehouse.matrix import _quoted
+from lakehouse.matrix._candidates import Candidate, facts
+from lakehouse.matrix.requirements import Requirements, Standings
+from lakehouse.vectors.base import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    import numpy as np
+
+    from lakehouse.vectors._lookup import Lookup, Place
+    from lakehouse.vectors.service import Vectors
+
+MAX_K = 10_000
+# Notes are kept on so many people of a search; beyond that they would push each other out.
+_NOTED = 200
+
+
+class CandidateSearch:
+    """One demand, looked for in several corpora.
+
+    Args:
+        vectors: Holds an index per corpus.
+        vector: Of the demand, `(d,)` float32.
+        wanted: Its requirements.
+        k: How many people the answer has at most.
+        filter: The caller's own conditions.
+        excluded: People left out.
+        rated: What ratings depend on beside the person.
+        described: The text when it describes somebody instead of asking for somebody.
+    """
+
+    def __init__(  # noqa: PLR0913 - a search's own arguments
+        self,
+        vectors: Vectors,
+        vector: np.ndarray,
+        wanted: Requirements,
+        *,
+        k: int,
+        filter: Filter | None,
+        excluded: frozenset[str],
+        rated: Hashable,
+        described: str = "",
+    ) -> None:
+        self._vectors = vectors
+        self._vector = vector
+        self._wanted = wanted
+        self._k = k
+        self._filter = filter
+        self._excluded = excluded
+        self._rated = rated
+        self._described = described
+        self._standings = Standings(wanted)
+        self._steps: list[Filter | None] | None = None
+
+    def among(self, corpus: str) -> list[Candidate]:
+        """Search one corpus, strictest first, until k people are found.
+
+        The unconditional search always runs: people of whom a requirement is unknown are found by it alone.
+
+        Raises:
+            NotFound: There is no such corpus; the message names those there are.
+            InvalidInput: The filter has no single meaning.
+        """
+        try:
+            lookup = self._vectors.lookup(corpus, self._vector, exclude=self._excluded)
+        except NotFound:
+            known = [stats.name for stats in self._vectors.list().indexes if not stats.name.startswith("playbook_")]
+            raise NotFound(
+                f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
+            ) from None
+        if self._steps is None:
+            self._steps = self._wanted.filters(self._vectors.checked(self._filter))
+        wanted = self._wanted
+        # Filters know neither expired certifications nor who is not free yet, only `standing` does: look further.
+        enough = min(2 * self._k, MAX_K) if wanted.stated else self._k
+        last = max(self._k, _quoted.AMONG) if self._described else self._k
+        candidates = self._candidates(corpus, lookup, lookup.among(self._steps, enough, last))
+        return self._quoted(candidates) if self._described else candidates
+
+    def _quoted(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Put those first whose own words the description is made of; at most k are left."""
+        for candidate in candidates:
+            if _quoted.quotes(self._described, candidate.metadata):
+                candidate.standing = _quoted.STANDING
+        return sorted(candidates, key=lambda candidate: candidate.order)[: self._k]
+
+    def _candidates(self, corpus: str, lookup: Lookup, found: list[Place]) -> list[Candidate]:
+        few = self._k <= _NOTED
+        standings: dict[int, int] = lookup.notes(self._wanted) if few else {}
+        ratings: dict[int, Any] | None = lookup.notes(self._rated) if few else None
+        candidates = []
+        for distance, id, place in found:
+            encoded = lookup.encoded(place)
+            standing = standings.get(place)
+            if standing is None:
+                standing = standings[place] = self._standings.of(facts(encoded))
+            candidates.append(
+                Candidate(id, corpus, distance, encoded, standing, place=place, ratings=ratings),
+            )
+        return candidates

@@ -1,0 +1,90 @@
+"""Which rows of a built part pass a filter, remembered condition by condition.
+
+The demands of a day ask for the same roles, certifications and places in ever new combinations. What a condition
+passes is kept as row numbers and as a mask; a filter starts from its rarest condition and looks up only those rows in
+the masks of the others, so that its cost grows with the people who may pass and not with the index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeVar
+
+import msgspec
+import numpy as np
+
+from lakehouse.vectors import columns
+from lakehouse.vectors.base import Condition, Filter
+from lakehouse.vectors.columns import Column
+
+# Masks of a large part are large, so fewer of them are kept.
+_MASK_BYTES = 8 << 20
+_FEWEST, _MOST = 48, 256
+_FILTERS_KEPT = 256
+
+_encode = msgspec.msgpack.Encoder().encode
+_Kept = TypeVar("_Kept")
+
+
+class _Met(NamedTuple):
+    """Where a condition is met: sorted row numbers, and the same as `(n,)` bool."""
+
+    rows: np.ndarray
+    mask: np.ndarray
+
+
+class Conditions:
+    """Answers filters for the rows of one built part, deleted rows included. Safe to use from several threads.
+
+    Args:
+        by_key: The part's columns.
+        count: Its rows.
+    """
+
+    def __init__(self, by_key: Mapping[str, Column], count: int) -> None:
+        self._by_key = by_key
+        self._count = count
+        self._kept = max(_FEWEST, min(_MOST, _MASK_BYTES // max(1, count)))
+        self._met: dict[bytes, _Met] = {}
+        self._passing: dict[bytes, np.ndarray] = {}
+
+    def passing(self, filter: Filter) -> np.ndarray:
+        """Return the numbers of the rows that pass `filter`, int64, sorted; not to be written on."""
+        name = _encode(filter)
+        known = self._passing.get(name)
+        if known is None:
+            known = self._work_out(filter)
+            _keep(self._passing, name, known, most=_FILTERS_KEPT)
+        return known
+
+    def _work_out(self, filter: Filter) -> np.ndarray:
+        if not filter.must:
+            return np.flatnonzero(columns.mask(self._by_key, filter, self._count))
+        rarest, *others = sorted(map(self._where, filter.must), key=lambda met: len(met.rows))
+        rows = rarest.rows
+        for met in others:
+            rows = rows[met.mask[rows]]
+        for condition in filter.must_not:
+            rows = rows[~self._where(condition).mask[rows]]
+        if filter.should:
+            either = np.zeros(len(rows), dtype=bool)
+            for condition in filter.should:
+                either |= self._where(condition).mask[rows]
+            rows = rows[either]
+        return rows
+
+    def _where(self, condition: Condition) -> _Met:
+        name = _encode(condition)
+        known = self._met.get(name)
+        if known is None:
+            mask = columns.meeting(self._by_key, condition, self._count)
+            known = _Met(np.flatnonzero(mask), mask)
+            _keep(self._met, name, known, most=self._kept)
+        return known
+
+
+def _keep(cache: dict[bytes, _Kept], name: bytes, value: _Kept, *, most: int) -> None:
+    """Add to a cache, dropping what came first; other threads may do the same at the same time."""
+    while len(cache) >= most:
+        cache.pop(next(iter(list(cache))), None)
+    cache[name] = value
