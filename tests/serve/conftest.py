@@ -122,6 +122,20 @@ def console_url(console_lake) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def rooms_lake(tmp_path_factory) -> Iterator[lakehouse.Lakehouse]:
+    """A lake for pages that change it: datasets come, people go."""
+    with built(tmp_path_factory.mktemp("console") / "rooms") as lake:
+        yield lake
+
+
+@pytest.fixture(scope="session")
+def rooms_url(rooms_lake) -> Iterator[str]:
+    """Where the console of `rooms_lake` is."""
+    with with_console(rooms_lake) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def empty_console_url(tmp_path_factory) -> Iterator[str]:
     """Where a console is that has nobody to search yet."""
     with opened(tmp_path_factory.mktemp("console") / "empty") as lake, with_console(lake) as url:

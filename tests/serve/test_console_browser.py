@@ -1,13 +1,13 @@
 """The console in a real browser: headless Chromium on a real lake."""
 
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+
+from serve_rooms import chromium
 
 ASK = "Need 3 Forklift Operators in Cleveland OH, day shift, OSHA-30"
 REWORDED = "Looking for 3 lift truck drivers with OSHA 30 for the day shift in Cleveland, Ohio"
@@ -28,16 +28,6 @@ ARGUMENTS = (
 ).split()
 # A refused form is an answer with its own status, which the browser notes; everything else it notes is a defect.
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
-
-
-def chromium() -> str:
-    """Return where the browser is; skip without one, but never in continuous integration."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found:
-        return found
-    if os.environ.get("CI", "").lower() in {"1", "true"}:
-        pytest.fail("no Chromium on the path: install the package `chromium`")
-    return pytest.skip("no Chromium on the path: install the package `chromium` to test the console")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lakehouse.matrix.base import Match, MemoryUse
-from lakehouse.serve.console.cards import Certificate, age, card
+from lakehouse.serve.console.cards import Certificate, card
+from lakehouse.serve.console.words import age
 from lakehouse.staffing.demand import Location
 
 NOW = datetime(2026, 3, 22, 12, tzinfo=UTC)

@@ -516,3 +516,22 @@ def test_console_names_are_shown_as_they_are_and_run_nothing(console_lake):
     (page,) = asked(Router(routes=routes(console_lake)), {**FORM, "text": "Welder in Toledo OH", "k": "100"})
     assert HOSTILE_NAME not in page.text
     assert html.escape(HOSTILE_NAME) in page.text
+
+
+def test_why_not_says_what_speaks_against_somebody(visitor):
+    page = visitor.ask()
+    # A welder of Toledo, who is no match for forklift operators of Cleveland.
+    told = said(visitor.send(page.filled(why="w-141")))
+    assert "of 5 against this demand" in told
+    assert "the last one shown" in told
+    shown = page.ids[0]
+    assert "is match 1" in said(visitor.send(page.filled(why=shown)))
+    assert "Several may be meant" in said(visitor.send(page.filled(why="maria")))
+    left_out = visitor.send(page.filled(press="replace", of=f'"{shown}"'))
+    assert "was left out by you" in said(visitor.send(left_out.filled(why=shown)))
+
+
+def test_why_not_of_nobody_keeps_the_matches(visitor):
+    page = visitor.send(visitor.ask().filled(why="Zzyzx Nobody"), 404)
+    assert len(page.ids) == 10
+    assert "Nobody on the roster" in said(page)

@@ -72,7 +72,7 @@ def serve(
     with contextlib.closing(listener or ports.bind(config.server.host, config.server.port)) as bound:
         with _on_stop_signal(_leave):
             lake = connect(config=config)
-            pages = console.routes(lake) if only is None else ()
+            pages = console.routes(lake, most_upload_bytes=config.server.max_ingest_bytes) if only is None else ()
             try:
                 require_safe(config, token, keys=lake.rooms.keys.any)
             except InvalidInput:

@@ -12,6 +12,7 @@ import msgspec
 
 from lakehouse.matrix.base import Match, MemoryUse
 from lakehouse.serve.console.form import Person
+from lakehouse.serve.console.words import age
 from lakehouse.staffing.demand import Location
 from lakehouse.staffing.places import distance_km
 
@@ -115,23 +116,6 @@ def card(match: Match, *, number: int, place: Location | None, now: datetime) ->
         write="mailto:" + quote(email, safe="@") if _EMAIL.fullmatch(email) else "",
         resume=_text(person.get("resume")),
     )
-
-
-def age(then: datetime, now: datetime) -> str:
-    """Return how long ago `then` was, in the largest unit that says it.
-
-    >>> age(datetime(2026, 3, 1), datetime(2026, 3, 22))
-    '3 weeks ago'
-    """
-    days = (now.date() - then.date()).days
-    if days <= 0:
-        return "today"
-    if days == 1:
-        return "yesterday"
-    for unit, length in (("year", 365), ("month", 30), ("week", 7)):
-        if days >= 2 * length:
-            return f"{days // length} {unit}s ago"
-    return f"{days} days ago"
 
 
 def _memory(memory: MemoryUse, now: datetime) -> str:

@@ -11,14 +11,31 @@ import msgspec
 
 from lakehouse.errors import InvalidInput
 from lakehouse.memory.base import DEFAULT_NAMESPACE
+from lakehouse.memory.evidence import Outcome
 from lakehouse.serve.console.fields import NAMES, Fields, whole_number
 
-Press = Literal["search", "worked", "rejected", "replace", "put_back", "as_written", "forget"]
+Press = Literal[
+    "search",
+    "worked",
+    "rejected",
+    "accepted",
+    "showed_up",
+    "completed",
+    "asked_back",
+    "no_show",
+    "replace",
+    "put_back",
+    "as_written",
+    "forget",
+]
 
 DEFAULT_K = 10
 MOST_K = 100
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_PRESSES: tuple[Press, ...] = ("worked", "rejected", "replace", "put_back", "as_written", "forget")
+# Buttons that record what came of a person, in the order in which it comes.
+RECORDS: tuple[Outcome, ...] = ("accepted", "showed_up", "completed", "asked_back", "worked", "rejected", "no_show")
+_OF_A_PERSON: tuple[Press, ...] = (*RECORDS, "replace", "put_back")
+_PRESSES: tuple[Press, ...] = (*_OF_A_PERSON, "as_written", "forget")
 
 
 class Person(msgspec.Struct, frozen=True, array_like=True):
@@ -46,6 +63,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
         press: The button.
         person: Whose button it was.
         entry: The playbook entry to forget.
+        why: Name or id of somebody of whom to say why they are not among the matches.
     """
 
     text: str = ""
@@ -60,6 +78,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     press: Press = "search"
     person: Person | None = None
     entry: str = ""
+    why: str = ""
 
     @property
     def fields_are_of_text(self) -> bool:
@@ -115,7 +134,7 @@ def decode(body: bytes) -> Form:
         return sent.get(name, [""])[-1]
 
     press: Press = next((press for press in _PRESSES if press in sent), "search")
-    names_person = press in {"worked", "rejected", "replace", "put_back"}
+    names_person = press in _OF_A_PERSON
     return Form(
         text=last("text").replace("\r\n", "\n"),
         read=last("read"),
@@ -129,6 +148,7 @@ def decode(body: bytes) -> Form:
         press=press,
         person=_person(last(press)) if names_person else None,
         entry=last("forget"),
+        why=last("why"),
     )
 
 

@@ -5,25 +5,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
-import jinja2
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from lakehouse import caller
 from lakehouse.app import Lakehouse
-from lakehouse.errors import InternalError, LakehouseError, TooLarge
+from lakehouse.errors import LakehouseError
 from lakehouse.matrix.base import Corpus
 from lakehouse.serve.console import form as forms
 from lakehouse.serve.console import security
 from lakehouse.serve.console.assets import Assets
+from lakehouse.serve.console.audit_pages import AuditPages
 from lakehouse.serve.console.fields import whole_number
 from lakehouse.serve.console.form import Form
+from lakehouse.serve.console.lake_pages import LakePages
+from lakehouse.serve.console.memory_pages import MemoryPages
+from lakehouse.serve.console.operations_pages import OperationsPages
+from lakehouse.serve.console.queue_pages import QueuePages
+from lakehouse.serve.console.site import COOKIE, Site, defect, logged_in, read_body
 from lakehouse.serve.console.turn import Turn
+from lakehouse.settings import Server
 
 EXAMPLES = (
     "50 forklift operators in Cleveland OH, Monday day shift, OSHA-30",
@@ -33,11 +37,8 @@ EXAMPLES = (
     ),
     "Need 2 marine radar technicians in Bozeman MT",
 )
-MAX_BODY_BYTES = 256 * 1024
 
-_COOKIE = "coordinator"
 _YEAR_S = 365 * 24 * 3600
-_FOLDER = Path(__file__).parent / "templates"
 
 _log = logging.getLogger("lakehouse.console")
 
@@ -57,44 +58,51 @@ class Visit(msgspec.Struct, frozen=True):
     part: bool
 
 
-def routes(lake: Lakehouse, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> list[BaseRoute]:
+def routes(
+    lake: Lakehouse,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    most_upload_bytes: int = Server().max_ingest_bytes,
+) -> list[BaseRoute]:
     """Return the routes of the console over a lake, embedded or remote, to be mounted at `/`.
 
     Args:
         lake: Everything the console shows and does goes through it.
         clock: Time of looking, with a zone; tells what has expired and how old a memory is.
+        most_upload_bytes: Largest file that is taken in.
     """
     assets = Assets(security.HEADERS)
-    console = Console(lake, assets, clock)
-    return [Route("/", console.answer, methods=["GET", "POST"]), assets.route()]
+    site = Site(lake, assets, clock)
+    console = Console(site)
+    rooms = (
+        LakePages(site, most_bytes=most_upload_bytes),
+        MemoryPages(site),
+        AuditPages(site),
+        OperationsPages(site),
+        QueuePages(site),
+    )
+    site.compile()
+    return [
+        Route("/", console.answer, methods=["GET", "POST"]),
+        Route("/search", console.search, methods=["POST"]),
+        *(route for room in rooms for route in room.routes()),
+        assets.route(),
+    ]
 
 
 class Console:
-    """The one page of the console. Every answer is whole without scripts; with them, only its lower part is sent.
+    """The page of a demand. Every answer is whole without scripts; with them, only its lower part is sent.
 
     Args:
-        lake: Where the work is done.
-        assets: Where the page's files are.
-        clock: Time of looking.
+        site: What all pages share.
     """
 
-    def __init__(self, lake: Lakehouse, assets: Assets, clock: Callable[[], datetime]) -> None:
-        self._lake = lake
-        self._clock = clock
-        templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_FOLDER),
-            autoescape=True,
-            auto_reload=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
-        templates.globals |= {"asset": assets.address, "examples": EXAMPLES, "most_k": forms.MOST_K}
-        # Compiled here, once, so that no request waits for it.
-        for name in templates.list_templates():
-            templates.get_template(name)
-        self._whole = templates.get_template("page.html")
-        self._part = templates.get_template("answer.html")
+    def __init__(self, site: Site) -> None:
+        self._lake = site.lake
+        self._clock = site.clock
+        site.templates.globals |= {"examples": EXAMPLES, "most_k": forms.MOST_K}
+        self._whole = site.templates.get_template("page.html")
+        self._part = site.templates.get_template("answer.html")
 
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
@@ -102,17 +110,27 @@ class Console:
 
     async def open(self, request: Request) -> Response:
         """Answer with the empty page, or with one of its examples taken."""
-        form = Form(coordinator=request.cookies.get(_COOKIE, ""))
+        form = Form(coordinator=request.cookies.get(COOKIE, ""))
         chosen = whole_number(request.query_params.get("example", ""))
         if chosen is not None and chosen < len(EXAMPLES):
             form = msgspec.structs.replace(form, text=EXAMPLES[chosen])
+        return await run_in_threadpool(self._opened, _visit(request, form))
+
+    async def search(self, request: Request) -> Response:
+        """Answer to a text sent from another page with the page of its matches."""
+        try:
+            security.require_same_origin(request)
+            form = forms.decode(await read_body(request))
+        except LakehouseError as error:
+            return await run_in_threadpool(self._refused, _visit(request, Form()), error)
+        form = Form(text=form.text, coordinator=request.cookies.get(COOKIE, ""))
         return await run_in_threadpool(self._opened, _visit(request, form))
 
     async def press(self, request: Request) -> Response:
         """Answer to the form of the page."""
         try:
             security.require_same_origin(request)
-            form = forms.decode(await _body(request))
+            form = forms.decode(await read_body(request))
         except LakehouseError as error:
             return await run_in_threadpool(self._refused, _visit(request, Form()), error)
         return await run_in_threadpool(self._pressed, _visit(request, form))
@@ -152,7 +170,7 @@ class Console:
             return turn.take()
         except Exception:  # noqa: BLE001 - the page must say so too; the log has the traceback
             _log.exception("the console failed")
-            turn.trouble = _defect()
+            turn.trouble = defect()
             return turn
 
     def _corpora(self) -> tuple[Sequence[Corpus], LakehouseError | None]:
@@ -162,19 +180,18 @@ class Console:
             return [], error
         except Exception:  # noqa: BLE001 - the page must say so too; the log has the traceback
             _log.exception("the console cannot list corpora")
-            return [], _defect()
+            return [], defect()
 
     def _render(self, visit: Visit, turn: Turn, ticks: Sequence[Tick]) -> Response:
         template = self._part if visit.part else self._whole
-        who = caller.current()
         page = template.render(
             form=visit.form,
             turn=turn,
             ticks=ticks,
             part=visit.part,
             address=visit.address,
-            # Nobody logs out who never had to log in.
-            who="" if who is caller.LOCAL else who.id,
+            here="/",
+            who=logged_in(),
         )
         # Names and contact data: nothing of it stays in a cache.
         return HTMLResponse(page, turn.status, {**security.HEADERS, "Cache-Control": "no-store"})
@@ -185,24 +202,8 @@ def _visit(request: Request, form: Form) -> Visit:
     return Visit(form, f"{request.url.scheme}://{request.url.netloc}", part)
 
 
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(
-                f"That is over {MAX_BODY_BYTES // 1024} KiB of text; paste the demand without what hangs on it.",
-                limit_bytes=MAX_BODY_BYTES,
-            )
-    return bytes(body)
-
-
 def _remember(response: Response, coordinator: str) -> None:
     if coordinator:
-        response.set_cookie(_COOKIE, coordinator, max_age=_YEAR_S, httponly=True, samesite="lax")
+        response.set_cookie(COOKIE, coordinator, max_age=_YEAR_S, httponly=True, samesite="lax")
     else:
-        response.delete_cookie(_COOKIE, httponly=True, samesite="lax")
-
-
-def _defect() -> InternalError:
-    return InternalError("Something went wrong inside. The log of the server has the details.")
+        response.delete_cookie(COOKIE, httponly=True, samesite="lax")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
 from lakehouse.app import Lakehouse
 from lakehouse.errors import Conflict, InvalidInput, LakehouseError, NotFound
 from lakehouse.matrix.base import SearchAnswer
+from lakehouse.memory.evidence import Outcome
 from lakehouse.serve.console import fields
 from lakehouse.serve.console.cards import Card, card
 from lakehouse.serve.console.fields import Reading
-from lakehouse.serve.console.form import Form, Person, fingerprint
-
-Outcome = Literal["worked", "rejected"]
+from lakehouse.serve.console.form import RECORDS, Form, Person, fingerprint
+from lakehouse.serve.console.outcomes import score_of, words_of
+from lakehouse.serve.console.why_not import NAMESAKES, WhyNot, explain
+from lakehouse.vectors.base import Filter
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -45,6 +47,7 @@ class Turn:
         nobody_yet: There is no corpus to search.
         excluded: People left out, after this button.
         cards: The matches in order, ready to be shown.
+        why_not: About somebody who was asked for by name or id.
     """
 
     def __init__(self, lake: Lakehouse, form: Form, now: datetime) -> None:
@@ -59,6 +62,7 @@ class Turn:
         # People were left out for one demand; the next one may want them.
         self.excluded: list[Person] = list(form.excluded) if form.fields_are_of_text else []
         self.cards: list[Card] = []
+        self.why_not: WhyNot | None = None
 
     def take(self) -> Turn:
         """Do it all, and return this turn."""
@@ -106,13 +110,13 @@ class Turn:
 
     def _act(self) -> None:
         person = self._form.person
-        act: Callable[[], None] | None = {
-            "worked": lambda: self._record(person, "worked"),
-            "rejected": lambda: self._record(person, "rejected"),
-            "replace": lambda: self._leave_out(person),
-            "put_back": lambda: self._put_back(person),
-            "forget": self._forget,
-        }.get(self._form.press)
+        acts: dict[str, Callable[[], None]] = {
+            outcome: functools.partial(self._record, person, outcome) for outcome in RECORDS
+        }
+        acts["replace"] = functools.partial(self._leave_out, person)
+        acts["put_back"] = functools.partial(self._put_back, person)
+        acts["forget"] = self._forget
+        act = acts.get(self._form.press)
         if act is None:
             return
         try:
@@ -132,18 +136,18 @@ class Turn:
             query_text=self.reading.line,
             answer_id=person.id,
             corpus=person.corpus,
-            score=1.0 if outcome == "worked" else 0.0,
+            score=score_of(outcome),
             role=self.reading.demand.role,
             namespace=self._form.namespace(),
             outcome=outcome,
         )
-        said = "worked out" if outcome == "worked" else "not them"
+        said = words_of(outcome)
         entry = recorded.playbook_id if recorded.created else ""
         updated = "" if recorded.created else ", in place of what was recorded before"
         self.notice = Notice(
             f"Recorded by {self._form.namespace()}: {person.name}, {said}{updated}. Like demands will know.", entry
         )
-        if outcome == "rejected":
+        if outcome in {"rejected", "no_show"}:
             self._leave_out(person)
 
     def _leave_out(self, person: Person | None) -> None:
@@ -163,21 +167,35 @@ class Turn:
             return
         if not form.corpora:
             self._explain_no_corpora()
-        self.answer = self._lake.matrix.search(
-            query_text=reading.line,
-            corpora=form.corpora,
-            k=form.limit(),
-            use_playbook=form.memory,
-            # What stands in the box is a demand, however long and in whatever form.
-            query_role=reading.demand.role,
-            exclude_ids=[person.id for person in self.excluded],
-            playbook=form.namespace(),
-        )
+        excluded = [person.id for person in self.excluded]
+        self.answer = self._found(reading, form.limit(), excluded)
         place = reading.demand.location
         self.cards = [
             card(match, number=number, place=place, now=self._now)
             for number, match in enumerate(self.answer.results, 1)
         ]
+
+        if form.why.strip():
+            self.why_not = explain(
+                self._lake,
+                form.why.strip(),
+                answer=self.answer,
+                excluded=excluded,
+                search=lambda among: self._found(reading, NAMESAKES, [], among),
+            )
+
+    def _found(self, reading: Reading, k: int, excluded: list[str], filter: Filter | None = None) -> SearchAnswer:
+        return self._lake.matrix.search(
+            query_text=reading.line,
+            corpora=self._form.corpora,
+            k=k,
+            use_playbook=self._form.memory,
+            # What stands in the box is a demand, however long and in whatever form.
+            query_role=reading.demand.role,
+            exclude_ids=excluded,
+            filter=filter,
+            playbook=self._form.namespace(),
+        )
 
     def _explain_no_corpora(self) -> None:
         if self._lake.corpora.list().corpora:

@@ -1,0 +1,177 @@
+"""The work queue: what clients wrote, most urgent first, and the way from each demand to its people."""
+
+from __future__ import annotations
+
+import functools
+
+import msgspec
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lakehouse.errors import InvalidInput, LakehouseError, TooLarge
+from lakehouse.observe.inbox import excerpts
+from lakehouse.observe.messages import Message, Summary
+from lakehouse.serve.console import security
+from lakehouse.serve.console.site import Sent, Site, View, asked
+from lakehouse.staffing.demand import Demand
+
+_PRIORITIES = ("urgent", "high", "medium", "low")
+_KINDS = ("demand", "amend", "cancel", "other")
+_MOST = 200
+_MOST_FILE_BYTES = 8 * 1024 * 1024
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One demand of a message: the words that ask for it, and what was read from them."""
+
+    text: str
+    says: str
+    count: int
+
+
+class QueueView(View, kw_only=True):
+    """What the page shows.
+
+    Attributes:
+        messages: Open ones, more urgent before less urgent, then newest first; `settled`, those cancelled.
+        opened: One message with its demands as `parts`.
+        body: What was pasted, kept when it was refused.
+    """
+
+    messages: list[Summary] = msgspec.field(default_factory=list)
+    settled: list[Summary] = msgspec.field(default_factory=list)
+    opened: Message | None = None
+    parts: list[Part] = msgspec.field(default_factory=list)
+    kind: str = ""
+    body: str = ""
+    sender: str = ""
+    subject: str = ""
+    priority: str = "medium"
+    priorities: tuple[str, ...] = _PRIORITIES
+    kinds: tuple[str, ...] = _KINDS
+
+
+class QueuePages:
+    """The pages below `/queue`.
+
+    Args:
+        site: What all pages share.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> list[Route]:
+        """Return the routes of these pages."""
+        return [
+            Route("/queue", self.open, methods=["GET"]),
+            Route("/queue", self.paste, methods=["POST"]),
+            Route("/queue/files", self.drop, methods=["POST"]),
+        ]
+
+    async def open(self, request: Request) -> Response:
+        """Show the queue, one message closer when the address names it."""
+        wanted = asked(request)
+        view = QueueView(kind=wanted.one("kind"))
+        return await self._site.show(request, "queue.html", view, functools.partial(self._fill, wanted.one("message")))
+
+    async def paste(self, request: Request) -> Response:
+        """Take a pasted message in."""
+        view = QueueView()
+        try:
+            sent = await self._site.sent(request)
+        except LakehouseError as error:
+            view.trouble, sent = error, Sent({})
+        view.body, view.sender, view.subject = sent.one("body"), sent.one("sender"), sent.one("subject")
+        view.priority = sent.one("priority", "medium")
+        return await self._site.show(request, "queue.html", view, self._pasted)
+
+    async def drop(self, request: Request) -> Response:
+        """Take a mail file in."""
+        view = QueueView()
+        data = b""
+        try:
+            security.require_same_origin(request)
+            data = await _file(request)
+        except LakehouseError as error:
+            view.trouble = error
+        return await self._site.show(request, "queue.html", view, functools.partial(self._dropped, data))
+
+    def _pasted(self, view: QueueView) -> None:
+        opened = ""
+        if view.trouble is None:
+            try:
+                receipt = self._site.lake.inbox.receive(
+                    type="email",
+                    body=view.body,
+                    sender=view.sender,
+                    subject=view.subject,
+                    priority=view.priority if view.priority in _PRIORITIES else "",  # type: ignore[arg-type]
+                )
+            except LakehouseError as error:
+                view.trouble = error
+            else:
+                opened, view.body = receipt.id, ""
+                view.notice = "Taken into the queue."
+        self._fill(opened, view)
+
+    def _dropped(self, data: bytes, view: QueueView) -> None:
+        if view.trouble is None:
+            try:
+                taken = self._site.lake.inbox.file(data)
+            except LakehouseError as error:
+                view.trouble = error
+            else:
+                known = f", {taken.known} were here already" if taken.known else ""
+                refused = "".join(f" Message {one.position} was refused: {one.reason}." for one in taken.refused[:5])
+                view.notice = f"{len(taken.created)} new in the queue{known}.{refused}"
+        self._fill("", view)
+
+    def _fill(self, opened: str, view: QueueView) -> None:
+        lake = self._site.lake
+        kind = view.kind if view.kind in _KINDS else None
+        found = lake.inbox.list(kind=kind, limit=_MOST).messages  # type: ignore[arg-type]
+        rank = {name: at for at, name in enumerate(_PRIORITIES)}
+        # Sorting is stable: within a priority the newest stay first.
+        found = sorted(found, key=lambda one: rank.get(one.priority, 2))
+        view.messages = [one for one in found if one.status != "cancelled"]
+        view.settled = [one for one in found if one.status == "cancelled"]
+        if opened:
+            view.opened = lake.inbox.get(opened)
+            view.parts = _parts(view.opened)
+
+
+def _parts(message: Message) -> list[Part]:
+    texts = excerpts(message.body, message.demands)
+    return [
+        Part(text=text, count=demand.count, says=_says(demand))
+        for text, demand in zip(texts, message.demands, strict=True)
+    ]
+
+
+def _says(demand: Demand) -> str:
+    place = demand.location
+    said = [
+        demand.role or "",
+        ", ".join(filter(None, (place.city, place.state))) if place else "",
+        f"{demand.shift} shift" if demand.shift else "",
+        ", ".join(demand.certs),
+        f"from {demand.start}" if demand.start else "",
+        f"for {demand.client}" if demand.client else "",
+    ]
+    return " · ".join(filter(None, said))
+
+
+async def _file(request: Request) -> bytes:
+    async with request.form(max_files=1, max_fields=4) as form:
+        upload = form.get("file")
+        if not isinstance(upload, UploadFile) or not upload.filename:
+            raise InvalidInput("Choose a mail file: .eml with one message, or .mbox with any number.", field="file")
+        data = await upload.read(_MOST_FILE_BYTES + 1)
+    if len(data) > _MOST_FILE_BYTES:
+        raise TooLarge(
+            "The mail file is over 8 MiB; `lakehouse inbox file` reads larger ones.", limit_bytes=_MOST_FILE_BYTES
+        )
+    return data

@@ -1,0 +1,47 @@
+"""Times, counts and sizes in the words that people use."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def age(then: datetime, now: datetime) -> str:
+    """Return how long ago `then` was, in the largest unit that says it.
+
+    >>> age(datetime(2026, 3, 1), datetime(2026, 3, 22))
+    '3 weeks ago'
+    """
+    days = (now.date() - then.date()).days
+    if days <= 0:
+        return "today"
+    if days == 1:
+        return "yesterday"
+    for unit, length in (("year", 365), ("month", 30), ("week", 7)):
+        if days >= 2 * length:
+            return f"{days // length} {unit}s ago"
+    return f"{days} days ago"
+
+
+def number(value: float) -> str:
+    """Return a number with its thousands apart.
+
+    >>> number(12345), number(0.25)
+    ('12,345', '0.25')
+    """
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.10g}"
+
+
+def in_bytes(count: int) -> str:
+    """Return a size in the unit that leaves up to three digits before the point.
+
+    >>> in_bytes(200), in_bytes(5_300_000)
+    ('200 bytes', '5.3 MB')
+    """
+    if count < 1000:
+        return f"{count} bytes"
+    size = float(count)
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if size < 1000:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.1f} TB"

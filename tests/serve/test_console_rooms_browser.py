@@ -1,0 +1,195 @@
+"""The pages beside the demand in a real browser: axe-core, hostile text, widths, keyboard, live progress, pictures.
+
+`LAKEHOUSE_PICTURES=docs/images` keeps a picture of each page there.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+from serve_rooms import EMAIL
+
+PAGES = {
+    "queue": "/queue",
+    "demand": "/?example=1",
+    "memory": "/memory?namespace=shown",
+    "lake": "/lake?dataset=people",
+    "operations": "/operations",
+    "audit": "/audit?who=w-17",
+}
+NAUGHTY = Path(__file__).parents[2].parent / "shared" / "data" / "blns" / "blns.json"
+PICTURES = os.environ.get("LAKEHOUSE_PICTURES", "")
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split()
+)
+REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from serve_rooms import chromium
+
+    executable = chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def url(rooms_url, rooms_lake):
+    rooms_lake.inbox.receive(
+        type="email", body=EMAIL, sender="Pat <pat@example.com>", subject="Welders", priority="urgent"
+    )
+    rooms_lake.inbox.receive(type="sms", body="Need 2 line cooks in Parma OH", sender="+1 216 555 0101")
+    for id, outcome, why in (("w-121", "completed", "knows the yard"), ("w-125", "no_show", "")):
+        rooms_lake.playbooks.record(
+            query_text=EMAIL,
+            answer_id=id,
+            corpus="workers",
+            score=1,
+            namespace="shown",
+            outcome=outcome,
+            by="shown",
+            why=why,
+        )
+    return rooms_url
+
+
+@pytest.fixture
+def open_page(browser, url):
+    contexts, seen = [], []
+
+    def open(path: str, **options):
+        context = browser.new_context(**options)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
+        page.on("pageerror", lambda error: seen.append(str(error)))
+        page.on(
+            "console",
+            lambda said: seen.append(said.text) if said.type == "error" and not REFUSED.match(said.text) else None,
+        )
+        page.goto(url + path)
+        return page
+
+    yield open
+    for context in contexts:
+        context.close()
+    assert seen == []
+
+
+def faults(page) -> list:
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    found = Axe().run(page, options=options).response["violations"]
+    return [(fault["id"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in found]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page(open_page, scheme):
+    page = open_page("/", color_scheme=scheme, viewport={"width": 1280, "height": 860})
+    found = {}
+    for name, path in PAGES.items():
+        page.goto(re.match(r"https?://[^/]+", page.url)[0] + path)
+        found[name] = faults(page)
+        if PICTURES and (scheme == "light" or name == "demand"):
+            ending = "" if scheme == "light" else "-dark"
+            page.screenshot(path=Path(PICTURES) / f"console-{name}{ending}.png")
+    page.goto(page.url.replace("?who=w-17", ""))
+    found["audit empty"] = faults(page)
+    assert found == {name: [] for name in found}
+
+
+@pytest.mark.parametrize("width", [320, 768, 1920])
+def test_no_page_runs_over_the_edge(open_page, width):
+    page = open_page("/", viewport={"width": width, "height": 800})
+    home = page.url.rstrip("/")
+    for path in PAGES.values():
+        page.goto(home + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_upload_shows_live_progress_and_ends_with_the_rows(open_page):
+    page = open_page("/lake")
+    rows = "id,text\n" + "".join(f"{at},{'word ' * 20}\n" for at in range(20_000))
+    page.set_input_files("#file", {"name": "many.csv", "mimeType": "text/csv", "buffer": rows.encode()})
+    page.get_by_role("button", name="Take it in").click()
+    expect(page.locator("#job-result")).to_have_text("20,000 rows are in many.")
+
+
+def test_sql_by_keyboard_alone_draws_a_chart(open_page):
+    page = open_page("/lake")
+    page.get_by_role("textbox", name="Ask in SQL").focus()
+    page.keyboard.insert_text("SELECT city, count(*) AS people FROM people GROUP BY city")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".chart .bar")).to_have_count(4)
+    expect(page.locator("#result tbody tr")).to_have_count(4)
+    assert faults(page) == []
+
+
+def test_keyboard_reaches_every_page_from_the_first(open_page):
+    page = open_page("/audit")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Tab")
+    for name in ("Work queue", "Demand", "Memory", "Lake", "Operations", "Audit"):
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name=name, exact=True)).to_be_focused()
+
+
+def test_outcome_is_recorded_and_taken_back(open_page, rooms_lake):
+    page = open_page("/?example=1")
+    page.get_by_label("Coordinator").fill("outcomes")
+    page.locator(".outcomes summary").first.click()
+    page.get_by_role("button", name=re.compile("^Asked back")).first.click()
+    expect(page.locator("#notice")).to_contain_text("asked back")
+    assert [entry.outcome for entry in rooms_lake.playbooks.list("outcomes").entries] == ["asked_back"]
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#notice")).to_contain_text("Taken back")
+    assert rooms_lake.playbooks.list("outcomes").entries == []
+
+
+def test_naughty_names_notes_subjects_and_bodies_run_nothing(open_page, rooms_lake):
+    if not NAUGHTY.is_file():
+        pytest.skip(f"the big list of naughty strings is not at {NAUGHTY}")
+    texts = [text for text in json.loads(NAUGHTY.read_text(encoding="utf-8")) if text.strip()]
+    lines = "\n".join(json.dumps({"id": at, "name": text}) for at, text in enumerate(texts))
+    rooms_lake.ingest.file(lines.encode(), "naughty", "application/x-ndjson")
+    rooms_lake.playbooks.bulk(
+        [
+            {
+                "query_text": f"Need {at + 1} Welders in Toledo OH",
+                "answer_id": "w-130",
+                "corpus": "workers",
+                "score": 1.0,
+                "namespace": "naughty",
+                "by": text[:200],
+                "why": text[:1000],
+            }
+            for at, text in enumerate(texts)
+        ]
+    )
+    for text in texts:
+        rooms_lake.inbox.receive(type="email", body=text[:2000], sender=text[:300], subject=text[:300], tag=text[:100])
+    page = open_page("/lake", viewport={"width": 320, "height": 800})
+    home = page.url.removesuffix("/lake")
+    for nth in range(3):
+        page.goto(home + "/lake")
+        page.get_by_role("textbox", name="Ask in SQL").fill(
+            f"SELECT id, name FROM naughty ORDER BY id LIMIT 200 OFFSET {nth * 200}"
+        )
+        page.get_by_role("button", name="Run").click()
+        expect(page.locator("#result")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    pages = [f"/memory?namespace=naughty&page={nth}" for nth in range(1, len(texts) // 50 + 2)]
+    for path in (*pages, "/queue"):
+        page.goto(home + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
+    expect(page.locator("script")).to_have_count(1)
+    expect(page.locator(".entry img, .entry iframe, .entry svg script")).to_have_count(0)
