@@ -108,7 +108,9 @@ def test_unknown_job_is_not_found(client):
 
 
 def test_corpus_is_rebuilt(client):
-    assert "people in workers; 0 texts were new" in ended(client, client.post("/lake/corpora", data={"corpus": "workers"}))
+    assert "people in workers; 0 texts were new" in ended(
+        client, client.post("/lake/corpora", data={"corpus": "workers"})
+    )
 
 
 @pytest.mark.parametrize(
