@@ -21,7 +21,7 @@ up: $(VENV)/.runtime ## serve everything on http://127.0.0.1:3110 until Ctrl-C
 	@$(BIN)/lakehouse up
 
 test: $(VENV)/.dev ## run the tests (TESTS=tests/serve narrows them)
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
 check: $(VENV)/.dev ## lock file, format, lint, types, import layers, unused dependencies
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
