@@ -296,7 +296,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("subjects.put", "POST /v1/subjects", _SUBJECTS),
     _operation("subjects.get", "GET /v1/subjects/{id}", _SUBJECTS),
     _operation("subjects.audit", "GET /v1/subjects/{id}/audit", _SUBJECTS, query=("after", "limit")),
-    _operation("subjects.audit_log", "GET /v1/subjects/{id}/audit", _SUBJECTS, accept=JSON_LINES),
+    _operation("subjects.audit_log", "GET /v1/subjects/{id}/audit/chain", _SUBJECTS, accept=JSON_LINES),
     _operation("subjects.verify", "GET /v1/subjects/{id}/audit/verify", _SUBJECTS),
     _operation("keys.add", "POST /v1/keys", _ACCESS, status=201),
     _operation("keys.list", "GET /v1/keys", _ACCESS),

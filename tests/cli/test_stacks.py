@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -88,7 +89,11 @@ def test_logs_of_a_stack_are_its_requests(run, stacks, port):
     url = listed(run)["one"]["url"]
     for number in range(5):
         httpx.get(f"{url}/v1/storage?prefix={number}", headers={"X-Lakehouse-Trace-Id": f"t-{number}"})
-    code, out, _ = run("logs", "one", "-n", "2")
+    # A request's line is written after its answer, which may be here first.
+    until = time.monotonic() + 30
+    while '"t-4"' not in (shown := run("logs", "one", "-n", "2"))[1] and time.monotonic() < until:
+        time.sleep(0.02)
+    code, out, _ = shown
     assert code == 0
     assert [json.loads(line)["trace_id"] for line in out.splitlines()] == ["t-3", "t-4"]
     assert "ready on" in run("logs", "one", "--start")[1]

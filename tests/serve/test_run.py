@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,7 +117,7 @@ def test_stack_abandons_calls_after_the_grace(start):
 
 
 def test_stack_is_ready_within_five_seconds_on_an_existing_lake(start, tmp_path, built, people):
-    folder = built(people)
+    folder = shutil.copytree(built(people), tmp_path / "lake")
     began = time.monotonic()
     stack = start("up", "--port", "0", "--data", str(folder))
     assert time.monotonic() - began < 5

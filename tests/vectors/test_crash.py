@@ -35,10 +35,10 @@ WRITER = textwrap.dedent(
         name = f"{turn}-{number}"
         items = [Item(id=f"{name}-{part}", vector=[1.0, number], metadata={"of": name}) for part in range(3)]
         vectors.add("people", items)
-        print("added", name, flush=True)
+        print(f"added {name}", flush=True)
         if number % 3 == 2:
             vectors.delete_items("people", [f"{turn}-{number - 1}-{part}" for part in range(3)])
-            print("deleted", f"{turn}-{number - 1}", flush=True)
+            print(f"deleted {turn}-{number - 1}", flush=True)
     """
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,11 +84,13 @@ def _backup(arguments: argparse.Namespace) -> int:
 
 
 def _restore(arguments: argparse.Namespace) -> int:
+    from tempfile import TemporaryDirectory
+
     from lakehouse.state import backup
 
     source = Path(arguments.source)
     if arguments.dry_run:
-        with tempfile.TemporaryDirectory(prefix="lakehouse-restore-") as scratch:
+        with TemporaryDirectory(prefix="lakehouse-restore-") as scratch:
             lake = Path(scratch) / "lake"
             manifest = backup.restore(source, lake)
             checked = list(examine(lake, settings_of(arguments))) if arguments.verify else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections.abc import Mapping
 from datetime import date
@@ -64,6 +63,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def prepare(lake: Lakehouse, narrator: Narrator, *, today: date, sizes: Mapping[str, int] = SIZES) -> None:
     """Bring both rosters and their corpora to where the story needs them; what is there already is kept."""
+    from tempfile import TemporaryDirectory
+
     from lakehouse.cli._story import CORPORA
     from lakehouse.staffing import roster
 
@@ -76,7 +77,7 @@ def prepare(lake: Lakehouse, narrator: Narrator, *, today: date, sizes: Mapping[
         if name in current and made_from.get(name) == {**origin, "snapshot": current[name].snapshot_id}:
             narrator.say(f"{name}: {current[name].items:,} people, here already.")
             continue
-        with tempfile.TemporaryDirectory() as scratch, bars(name):
+        with TemporaryDirectory() as scratch, bars(name):
             file = Path(scratch) / f"{name}.csv"
             roster.write(file, sizes[name], seed, progress=told("inventing"), reference=reference)
             report = lake.ingest.file(file, name)

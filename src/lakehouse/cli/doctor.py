@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import re
 import shutil
 import sys
@@ -108,9 +107,11 @@ def _checked(name: str, look: Callable[[], str]) -> Check:
 
 
 def _packages() -> str:
+    from importlib import metadata
+
     try:
-        required = importlib.metadata.requires("lakehouse") or []
-    except importlib.metadata.PackageNotFoundError:
+        required = metadata.requires("lakehouse") or []
+    except metadata.PackageNotFoundError:
         raise NotInstalled("lakehouse is run from its source and not installed; run `make install`") from None
     lacking = []
     for line in required:
@@ -123,9 +124,11 @@ def _packages() -> str:
 
 
 def _lacking(name: str, wanted: str | None) -> list[str]:
+    from importlib import metadata
+
     try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
         return [f"{name} is missing"]
     return [f"{name} is {version}, not {wanted}"] if wanted and version != wanted else []
 

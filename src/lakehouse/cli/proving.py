@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import statistics
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,13 +132,15 @@ def _stress(arguments: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _lake(arguments: argparse.Namespace, options: Options) -> Iterator[Lakehouse]:
+    from tempfile import TemporaryDirectory
+
     from lakehouse.evals import stress
 
     if where(arguments):
         with open_lake(arguments) as lake:
             yield lake
         return
-    with tempfile.TemporaryDirectory(prefix="lakehouse-stress-") as folder, contextlib.ExitStack() as opened:
+    with TemporaryDirectory(prefix="lakehouse-stress-") as folder, contextlib.ExitStack() as opened:
         lake = opened.enter_context(stress.own_lake(options, Path(folder)))
         yield opened.enter_context(stress.served(lake)) if arguments.http else lake
 
@@ -210,6 +210,8 @@ def _token(arguments: argparse.Namespace) -> str:
 
 @contextlib.contextmanager
 def _stack(arguments: argparse.Namespace) -> Iterator[str]:
+    from tempfile import TemporaryDirectory
+
     from lakehouse.evals import load, stress
 
     named = where(arguments) or ""
@@ -220,7 +222,7 @@ def _stack(arguments: argparse.Namespace) -> Iterator[str]:
             yield url
     else:
         sizes = stress.Options(workers=arguments.workers, others=arguments.others, branch=0)
-        with tempfile.TemporaryDirectory(prefix="lakehouse-load-") as folder:
+        with TemporaryDirectory(prefix="lakehouse-load-") as folder:
             with stress.own_lake(sizes, Path(folder)):
                 pass
             with load.stack_of(Path(folder) / "lake") as url:
@@ -245,6 +247,8 @@ def _show_load(report: Report) -> None:
 
 
 def _chaos(arguments: argparse.Namespace) -> int:
+    from tempfile import TemporaryDirectory
+
     from lakehouse.evals import chaos
     from lakehouse.serve import background, ports
     from lakehouse.serve.stacks import Stacks
@@ -254,7 +258,7 @@ def _chaos(arguments: argparse.Namespace) -> int:
     )
     with ports.bind("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="lakehouse-chaos-") as folder:
+    with TemporaryDirectory(prefix="lakehouse-chaos-") as folder:
         stacks = Stacks(folder)
         try:
             name = chaos.started(stacks, Path(arguments.data).absolute(), port)
@@ -271,15 +275,15 @@ def _chaos(arguments: argparse.Namespace) -> int:
 
 
 def _show_chaos(report: ChaosReport) -> None:
+    from statistics import median
+
     by_part: dict[str, list[float]] = {}
     for kill in report.kills:
         by_part.setdefault(kill.part, []).append(kill.recovered_s)
     columns = [
         showing.Column(title, right=at > 0) for at, title in enumerate(("killed", "times", "median s", "longest s"))
     ]
-    showing.table(
-        columns, [[part, len(times), statistics.median(times), max(times)] for part, times in sorted(by_part.items())]
-    )
+    showing.table(columns, [[part, len(times), median(times), max(times)] for part, times in sorted(by_part.items())])
     written = ", ".join(f"{count:,} {kind}" for kind, count in report.acknowledged.items())
     print(f"acknowledged: {written}; lost: {len(report.lost)}; searches: {report.searches:,}")
     print(f"errors raised by the client library: {report.client_errors or 'none'}")

@@ -147,7 +147,6 @@ def serve(config: Settings, *, offset: int = 0, ready: Callable[[str, Mapping[st
     Raises:
         Unavailable: A port is taken, or a part did not start.
     """
-    logs.configure(config.logging)
     stop = threading.Event()
 
     def leave(_number: int, _frame: FrameType | None) -> None:
@@ -155,21 +154,22 @@ def serve(config: Settings, *, offset: int = 0, ready: Callable[[str, Mapping[st
 
     before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
     parts: list[Part] = []
-    try:
-        with contextlib.ExitStack() as bound:
-            for part in _parts(config, offset, bound, lambda: _tell(config, parts, ready)):
-                parts.append(part)
-                part.start()
-                if stop.is_set():
-                    break
-            _tell(config, parts, ready)
-            stop.wait()
-    finally:
-        # The front door first, so that what it has let in can still be answered.
-        for part in reversed(parts):
-            part.stop(within_s=config.server.shutdown_grace_ms / 1000 + _KILL_S)
-        for number, old in before.items():
-            signal.signal(number, old)
+    with logs.configured(config.logging):
+        try:
+            with contextlib.ExitStack() as bound:
+                for part in _parts(config, offset, bound, lambda: _tell(config, parts, ready)):
+                    parts.append(part)
+                    part.start()
+                    if stop.is_set():
+                        break
+                _tell(config, parts, ready)
+                stop.wait()
+        finally:
+            # The front door first, so that what it has let in can still be answered.
+            for part in reversed(parts):
+                part.stop(within_s=config.server.shutdown_grace_ms / 1000 + _KILL_S)
+            for number, old in before.items():
+                signal.signal(number, old)
 
 
 def _parts(config: Settings, offset: int, bound: contextlib.ExitStack, changed: Callable[[], None]) -> list[Part]:

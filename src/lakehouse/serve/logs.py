@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import logging.handlers
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -42,8 +44,12 @@ class JsonLines(logging.Formatter):
         return _encode(facts).decode()
 
 
-def configure(config: Logging, stream: TextIO | None = None) -> None:
+@contextlib.contextmanager
+def configured(config: Logging, stream: TextIO | None = None) -> Iterator[None]:
     """Send the logs of this product and of its server as JSON lines to `config.file`, else to standard error.
+
+    When the block ends, logging is what it was before, so that a program that has served a lake and goes on gets
+    nothing more on its standard error.
 
     Args:
         config: Section `[logging]`.
@@ -58,13 +64,18 @@ def configure(config: Logging, stream: TextIO | None = None) -> None:
         raise InvalidInput(f"logging.level {config.level!r} is not one of {', '.join(_LEVELS)}", field="logging.level")
     handler = _to_file(config) if config.file and stream is None else logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
-    for name, least in (("lakehouse", _LEVELS[level]), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        for old in logger.handlers:
-            old.close()
-        logger.handlers = [handler]
-        logger.setLevel(least)
-        logger.propagate = False
+    least = {logging.getLogger("lakehouse"): _LEVELS[level], logging.getLogger("uvicorn"): logging.WARNING}
+    before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in least]
+    for logger, lowest in least.items():
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(lowest)
+    try:
+        yield
+    finally:
+        for logger, handlers, lowest, propagate in before:
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(lowest)
+        handler.close()
 
 
 def _to_file(config: Logging) -> logging.Handler:

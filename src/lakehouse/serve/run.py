@@ -68,8 +68,10 @@ def serve(
     environ = os.environ if environ is None else environ
     token = token_of(config, environ)
     require_encrypted(config)
-    logs.configure(config.logging)
-    with contextlib.closing(listener or ports.bind(config.server.host, config.server.port)) as bound:
+    with (
+        logs.configured(config.logging),
+        contextlib.closing(listener or ports.bind(config.server.host, config.server.port)) as bound,
+    ):
         with _on_stop_signal(_leave):
             lake = connect(config=config)
             pages = console.routes(lake, most_upload_bytes=config.server.max_ingest_bytes) if only is None else ()
@@ -194,11 +196,10 @@ def serve_gateway(config: Settings, service: str, listener: socket.socket, *, re
     require_encrypted(config)
     # Whether there are API keys stands in the lake, which another process has open.
     require_safe(config, token_of(config, os.environ), keys=False)
-    logs.configure(config.logging)
     gateway = Gateway(service, local=is_loopback(config.server.host))
     server = _Server(_uvicorn(gateway, config), warm=gateway.warm)
     server.ready = functools.partial(ready, url_of(listener, config))
-    with _on_stop_signal(_leave):
+    with logs.configured(config.logging), _on_stop_signal(_leave):
         server.run(sockets=[listener])
 
 
