@@ -72,7 +72,7 @@ def test_up_on_a_held_port_names_it_and_opens_nothing(run, tmp_path) -> None:
         (("serve", "vektord"), "there is no service 'vektord'; choose one of storaged"),
         (("up", "--port", "70000"), "port 70000 is not between 0 and 65535"),
         (("up", "--lake", "http://127.0.0.1:1"), "is a running stack; this command needs the folder of a lake"),
-        (("up", "--host", "0.0.0.0"), "refusing to listen on 0.0.0.0 without a token"),
+        (("up", "--host", "0.0.0.0"), "refusing to listen on 0.0.0.0 without encryption"),
     ],
 )
 def test_up_and_serve_with_wrong_words_say_what_is_wrong(run, words, said) -> None:

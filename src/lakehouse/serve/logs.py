@@ -42,6 +42,15 @@ class JsonLines(logging.Formatter):
         return _encode(facts).decode()
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to whatever standard error is at the moment, which a caller in this process may exchange."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def configure(config: Logging, stream: TextIO | None = None) -> None:
     """Send the logs of this product and of its server as JSON lines to `config.file`, else to standard error.
 
@@ -56,7 +65,9 @@ def configure(config: Logging, stream: TextIO | None = None) -> None:
     level = config.level.lower()
     if level not in _LEVELS:
         raise InvalidInput(f"logging.level {config.level!r} is not one of {', '.join(_LEVELS)}", field="logging.level")
-    handler = _to_file(config) if config.file and stream is None else logging.StreamHandler(stream or sys.stderr)
+    handler = (
+        _to_file(config) if config.file and stream is None else (logging.StreamHandler(stream) if stream else _Stderr())
+    )
     handler.setFormatter(JsonLines())
     for name, least in (("lakehouse", _LEVELS[level]), ("uvicorn", logging.WARNING)):
         logger = logging.getLogger(name)
