@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -12,10 +13,7 @@ from typing import Any
 import msgspec
 
 from lakehouse.errors import InvalidInput, Upstream
-from lakehouse.staffing.certifications import Certifications
 from lakehouse.staffing.parse import Parser
-from lakehouse.staffing.places import Places
-from lakehouse.staffing.roles import Roles
 
 Output = dict[str, Any]
 _TIMEOUT_S = 120.0
@@ -34,10 +32,15 @@ def _session_row(given: Any) -> Output:
     return {"row": msgspec.json.decode(row(msgspec.convert(given, Session)))}
 
 
+@functools.cache
+def _parser() -> Parser:
+    # Building its index takes longer than reading all lines with it.
+    return Parser.shipped()
+
+
 def _demand(given: Any) -> Output:
     """Read a line; neither the case of words nor the plural of a role is told apart."""
-    parser = Parser(Places.shipped(), Roles.shipped(), Certifications.shipped())
-    found = parser.parse(given["text"])
+    found = _parser().parse(given["text"])
     place = found.location
     return {
         "role": (found.role or "").casefold().removesuffix("s"),
