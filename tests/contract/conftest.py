@@ -80,8 +80,8 @@ def url_of(process: subprocess.Popen) -> str:
 _OPENERS = {"process": in_process, "http": over_http, "separate": in_a_process_of_its_own}
 
 
-# Of this module only: the engine of workflows draws from the global random numbers while a lake that has run one is open,
-# and a property test that comes later in the same process would be blamed for it.
+# Of this module only: the engine of workflows draws from the global random numbers while a lake that has run one is
+# open, and a property test that comes later in the same process would be blamed for it.
 @pytest.fixture(scope="module")
 def face(built, people, tmp_path_factory) -> Iterator[Connect]:
     """Give the lake behind a face by its name; each is opened once, over its own copy of the same folder."""
