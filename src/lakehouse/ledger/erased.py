@@ -7,6 +7,7 @@ nobody can try names out against them.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lakehouse.state.database import Database
 
 _BATCH_ROWS = 16_384
+_NAME = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _ENDS = " \t\r\n\"'<>,;()[]{}|"
 
 
@@ -150,7 +152,7 @@ def _contacts(row: Mapping[str, Any], own: set[str] | None = None) -> Iterator[s
             numbers.add(number_of(text))
             told |= alone
         elif "name" in column.casefold():
-            names += text.casefold().split()
+            names += _NAME.findall(text.casefold())
             told |= alone
     if names and told:
         # In the order of letters, as one roster has the last name first and another in a column of its own.
