@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from lakehouse.staffing import worker
 Query = Callable[[str], Any]
 # A statement may have 200,000 characters; texts of a person are far shorter than a fiftieth of that.
 _TEXTS_A_STATEMENT = 50
+_PEOPLE = frozenset("worker employee person candidate associate staff subject applicant talent temp who".split())
+_WORDS = re.compile(r"[a-z]+")
 # Column of a quarantine with a whole line as it came.
 _RAW = "raw"
 
@@ -29,8 +32,10 @@ class Found(msgspec.Struct, frozen=True):
 class People:
     """Looks people up in the datasets.
 
-    In those that corpora are made from by their id. In the others by their id as it stands in the corpus, with its
-    prefix, and by contact data that is nobody else's: that is how copies of a roster and lists made from it are found.
+    In those that corpora are made from by their id. In the others by e-mail addresses that are nobody else's, and by
+    their id as it stands in the corpus, with its prefix, in columns that are named after people (`worker_id`, or as the
+    corpus' own id column): that is how copies of a roster and lists made from it are found. A code that looks like an
+    id in another column (`site`) is none.
 
     Args:
         corpora: Gives the corpora there are.
@@ -61,8 +66,10 @@ class People:
         others = {name: columns for name, columns in self._columns().items() if columns and name not in corpora}
         if others:
             contacts = self._contacts(found.values())
+            named = {shape.id_column for shape in self._corpora() if id.startswith(shape.id_prefix)}
             for dataset, columns in others.items():
-                found.update(self._elsewhere(dataset, columns, id, contacts))
+                about = [column for column in columns if column in named or _is_about_people(column)]
+                found.update(self._elsewhere(dataset, columns, about, id=id, contacts=contacts))
         return list(found.values())
 
     def shared(self, dataset: str, column: str, texts: Sequence[str], *, but: Sequence[Appearance]) -> set[str]:
@@ -104,15 +111,17 @@ class People:
         return told
 
     def _elsewhere(
-        self, dataset: str, columns: Sequence[str], id: str, contacts: Sequence[str]
+        self, dataset: str, columns: Sequence[str], about: Sequence[str], *, id: str, contacts: Sequence[str]
     ) -> Iterator[tuple[tuple[str, str, str], Found]]:
-        told = {text.casefold() for text in (id, *contacts)}
-        ways = [f"lower({quoted(column)}) IN ({_listed(told)})" for column in columns]
+        told = {text.casefold() for text in contacts}
+        ways = [f"lower({quoted(column)}) IN ({_listed(told)})" for column in columns if told]
+        ways += [f"{quoted(column)} = {literal(id)}" for column in about]
         if _RAW in columns:
-            ways += [f"contains(lower({_RAW}), {literal(contact.casefold())})" for contact in contacts]
+            ways += [f"contains(lower({_RAW}), {literal(text)})" for text in told]
         by_key: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-        for row in self._given(f"SELECT * FROM {quoted(dataset)} WHERE {' OR '.join(ways)}"):  # noqa: S608 - quoted
-            column = next((name for name in columns if str(row[name]).casefold() in told), _RAW)
+        for row in self._given(f"SELECT * FROM {quoted(dataset)} WHERE {' OR '.join(ways)}") if ways else ():  # noqa: S608
+            column = next((name for name in columns if str(row[name]).casefold() in told), "")
+            column = column or next((name for name in about if row[name] == id), _RAW)
             by_key.setdefault((dataset, column, row[column]), []).append(row)
         for key, rows in by_key.items():
             yield key, _found(key, rows)
@@ -137,6 +146,10 @@ class People:
 
 def _found(key: tuple[str, str, str], rows: list[dict[str, Any]]) -> Found:
     return Found(Appearance(dataset=key[0], column=key[1], value=key[2], rows=len(rows)), rows)
+
+
+def _is_about_people(column: str) -> bool:
+    return bool(_PEOPLE & set(_WORDS.findall(column.casefold())))
 
 
 def quoted(name: str) -> str:

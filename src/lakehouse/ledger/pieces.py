@@ -208,7 +208,7 @@ _CASES: tuple[Callable[[str], str], ...] = (str.lower, str.upper, str.title)
 
 def _turned(piece: str) -> Iterator[str]:
     names = piece.split()
-    if 1 < len(names) <= _MOST_NAMES and all(name.replace("'", "").replace("-", "").isalpha() for name in names):
+    if 1 < len(names) <= _MOST_NAMES:
         yield f"{names[-1]}, {' '.join(names[:-1])}"
 
 

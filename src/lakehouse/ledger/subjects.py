@@ -230,7 +230,9 @@ class Subjects:
         """
         ids = list(dict.fromkeys(ids))
         for id in ids:
-            held = self.get(id).legal_hold
+            # Of an erasure that was broken off nothing else may be left.
+            under_way = self._manifests.begun(id) is not None
+            held = (self._subject(id, []) if under_way else self.get(id)).legal_hold
             if held:
                 self._note(id, "erase", (), "refused")
                 raise PermissionDenied(f"{id!r} is under a legal hold ({held}); lift it first", id=id, legal_hold=held)

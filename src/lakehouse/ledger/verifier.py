@@ -1,7 +1,7 @@
 """Check a ledger, with nothing of lakehouse but this file: `python verifier.py DIR`.
 
-It needs Python 3.11 and the package `cryptography`. It is one file, though a long one, because auditors get it: they can
-read all that decides, and run it where nothing else of lakehouse is. DIR is a ledger (or the lake that holds it in
+It needs Python 3.11 and the package `cryptography`. It is one file, though a long one, because auditors get it: they
+can read all that decides, and run it where nothing else of lakehouse is. DIR is a ledger (or the lake that holds it in
 `ledger/`), or the bundle of one subject. What is checked, and answered apart:
 
 - integrity: every row has the form and the HMAC it must have, follows the row it names, and hashes to what the signed
