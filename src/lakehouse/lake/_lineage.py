@@ -107,7 +107,7 @@ def _name(expression: Mapping[str, Any]) -> str:
         return str(expression["alias"]).casefold()
     if expression.get("class") == "COLUMN_REF":
         return str(expression["column_names"][-1]).casefold()
-    children = expression.get("children") or ()
+    children: Sequence[Mapping[str, Any]] = expression.get("children") or ()
     if expression.get("class") == "FUNCTION" and len(children) == 1:
         return f"{expression['function_name']}({_name(children[0])})".casefold()
     return ""

@@ -57,6 +57,15 @@ def anchor(place: str, vkey: str, bucket: Callable[[str, str], Bucket]) -> Calla
     return _into(_into_folder(Path(place)), vkey)
 
 
+def no_bucket(name: str, _prefix: str) -> Bucket:
+    """Open no bucket, for those who have none.
+
+    Raises:
+        Unavailable: Always.
+    """
+    raise Unavailable(f"this ledger cannot reach the bucket {name!r}")
+
+
 def _into(put: Put, vkey: str) -> Callable[[int, str], None]:
     def write(size: int, note: str) -> None:
         for name, data in ((PUBLIC, f"{vkey}\n".encode()), (f"{size:020d}{SUFFIX}", note.encode())):

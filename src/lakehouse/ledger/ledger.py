@@ -201,7 +201,7 @@ class Ledger:
                 raise Unavailable("the ledger is closed")
             has_rows = (self.folder / LOG).exists()
             ring = keys.open_keys(self.keys, make=not has_rows)
-            anchor = anchors.anchor(self._config.anchor, ring.vkey, self._bucket or _no_bucket)
+            anchor = anchors.anchor(self._config.anchor, ring.vkey, self._bucket or anchors.no_bucket)
             checkpoints = Checkpoints(self.folder, anchor)
             self._opened = Chains(self.folder, ring, checkpoints.signed), checkpoints
             if self._config.checkpoint_every_s > 0:
@@ -220,7 +220,3 @@ class Ledger:
 def folder_of_keys(config: settings.Ledger, folder: Path) -> Path:
     """Return where the keys of a lake's ledger are."""
     return Path(config.keys).expanduser() if config.keys else folder / FOLDER / KEYS
-
-
-def _no_bucket(name: str, _prefix: str) -> Bucket:
-    raise Unavailable(f"this ledger cannot reach the bucket {name!r}")
