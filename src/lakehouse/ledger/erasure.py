@@ -72,17 +72,20 @@ class Eraser:
         return found
 
 
-def split(found: Sequence[Found], shared: Callable[[str, str, Sequence[str]], set[str]]) -> tuple[list[str], list[str]]:
+def split(
+    found: Sequence[Found], shared: Callable[[str, Sequence[str], Sequence[str]], set[str]]
+) -> tuple[list[str], list[str]]:
     """Return what is somebody's alone, and which of their personal values others have too.
 
     Args:
         found: Their rows.
-        shared: Tells which of some texts rows of others hold too, by dataset and column.
+        shared: Tells which of some texts rows of others hold too, by dataset and its columns.
     """
     own: dict[str, None] = {}
     common: dict[str, None] = {}
-    for (dataset, column), pieces in _by_column(found).items():
-        others = shared(dataset, column, [*pieces])
+    for each in found:
+        pieces = _pieces_of(each)
+        others = shared(each.appearance.dataset, [*each.rows[0]], [*pieces])
         for piece, personal in pieces.items():
             if piece not in others:
                 own[piece] = None
@@ -159,15 +162,14 @@ def _in_lines(path: Path, blotter: Blotter) -> Iterable[tuple[int, bytes, tuple[
             at += len(line)
 
 
-def _by_column(found: Sequence[Found]) -> dict[tuple[str, str], dict[str, bool]]:
-    """Return the pieces of rows by dataset and column, each with whether it is a personal value as a whole."""
-    pieces: dict[tuple[str, str], dict[str, bool]] = {}
-    for each in found:
-        for row in each.rows:
-            for column, value in row.items():
-                personal = worker.is_personal(column)
-                told = pieces.setdefault((each.appearance.dataset, column), {})
-                told.update(dict.fromkeys(_pieces(value, personal=personal), personal))
+def _pieces_of(found: Found) -> dict[str, bool]:
+    """Return the pieces of rows, each with whether it is a personal value as a whole."""
+    pieces: dict[str, bool] = {}
+    for row in found.rows:
+        for column, value in row.items():
+            personal = worker.is_personal(column)
+            for piece in _pieces(value, personal=personal):
+                pieces[piece] = pieces.get(piece, False) or personal
     return pieces
 
 

@@ -72,8 +72,10 @@ class People:
                 found.update(self._elsewhere(dataset, columns, about, id=id, contacts=contacts))
         return list(found.values())
 
-    def shared(self, dataset: str, column: str, texts: Sequence[str], *, but: Sequence[Appearance]) -> set[str]:
-        """Return which of some texts rows of others than those of `but` hold in a column too.
+    def shared(
+        self, dataset: str, columns: Sequence[str], texts: Sequence[str], *, but: Sequence[Appearance]
+    ) -> set[str]:
+        """Return which of some texts rows of others than those of `but` hold too, in whatever column.
 
         Telephone numbers are compared by their digits, everything else without regard to case.
         """
@@ -84,17 +86,18 @@ class People:
         others = " AND ".join(
             f"coalesce(CAST({quoted(name)} AS VARCHAR), '') NOT IN ({_listed(those)})" for name, those in values.items()
         )
-        held = f"CAST({quoted(column)} AS VARCHAR)"
-        digits = f"regexp_replace({held}, '[^0-9]', '', 'g')"
+        held = ", ".join(f"CAST({quoted(column)} AS VARCHAR)" for column in columns)
         found: set[str] = set()
         for start in range(0, len(texts), _TEXTS_A_STATEMENT):
             some = texts[start : start + _TEXTS_A_STATEMENT]
             sought = ", ".join(f"({literal(text)}, {literal(number_of(text))})" for text in some)
-            # A text without a number must not be found in every row.
+            # A text without a number must not be found in every row, nor a number across two columns.
             sql = (
-                f"SELECT text FROM (VALUES {sought}) AS sought(text, number) WHERE EXISTS (SELECT 1 FROM"  # noqa: S608 - quoted
-                f" {quoted(dataset)} WHERE ({others or 'true'}) AND CASE WHEN number = ''"
-                f" THEN contains(lower({held}), lower(text)) ELSE contains({digits}, number) END)"
+                f"WITH held AS MATERIALIZED (SELECT lower(concat_ws('|', {held})) AS words,"  # noqa: S608 - quoted
+                f" regexp_replace(concat_ws('|', {held}), '[^0-9|]', '', 'g') AS digits"
+                f" FROM {quoted(dataset)} WHERE {others or 'true'})"
+                f" SELECT text FROM (VALUES {sought}) AS sought(text, number) WHERE EXISTS (SELECT 1 FROM held WHERE"
+                f" CASE WHEN number = '' THEN contains(words, lower(text)) ELSE contains(digits, number) END)"
             )
             found.update(row[0] for row in self._query(sql).rows)
         return found
@@ -106,7 +109,7 @@ class People:
             for column in {name for row in each.rows for name in row if worker.is_personal(name)}:
                 values = {row[column] for row in each.rows if isinstance(row[column], str) and "@" in row[column]}
                 if values:
-                    others = self.shared(each.appearance.dataset, column, [*values], but=[each.appearance])
+                    others = self.shared(each.appearance.dataset, [column], [*values], but=[each.appearance])
                     told += sorted(values - others)
         return told
 

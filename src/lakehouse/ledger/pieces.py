@@ -137,7 +137,7 @@ class Blotter:
     def blot(self, texts: Sequence[str]) -> tuple[list[str], dict[str, int]]:
         """Return the texts of one unit written over, and how many pieces of whom there were."""
         coded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        counts = Counter[str]()
+        counts: dict[str, int] = {}
         own = {subject for data in coded for hit in self._own.hits(data) for subject in hit.subjects}
         if not own:
             return [*texts], counts
@@ -146,7 +146,8 @@ class Blotter:
             hits = self._own.hits(data)
             for subject in sorted(own):
                 hits += self._finder(subject).hits(data)
-            counts.update(subject for hit in hits for subject in hit.subjects)
+            for subject in (subject for hit in hits for subject in hit.subjects):
+                counts[subject] = counts.get(subject, 0) + 1
             changed.append(_letters(data, hits))
         return changed, counts
 
