@@ -58,6 +58,8 @@ Around = Callable[["Operation", Mapping[str, Any], Callable[[], Any]], Any]
 
 # Folder of the append-only logs.
 _LOGS = "logs"
+# Enough for a digit and a few words around it.
+_JUDGED_IN_TOKENS = 16
 # Modes of workflows that are operations, as far as this version has them.
 _MODES = frozenset({"matrix.search", "matrix.relevance", "matrix.downgrade"})
 
@@ -284,6 +286,7 @@ class Rooms:
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
                 weak_models=config.models.weak_models,
+                judge=(config.models.local_judge, self._second_opinion) if config.models.local_judge else None,
             )
             self._open_ledger(clock)
             self._take_in(config, path, clock)
@@ -343,6 +346,8 @@ class Rooms:
             clock=clock,
         )
         self.keys = Access(self.state, clock=clock)
+        # What somebody asked to be erased must not stay in memory either.
+        self.on_change.append(self.matrix.forget)
         self.around.append(Gate())
         if config.ledger.enabled:
             self.around.append(Witness(self.ledger, self.corpora.defined))
@@ -451,6 +456,19 @@ class Rooms:
             namespace=ask.namespace,
             data_class=ask.data_class,
         )
+
+    def _second_opinion(self, prompt: str) -> str:
+        from lakehouse.chat.base import Message
+
+        # What is said of a person is personal, though no name is among it.
+        answer = self.chat.complete(
+            self.settings.models.local_judge,
+            [Message(role="user", content=prompt)],
+            max_tokens=_JUDGED_IN_TOKENS,
+            temperature=0.0,
+            data_class="personal",
+        )
+        return answer.content
 
     def call(self, operation: Operation, values: Mapping[str, Any], *, strict: bool = True) -> Any:
         """Check the arguments and call the room's method in this thread, under the trace at hand."""
