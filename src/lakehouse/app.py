@@ -58,6 +58,7 @@ Around = Callable[["Operation", Mapping[str, Any], Callable[[], Any]], Any]
 
 # Folder of the append-only logs.
 _LOGS = "logs"
+_ERASES = "subjects.erase"
 # Enough for a digit and a few words around it.
 _JUDGED_IN_TOKENS = 16
 # Modes of workflows that are operations, as far as this version has them.
@@ -346,8 +347,6 @@ class Rooms:
             clock=clock,
         )
         self.keys = Access(self.state, clock=clock)
-        # What somebody asked to be erased must not stay in memory either.
-        self.on_change.append(self.matrix.forget)
         self.around.append(Gate())
         if config.ledger.enabled:
             self.around.append(Witness(self.ledger, self.corpora.defined))
@@ -495,6 +494,9 @@ class Rooms:
             return work()
         finally:
             self._changed = next(self._changes)
+            if operation.name == _ERASES:
+                # What somebody asked to be erased must not stay in memory either.
+                self.matrix.forget()
             for told in self.on_change:
                 told()
 

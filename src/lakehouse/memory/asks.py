@@ -11,6 +11,7 @@ import msgspec
 
 from lakehouse.errors import InvalidInput, TooLarge
 from lakehouse.staffing.demand import Demand
+from lakehouse.staffing.experience import years_wanted
 from lakehouse.staffing.parse import MAX_TEXT_BYTES, Parser, searchable_text
 
 if TYPE_CHECKING:
@@ -27,13 +28,14 @@ class Ask(msgspec.Struct, frozen=True):
     Vectors are (d,) float32 of unit length, of the searchable part only: never of a name, a client or contact
     data. `vector` is of the text as written, for people. `meaning`, for memory, is of occupation, skills and
     certifications by the names they have here: the same need in other words has the same meaning. Of a text that names
-    no known role both are the same.
+    no known role both are the same. `years` of experience are asked for, null when the text does not say.
     """
 
     text: str
     demand: Demand
     vector: np.ndarray
     meaning: np.ndarray
+    years: int | None
 
 
 class Asks:
@@ -82,7 +84,8 @@ class Asks:
             written = [searchable_text(text, demand) for text, demand in zip(new, demands, strict=True)]
             meant = [self._meant(*ask) for ask in zip(demands, written, strict=True)]
             vectors = self.embed([*written, *meant])
-            asks = zip(new, demands, vectors[: len(new)], vectors[len(new) :], strict=True)
+            years = map(years_wanted, new)
+            asks = zip(new, demands, vectors[: len(new)], vectors[len(new) :], years, strict=True)
             known |= {ask[0]: Ask(*ask) for ask in asks}
             with self._lock:
                 self._asks.update((text, known[text]) for text in new)
