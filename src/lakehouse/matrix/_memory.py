@@ -114,14 +114,15 @@ class Memory:
                 self._dropped.by_answer.setdefault(answer, drop)
 
     def _leads(self, present: dict[Answer, Candidate], barred: set[Answer]) -> list[Lead]:
-        recalled = self._recalled
-        leads = [lead for answer, lead in recalled.leading.items() if answer in present and answer not in barred]
-        leads += [
-            lead
-            for answer, lead in recalled.missing.items()
-            if answer not in present and answer[1] not in self._excluded
-        ]
-        return sorted(leads, key=lambda lead: lead.order)[: self._k]
+        """Return the best leads that may act, at most k."""
+        leads: list[Lead] = []
+        for lead, among in self._recalled.leads:
+            answer = lead.recall.answer
+            if (answer in present) == among and answer not in barred and answer[1] not in self._excluded:
+                leads.append(lead)
+                if len(leads) == self._k:
+                    break
+        return leads
 
     def _hold_back(self, candidates: Sequence[Candidate]) -> None:
         """Move away, or behind everybody, whom outcomes for demands like this one speak against."""

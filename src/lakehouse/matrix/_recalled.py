@@ -75,8 +75,8 @@ class Recalled:
         pooled: What all outcomes for demands like this one say of each answer.
         against: The nearest entry that speaks against an answer.
         boosts: What moves an answer most that is among the results.
-        leading: What puts an answer first that is among the results.
-        missing: What puts an answer first that is not.
+        missing: What puts an answer first that is not among the results.
+        leads: What puts answers first, best first; each with whether that is for those among the results.
         dropped: Answers stopped, wherever they are.
         dropped_missing: Answers stopped that are not among the results.
     """
@@ -103,12 +103,15 @@ class Recalled:
         self.pooled = self._pool(usable)
         self.against = self._speaking_against(usable)
         self.boosts: dict[Answer, Lead] = {}
-        self.leading: dict[Answer, Lead] = {}
+        self._leading: dict[Answer, Lead] = {}
         self.missing: dict[Answer, Lead] = {}
         for recall in usable:
             lead = self._lead(recall)
             if lead is not None:
                 self._take(lead)
+        among = [(lead, True) for lead in self._leading.values()]
+        missing = [(lead, False) for lead in self.missing.values()]
+        self.leads = sorted([*among, *missing], key=lambda each: each[0].order)
 
     def missing_person(self, recall: Recall) -> Candidate | None:
         """Return who is remembered as a candidate, not to be changed; None when they are not on the roster any more."""
@@ -195,7 +198,7 @@ class Recalled:
             reason = "the role of this demand or of the recorded one is unknown"
             self.dropped_missing.add(recall, "role", reason)
         if known or self.gates.same_text(recall):
-            _keep_first(self.leading, lead)
+            _keep_first(self._leading, lead)
 
 
 def _keep_first(leads: dict[Answer, Lead], lead: Lead) -> None:
