@@ -19,7 +19,6 @@ import itertools
 import random
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -160,4 +159,4 @@ def show(what: str, took: dict[bool, list[float]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -54,7 +54,9 @@ def test_opinions_stand_beside_ratings_and_change_nothing(judged, fake):
     ]
     assert plain.opinions is None
     assert [match.opinion for match in plain.results] == [None] * 4
-    assert [match.opinion for match in judged_.results] == [5, 2, 2, None]
+    thought = [5 if match.metadata["certs"] == ["OSHA-30"] else 2 for match in judged_.results[:3]]
+    assert [match.opinion for match in judged_.results] == [*thought, None]
+    assert set(thought) == {2, 5}
     said = judged_.opinions
     assert (said.model, said.asked, said.pairs, said.unanswered, said.failure) == ("judge/small", 3, 3, 0, "")
     assert said.same == sum(match.rating == match.opinion for match in judged_.results[:3])

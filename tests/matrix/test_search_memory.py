@@ -254,5 +254,5 @@ def test_search_crowded_memory_keeps_what_speaks_against_somebody(lake):
         for other in others
     ]
     lake.playbooks.bulk(crowd)
-    lake.playbooks.record(REWORDED, first, "workers", 0.0, outcome="no_show")
+    lake.playbooks.record(f"{ASK} on Friday", first, "workers", 0.0, outcome="no_show")
     assert ids(search(lake, k=36))[-1] == first

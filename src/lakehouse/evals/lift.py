@@ -23,6 +23,7 @@ from lakehouse import settings
 from lakehouse.app import Lakehouse, connect
 from lakehouse.evals import _lift_demands as demands
 from lakehouse.evals._lift_checks import Checks
+from lakehouse.evals._lift_demands import Part
 from lakehouse.evals._lift_shapes import Query, Report, Share, Top
 from lakehouse.evals._paraphrase import Paraphraser
 from lakehouse.evals.demand_lines import contracts
@@ -61,7 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     each: int = 6
     poison: int = 1_000
     seed: int = 1
-    part: demands.Part = "all"
+    part: Part = "all"
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
     text,
     update,
@@ -213,7 +214,8 @@ def count_use(connection: Connection, entries: Iterable[Playbook], namespaces: I
         column = "helped" if entry.good > entry.bad else "overridden"
         by = "role_code" if entry.role_code else "role"
         times[column, by, tuple(getattr(entry, name) for name in (*_PLACE, by))] += 1
-    among = list(namespaces)
+    # Written out: a list of unknown length cannot be bound in a statement for many rows.
+    among = or_(*(playbooks.c.namespace == name for name in namespaces))
     for column, by in dict.fromkeys(key[:2] for key in times):
         used = [
             {"times": count, **{f"of_{name}": value for name, value in zip((*_PLACE, by), of, strict=True)}}
@@ -222,7 +224,7 @@ def count_use(connection: Connection, entries: Iterable[Playbook], namespaces: I
         ]
         c = playbooks.c
         same = [c[name] == bindparam(f"of_{name}") for name in (*_PLACE, by)]
-        statement = update(playbooks).where(*same, c.namespace.in_(among), c.good > c.bad)
+        statement = update(playbooks).where(*same, among, c.good > c.bad)
         connection.execute(statement.values({column: c[column] + bindparam("times")}), used)
 
 
