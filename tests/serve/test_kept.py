@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import lakehouse
 from lakehouse import settings, tracing
+from lakehouse.evals.fake_provider import FakeProvider
 from lakehouse.serve.api import Api
 from lakehouse.serve.kept import KeptAnswers
 
@@ -206,3 +207,18 @@ def test_again_is_always_what_a_search_would_say_now(face, day, steps):
         change(face, day, kind, what, which)
         for body in bodies:
             assert face.ask(body) == face.now(body), (kind, body)
+
+
+def test_search_with_opinions_asks_the_model_each_time(tmp_path, built, people):
+    folder = tmp_path / "lake"
+    shutil.copytree(built(people), folder)
+    with FakeProvider(lambda _: "4") as fake:
+        chat = {"providers": {"judge": {"base_url": fake.url}}}
+        overrides = {"data": str(folder), "models": {"local_judge": "judge/small"}, "chat": chat}
+        with lakehouse.connect(config=settings.load(environ={}, overrides=overrides)) as lake:
+            face = Face(lake)
+            body = json.dumps({"query_text": TEXTS[0], "corpora": ["workers"], "k": 3, "opinions": 2}).encode()
+            for asked in (2, 4):
+                answer = face.ask(body)
+                assert [each["opinion"] for each in answer["results"]] == [4, 4, None]
+                assert (answer["opinions"]["model"], len(fake.requests)) == ("judge/small", asked)

@@ -30,6 +30,7 @@ from lakehouse.cli import (
     evaluations,
     inbox,
     ops,
+    pathways,
     playbooks,
     reviewing,
     rosters,
@@ -69,7 +70,7 @@ _GROUPS = (
     ("start here", (demo, serving, stacks, backups, doctor)),
     ("data in, questions out", (datasets, rosters)),
     ("people for a demand", (searching, playbooks, inbox, validating)),
-    ("what is done, and was", (ops, workflows)),
+    ("what is done, and was", (ops, workflows, pathways)),
     ("whose data, and who saw it", (subjects,)),
     ("parts and proof", (chatting, vectors, evaluations, reviewing)),
 )
