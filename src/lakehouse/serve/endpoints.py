@@ -233,10 +233,12 @@ class Search:
         if reply is None:
             values = self._arguments(body)
             matrix = runtime.lake.rooms.matrix
-            if not matrix.ready(values["query_text"]):
-                await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
-            with deferred() as positions:
-                reply = self._first(body, values)
+            # Its span is opened before, so that what another service does for the vector belongs below it.
+            with runtime.lake.rooms.traces.ahead(self._operation):
+                if not matrix.ready(values["query_text"]):
+                    await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
+                with deferred() as positions:
+                    reply = self._first(body, values)
         if positions:
             # Nobody is shown before it is on disk who saw them; searches that wait meanwhile share one sync.
             await runtime.commits.safe(positions[-1])
