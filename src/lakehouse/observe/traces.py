@@ -180,6 +180,8 @@ class Traces:
         """Write what waits; what the collector does not take within 2 s is dropped. Idempotent."""
         if self._to_log is not None:
             self._to_log.close()
+        if self._exporter is not None:
+            self._exporter.hurry()
         if self._to_collector is not None and not self._to_collector.close(within_ms=_CLOSE_WITHIN_MS):
             _log.warning("the collector at %s is too slow; spans were dropped", self._config.endpoint)
         if self._exporter is not None:
