@@ -159,7 +159,11 @@ def test_answer_that_is_too_large_is_left(script, ask):
     assert script.connections == 2
 
 
-@pytest.mark.parametrize("more", [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"evil", b"HTTP/1.1 2"])
+@pytest.mark.parametrize(
+    "more",
+    [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"evil", b"HTTP/1.1 2"],
+    ids=["whole", "text", "half-a-line"],
+)
 def test_what_comes_behind_an_answer_is_nobodys(script, more):
     script.answers += [(OK + more, False), (OK, False)]
     http = Http(most_bytes=MOST_BYTES)

@@ -288,9 +288,9 @@ def test_chat_budget_is_one_for_all_who_share_its_folder(fake, tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert (len(fake.requests), len(refused)) == (40, 20)
     for chat in chats:
         chat.close()
+    assert (len(fake.requests), len(refused)) == (40, 20)
     # Nor does a new start begin anew.
     with pytest.raises(LimitExceeded):
         Chat(section, tmp_path, environ={}).complete("m", HELLO)

@@ -125,6 +125,8 @@ class Answer:
         self._parser = httptools.HttpResponseParser(self)
         self._head_bytes = 0
         self._parts: list[bytes] = []
+        # Something has begun behind the end of the answer; it is nobody's.
+        self._spoilt = False
         self.begun = False
         self.ended = False
         self.reusable = False
@@ -144,8 +146,8 @@ class Answer:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._spoilt = True
             self.reusable = False
-            # What comes behind a whole answer is nobody's.
             if not self.ended:
                 raise _no_answer(str(error)) from None
 
@@ -165,12 +167,18 @@ class Answer:
         self.ended = True
 
     def on_message_begin(self) -> None:
-        self.reusable = False
+        if self.ended:
+            self._spoilt = True
+            self.reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._spoilt:
+            return
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        if self._spoilt:
+            return
         self.status = self._parser.get_status_code()
         # What comes before the answer proper (100 Continue) is passed over.
         self.begun = self.status >= 200
@@ -178,9 +186,12 @@ class Answer:
             self.headers = {}
 
     def on_body(self, body: bytes) -> None:
-        self._parts.append(body)
+        if not self._spoilt:
+            self._parts.append(body)
 
     def on_message_complete(self) -> None:
+        if self._spoilt:
+            return
         self.ended = self.begun
         self.reusable = self.ended and bool(self._parser.should_keep_alive())
 

@@ -78,10 +78,11 @@ class Budgets:
         budget = self._budgets.get(namespace) or self._budgets.get(ANYBODY)
         if budget is None:
             return None
-        now = self._now()
         path = self._folder / f"{_PREFIX}{namespace}"
         try:
             with _held(path) as file:
+                # Asked under the lock: a moment from before it may lie before a window that another one has begun.
+                now = self._now()
                 start, requests, used = _read(file)
                 # A clock that was set back must not make a window longer.
                 if not start <= now < start + budget.window_s:
