@@ -417,7 +417,7 @@ class Rooms:
         from lakehouse.observe.poller import Poller
         from lakehouse.observe.workflows import Workflows
 
-        table = {operation.name: operation for operation in operations.OPERATIONS}
+        table = operations.BY_NAME
         search = table["matrix.search"]
         self.inbox = Inbox(
             self.state,
@@ -468,19 +468,20 @@ class Rooms:
         return room
 
     def _ask_model(self, ask: Ask) -> ChatAnswer:
-        import msgspec
-
-        from lakehouse.chat.base import Message, SchemaFormat
-
-        return self.chat.complete(
-            ask.model,
-            [msgspec.convert({"role": role, "content": text}, Message) for role, text in ask.turns],
-            max_tokens=ask.max_tokens,
-            format=SchemaFormat(ask.schema),
-            timeout_ms=ask.timeout_ms,
-            namespace=ask.namespace,
-            data_class=ask.data_class,
+        # As everybody else asks, so that ops and spans see it.
+        answer: ChatAnswer = self.call(
+            operations.BY_NAME["chat.complete"],
+            {
+                "model": ask.model,
+                "messages": [{"role": role, "content": text} for role, text in ask.turns],
+                "max_tokens": ask.max_tokens,
+                "format": {"schema": ask.schema},
+                "timeout_ms": ask.timeout_ms,
+                "namespace": ask.namespace,
+                "data_class": ask.data_class,
+            },
         )
+        return answer
 
     def _second_opinion(self, prompt: str) -> str:
         from lakehouse.chat.base import Message

@@ -312,3 +312,5 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("iterate.run", "POST /v1/iterate", _ITERATE, runs="upstream"),
     _operation("validate.release", "DELETE /v1/validate/fills/{fill_id}", _VALIDATORS, status=204),
 )
+
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
