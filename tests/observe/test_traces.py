@@ -281,8 +281,8 @@ def test_chat_reads_as_generation():
         model, provider, prompt_tokens, completion_tokens, finish_reason = "m-1", "ollama", 10, 5, "stop"
 
     traces = Traces(settings.Traces(), None, version="1")
-    span = tracing.begin(traces, "chat.chat")
-    span.set(**_conventions.facts("chat.chat", {"model": "ollama/m", "max_tokens": 9}, Answer()))
+    span = tracing.begin(traces, "chat.complete")
+    span.set(**_conventions.facts("chat.complete", {"model": "ollama/m", "max_tokens": 9}, Answer()))
     found = _conventions.attributes(span, langfuse=True, session="", tags=())
     assert found["gen_ai.operation.name"] == "chat"
     assert (found["gen_ai.request.model"], found["gen_ai.response.model"]) == ("ollama/m", "m-1")

@@ -60,3 +60,9 @@ def erase(connection: Connection, id: str, now: str) -> None:
     """Forget what was said about a subject, and note when."""
     put(connection, id, Said(), now)
     connection.execute(update(subjects).where(subjects.c.id == id).values(erased_at=now))
+
+
+def erased(connection: Connection) -> list[str]:
+    """Return the ids of everybody who was erased, in order."""
+    found = select(subjects.c.id).where(subjects.c.erased_at.is_not(None)).order_by(subjects.c.id)
+    return [str(row.id) for row in connection.execute(found)]

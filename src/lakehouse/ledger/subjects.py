@@ -217,6 +217,11 @@ class Subjects:
             left[gone.subject] += [f"dataset {each.appearance.dataset}" for each in self._people.find(gone.subject)]
         return [self._receipt(gone, now, reason, purged[gone.subject], left[gone.subject]) for gone in people]
 
+    def erased(self) -> list[str]:
+        """Return the ids of everybody who was erased, in order."""
+        with self._state.read() as connection:
+            return self._stored.erased(connection)
+
     def _gone(self, id: str) -> Gone:
         found = self._people.find(id)
         of = {each.appearance.dataset: each.appearance for each in found}

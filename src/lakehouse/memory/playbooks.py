@@ -349,6 +349,11 @@ class Playbooks:
             self._state.scrub()
             return sum(map(len, by_namespace.values()))
 
+    def everything(self) -> Sequence[Playbook]:
+        """Return the rows of all namespaces, newest change first."""
+        with self._state.read() as connection:
+            return self._rows.of_namespaces(connection, list(self._rows.counts(connection)))
+
     def own(self, namespace: str) -> Sequence[Playbook]:
         """Return the rows of a namespace alone, without those shared with it, newest change first."""
         with self._state.read() as connection:

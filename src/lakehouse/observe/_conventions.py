@@ -176,7 +176,7 @@ def _ran(arguments: Mapping[str, Any], answer: Any) -> Facts:
 _FACTS: dict[str, Callable[[Mapping[str, Any], Any], Facts]] = {
     "matrix.search": _search,
     "embed.texts": _embedded,
-    "chat.chat": _chatted,
+    "chat.complete": _chatted,
     "sql.query": _counted,
     "workflow.run": _ran,
 }
@@ -186,9 +186,11 @@ _WITH_CONTENT = frozenset(
         "demand.parse",
         "playbooks.record",
         "sql.query",
-        "chat.chat",
-        "validate.artifact",
-        "validate.iterate",
+        "playbooks.bulk",
+        "chat.complete",
+        "validate.check",
+        "validate.accept",
+        "iterate.run",
         "workflow.run",
         "inbox.receive",
         "inbox.match",
