@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import csv
+import io
+import shutil
 from pathlib import Path
 
 import msgspec
 import pytest
 
 import lakehouse
-from conftest import CORPUS, as_csv, roster
 from lakehouse import settings
 from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.evals.fake_provider import FakeProvider
@@ -16,13 +18,18 @@ TASK = "Need 3 Forklift Operators in Cleveland OH"
 
 
 @pytest.fixture
-def changed_lake(lake):
+def changed_lake(lake, people):
     """A lake whose best match for the task left since."""
     best = lake.matrix.search(TASK, ["workers"]).results[0].id
-    rows = [row for row in roster() if f"w-{row['id']}" != best]
     before = lake.catalog.dataset("people").snapshot_id
-    lake.ingest.file(as_csv(rows), "people", "text/csv")
-    lake.corpora.build(name="workers", **CORPUS)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(people[0]))
+    writer.writeheader()
+    writer.writerows(row for row in people if f"w-{row['id']}" != best)
+    lake.ingest.file(text.getvalue().encode(), "people", "text/csv")
+    (corpus,) = lake.corpora.list().corpora
+    shape = ("name", "dataset", "id_column", "id_prefix", "text_columns", "metadata_columns")
+    lake.corpora.build(**{name: getattr(corpus, name) for name in shape})
     return lake, best, before
 
 
@@ -75,8 +82,6 @@ def test_who_was_shown_stands_in_the_ledger(changed_lake):
 
 
 def test_model_proposes_and_the_validator_decides(built, people, tmp_path):
-    import shutil
-
     folder = shutil.copytree(built(people), tmp_path / "lake")
     fill = {"demand": {"role": "Forklift Operator", "count": 1}, "workers": [{"id": "w-1"}]}
     with FakeProvider(lambda request: msgspec.json.encode(fill).decode()) as provider:

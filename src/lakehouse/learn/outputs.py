@@ -104,6 +104,9 @@ class Outputs:
         self.started_over = True
 
     def _open(self) -> None:
+        for left in self.folder.glob(f".{STATE}.*"):
+            # Of an exchange that a crash broke off.
+            left.unlink()
         state = read_state(self.folder)
         if state is not None and state.version == self._version and self._cut(state):
             self.state = state

@@ -103,6 +103,8 @@ def export(
     card = msgspec.structs.replace(card, folder=str(target.relative_to(lake)))
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".export-*"):
+            shutil.rmtree(left, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
         try:
             _write(scratch, rows, lineage, card)
