@@ -139,7 +139,7 @@ class Learn:
         """Write training data from accepted evidence, as chat messages and as instructions, JSONL and Parquet.
 
         Brings evidence and verdicts up to date first. Never exported: held-out demands, evaluation sets, rejected and
-        needs-human records, labels that only a judge gave, erased people, personal data. The same lake gives the same
+        needs-human records, labels that only a judge gave, erased people, personal data. The same rows give the same
         export, which is then not written again.
 
         Args:

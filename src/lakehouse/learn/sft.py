@@ -45,7 +45,7 @@ class SftExport(msgspec.Struct, frozen=True, kw_only=True):
     """The data card of an export.
 
     Attributes:
-        export_id: Follows from the rows and what was dropped: the same evidence gives the same export.
+        export_id: Follows from the rows and their lineage: the same rows are the same export.
         folder: Relative to the lake.
         considered: Evidence records that were looked at.
         rows: Of these, those exported.
@@ -112,6 +112,9 @@ def export(
             fsync_dir(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+    elif msgspec.json.decode((target / CARD).read_bytes(), type=SftExport) != card:
+        # The same rows, of more evidence.
+        _write_card(target, card)
     return card
 
 
@@ -208,7 +211,7 @@ def _card(
     from lakehouse.observe import scoring
 
     total = sum(map(len, rows.values()))
-    facts = msgspec.json.encode([rows, lineage, sorted(dropped.items())])
+    facts = msgspec.json.encode([rows, lineage, scoring.VERSION])
     return SftExport(
         export_id=f"sft-{hashlib.sha256(facts).hexdigest()[:16]}",
         folder="",
@@ -231,6 +234,10 @@ def _write(folder: Path, rows: Mapping[Split, list[Example]], lineage: Sequence[
         _write_form(folder / f"{split}.instruction", plain, ("instruction", "input", "response"))
         _write_form(folder / f"{split}.messages", [{"messages": _messages(row)} for row in rows[split]], ("messages",))
     atomic_write(folder / LINEAGE, _lines(lineage))
+    _write_card(folder, card)
+
+
+def _write_card(folder: Path, card: SftExport) -> None:
     atomic_write(folder / "README.md", _readme(card).encode())
     atomic_write(folder / CARD, msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
 
