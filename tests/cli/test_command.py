@@ -119,14 +119,3 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stderr == "[]\n"
-
-
-def test_help_comes_in_under_300_ms(start) -> None:
-    def once() -> float:
-        process = start("--help", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        used = os.wait4(process.pid, 0)[2]
-        process.returncode = 0
-        return used.ru_utime + used.ru_stime
-
-    # Processor time, and the best of a few: other work on the machine is not what is measured.
-    assert min(once() for _ in range(5)) < 0.3

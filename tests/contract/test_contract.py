@@ -66,7 +66,7 @@ def lasting(value: Any) -> Any:
     return value
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def play(face):
     """Give the ending of a case on a face.
 

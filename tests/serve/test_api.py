@@ -265,18 +265,17 @@ def test_overload_is_refused_as_unavailable_while_searches_go_on(api_lake):
         async with httpx.AsyncClient(base_url=url, timeout=30) as client:
             await client.post("/v1/matrix/search", json=search)
             slow_ones = [
-                asyncio.create_task(client.post("/v1/sql", json={"sql": slow, "timeout_ms": 2_000})) for _ in range(4)
+                asyncio.create_task(client.post("/v1/sql", json={"sql": slow, "timeout_ms": 4_000})) for _ in range(4)
             ]
             await asyncio.sleep(0.5)
-            began = time.perf_counter()
             found = await client.post("/v1/matrix/search", json=search)
-            took = time.perf_counter() - began
-            return found, took, await asyncio.gather(*slow_ones)
+            running = sum(not slow_one.done() for slow_one in slow_ones)
+            return found, running, await asyncio.gather(*slow_ones)
 
     with serving(api_lake, threads=2, max_waiting=1) as client:
-        found, took, answers = asyncio.run(ask(str(client.base_url)))
+        found, running, answers = asyncio.run(ask(str(client.base_url)))
         assert found.status_code == 200
-        assert took < 1
+        assert running == 3
         statuses = sorted(answer.status_code for answer in answers)
         assert statuses == [503, 504, 504, 504]
         overloaded = next(answer for answer in answers if answer.status_code == 503)
