@@ -24,7 +24,7 @@ def test_logs_to_training_data(run, worked):
     assert code == 0
     assert "iterates" in out
     code, out, _ = run("materialize", "--lake", worked, "--json")
-    assert json.loads(out)["lines"] == 0
+    assert json.loads(out)["records"] == 0
     code, out, _ = run("score", "--lake", worked)
     assert code == 0
     assert "judged by rules.v1" in out

@@ -67,7 +67,7 @@ def _materialized(given: Any) -> Output:
         line = text.encode()
         place = {"file": given["file"], "part": 1, "line_offset": offset}
         try:
-            found += map(msgspec.to_builtins, records_of(given["log"], line, place))
+            found += msgspec.json.decode(msgspec.json.encode(list(records_of(given["log"], line, place))))
         except ValueError:
             rejected.append(offset)
         offset += len(line) + 1
