@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from pathlib import Path
 
 import msgspec
@@ -224,8 +223,6 @@ def test_audit_changes_nothing_but_what_is_derived(lake):
     assert after == before
 
 
-def test_audit_of_a_small_lake_takes_seconds(lake):
-    started = time.monotonic()
+def test_report_survives_the_wire(lake):
     found = lake.learn.audit_full()
-    assert time.monotonic() - started < 300
     assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found

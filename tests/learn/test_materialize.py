@@ -20,11 +20,12 @@ from lakehouse.learn.transforms.table import LINES, TRANSFORMS
 from lakehouse.state.log import Log
 from learn.made import FILL, PROMPT, op, session, tree, written
 
+# After each commit it waits to be told to go on, so that it cannot end before it is killed.
 RUN = (
     "import json, sys; from pathlib import Path; from lakehouse.learn import materialize as m, outputs;"
     "outputs.MOST_WAITING = 4096; m._EVERY_LINES = 50; lake = Path(sys.argv[1]);"
     "m.materialize(lake / 'evidence', {'ops': lake / 'logs/ops.jsonl'}, lake=lake,"
-    " progress=lambda n: print(n, flush=True))"
+    " progress=lambda n: (print(n, flush=True), sys.stdin.readline()))"
 )
 
 
@@ -155,10 +156,13 @@ def test_killed_anywhere_the_rerun_gives_the_bytes_of_a_whole_run(tmp_path):
     written(tmp_path / "logs/ops.jsonl", [op(nth) for nth in range(4_000)])
     run({"ops": tmp_path / "logs/ops.jsonl"}, tmp_path, "whole")
     kills = Counter()
-    for after in (1, 5, 20):
-        with subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
-            for _ in range(after):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    for commits in (1, 5, 20):
+        with subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path)], **pipes) as process:
+            for _ in range(commits):
                 process.stdout.readline()
+                process.stdin.write("\n")
+                process.stdin.flush()
             os.kill(process.pid, signal.SIGKILL)
         kills[process.returncode] += 1
     assert kills == {-signal.SIGKILL: 3}

@@ -8,11 +8,14 @@ from lakehouse.learn.audit.base import Found, Lake
 from lakehouse.ledger import verifier
 from lakehouse.ledger.chains import LOG
 from lakehouse.memory.base import Playbook
+from lakehouse.staffing.rate import rate
 from lakehouse.staffing.titles import role_equal
 
 _SAMPLE = 50
 _K = 20
 _LEAST_RECOVERED = 0.8
+# The right role and certifications; the place may be far.
+_FITS = 3
 _AGAINST = frozenset({"rejected", "no_show"})
 
 
@@ -36,7 +39,7 @@ def memory(lake: Lake) -> Found:
                 for match in answer.results
                 if match.memory is not None and match.memory.effect != "none"
             )
-            if text is entry.query_text and entry.outcome not in _AGAINST and entry.good > entry.bad:
+            if text is entry.query_text and _should_come_back(lake, entry):
                 asked += 1
                 recovered += any(match.id == entry.answer_id for match in answer.results)
     if bleed:
@@ -48,6 +51,17 @@ def memory(lake: Lake) -> Found:
         )
     found.metrics |= {"p10_asked": asked, "p10_recovered": round(share, 6), "p10_bleed": bleed}
     return found
+
+
+def _should_come_back(lake: Lake, entry: Playbook) -> bool:
+    """Tell whether an answer worked and fits its demand: memory rightly leaves out whom the demand itself refuses."""
+    if entry.outcome in _AGAINST or entry.good <= entry.bad:
+        return False
+    person = lake.rooms.vectors.metadata(entry.corpus, entry.answer_id)
+    if person is None:
+        return True
+    rating = rate(lake.rooms.demand.parse(entry.query_text), person).rating
+    return rating is None or rating >= _FITS
 
 
 def _for_another_role(lake: Lake, entry: Playbook, others: Sequence[Playbook]) -> str:
