@@ -260,7 +260,7 @@ class Rooms:
             self.corpora = Corpora(
                 self.state,
                 path,
-                catalog=self.catalog,
+                sql=self.sql,
                 embed=self.embed,
                 vectors=self.vectors,
                 parser=self.demand,

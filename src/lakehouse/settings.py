@@ -117,6 +117,10 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_rows: Most rows of one answer.
         threads: Threads of the query engine.
         refresh_every_ms: How old the engine's view of the datasets may be.
+        engine: "duckdb" on this machine, or "spark": statements that read datasets run on the server of `spark_url`,
+            which must reach the data files under the same paths.
+        spark_url: Spark Connect server, such as "sc://spark.internal:15002".
+        spark_token_env: Name of the environment variable with the server's bearer token; empty for none.
     """
 
     timeout_ms: int = 30_000
@@ -124,6 +128,9 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_rows: int = 10_000
     threads: int = 2
     refresh_every_ms: int = 1_000
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark_url: str = ""
+    spark_token_env: str = ""
 
 
 class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
 
 from lake.services import BUCKET, TABLES, S3Service
@@ -17,7 +20,7 @@ from lakehouse.lake.catalog import Catalog
 from lakehouse.lake.ingest import Ingest
 from lakehouse.lake.query import Query
 
-KINDS = ["sqlite-local", "sqlite-s3", "postgres-local", "postgres-s3", "rest-s3"]
+KINDS = ["sqlite-local", "sqlite-s3", "shared-local", "postgres-local", "postgres-s3", "rest-s3"]
 
 
 class Place:
@@ -69,6 +72,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         service: S3Service = request.getfixturevalue("s3_service")
         storage = service.storage
         root = f"s3://{BUCKET}/{secrets.token_hex(6)}"
+    if catalog == "shared":
+        uri, root = f"sqlite:///{tmp_path}/tables.db", str(tmp_path / "warehouse")
     if catalog == "postgres":
         uri = request.getfixturevalue("postgres")()
         root = root or str(tmp_path / "warehouse")
@@ -136,27 +141,49 @@ def test_life_of_a_dataset(place: Place) -> None:
     query.close()
 
 
-def test_two_writers_lose_no_row(place: Place) -> None:
+WRITER = """
+import sys
+from pathlib import Path
+import msgspec
+from lakehouse import settings
+from lakehouse.lake.catalog import Catalog
+from lakehouse.lake.ingest import Ingest
+section, storage, folder, name, start = sys.argv[1:]
+Path(folder).mkdir()
+section = msgspec.json.decode(section, type=settings.Catalog)
+storage = msgspec.json.decode(storage, type=settings.Storage)
+catalog = Catalog(section, Path(folder), storage)
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(int(start), int(start) + 4):
+    Ingest(settings.Ingest(), catalog).file(b"id,by\\n%d,%d\\n" % (number, int(start)), name, key="id")
+    print(number, flush=True)
+catalog.close()
+"""
+
+
+def test_two_processes_lose_no_row(place: Place) -> None:
     if not place.section.uri:
         pytest.skip("a catalog in the lake folder belongs to one process")
-    catalogs = [place.open("first"), place.open("second")]
-    failures: list[Exception] = []
-
-    def write(catalog: Catalog, start: int) -> None:
-        ingest = Ingest(settings.Ingest(), catalog)
-        try:
-            for number in range(start, start + 4):
-                ingest.file(b"id,by\n%d,%d\n" % (number, start), place.name, key="id")
-        except Exception as error:  # noqa: BLE001 - told below
-            failures.append(error)
-
-    threads = [threading.Thread(target=write, args=(each, 100 * at)) for at, each in enumerate(catalogs)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert [row["id"] for row in rows(catalogs[0], place.name)] == [0, 1, 2, 3, 100, 101, 102, 103]
+    told = [msgspec.json.encode(part).decode() for part in (place.section, place.storage)]
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, *told, str(place.folder / f"writer{start}"), place.name, str(start)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for start in (0, 100)
+    ]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    acknowledged = sorted(int(line) for writer in writers for line in writer.communicate(timeout=300)[0].split())
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert acknowledged == [*range(4), *range(100, 104)]
+    assert [row["id"] for row in rows(place.open(), place.name)] == acknowledged
 
 
 def test_what_one_process_commits_another_sees_and_what_it_expires_does_not_hurt(place: Place) -> None:

@@ -92,8 +92,7 @@ def test_index_lost_people(lake):
 
 
 def test_embedding_other_vector(lake):
-    rows = lake.rooms.sql.query('SELECT id FROM people ORDER BY hash("id") LIMIT 1').rows
-    id = f"w-{rows[0][0]}"
+    id = "w-1"
     item = lake.vectors.get("workers", id)
     lake.vectors.add("workers", [Item(id=id, vector=[1.0, *[0.0] * (len(item.vector) - 1)], metadata=item.metadata)])
     broken(lake, 5, id)

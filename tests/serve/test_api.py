@@ -281,3 +281,28 @@ def test_overload_is_refused_as_unavailable_while_searches_go_on(api_lake):
         overloaded = next(answer for answer in answers if answer.status_code == 503)
         assert refused(overloaded, 503, "unavailable")["retryable"]
         assert client.get("/v1/catalog/datasets").status_code == 200
+
+
+def test_statement_stops_when_its_caller_hangs_up(api_lake):
+    slow = {"sql": "SELECT count(*) FROM range(90000000000) t(x) WHERE x % 7 = 3", "timeout_ms": 25_000}
+
+    def running():
+        return [thread for thread in threading.enumerate() if thread.name == "sql-deadline"]
+
+    def until(holds):
+        limit = time.monotonic() + 20
+        while not holds():
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+
+    def ask():
+        with contextlib.suppress(httpx.ReadTimeout):
+            client.post("/v1/sql", json=slow, timeout=httpx.Timeout(30, read=2))
+
+    with serving(api_lake) as client:
+        asking = threading.Thread(target=ask)
+        asking.start()
+        until(running)
+        asking.join()
+        until(lambda: not running())
+        assert client.post("/v1/sql", json={"sql": "SELECT 1"}).json()["rows"] == [[1]]

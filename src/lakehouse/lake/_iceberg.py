@@ -84,6 +84,7 @@ class Version(msgspec.Struct, frozen=True):
         properties: What the ingest noted (`lakehouse.*`).
         s3: How to reach the files, null for local ones.
         alike: True when every file has exactly these columns under these names, so that no id need be looked up.
+        location: Where the table lies, as Iceberg records it; what other engines load.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Version(msgspec.Struct, frozen=True):
     updated_at: str
     s3: Storage | None = None
     alike: bool = False
+    location: str = ""
 
 
 class LakeCatalog(SqlCatalog):
@@ -257,6 +259,7 @@ class Tables:
             updated_at=rfc3339(snapshot.timestamp_ms),
             s3=self.files.s3,
             alike=_alike(table, fields, files),
+            location=table.location(),
         )
 
 

@@ -26,7 +26,8 @@ class Session:
     """Datasets and logs as read-only views.
 
     Attributes:
-        snapshots: Name and snapshot of each dataset it shows.
+        versions: Each dataset it shows, by name.
+        snapshots: Their snapshots, by name.
         logs: Each log it shows with the files that it had.
         names: Of all tables.
         files: Paths of all their data files.
@@ -40,6 +41,7 @@ class Session:
         query: settings.Query,
         logs: Sequence[tuple[LogTable, list[Path]]] = (),
     ) -> None:
+        self.versions = dict(versions)
         self.snapshots = {name: version.snapshot_id for name, version in versions.items()}
         self.logs = list(logs)
         self.names = {*self.snapshots, *(table.name for table, _ in logs)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ import msgspec
 from lakehouse.errors import (
     DeadlineExceeded,
     InternalError,
+    InvalidInput,
     LakehouseError,
     LimitExceeded,
     PermissionDenied,
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakehouse import settings
+    from lakehouse.lake._iceberg import Version
     from lakehouse.lake._session import Session
+    from lakehouse.lake._spark import Spark
     from lakehouse.lake.catalog import Catalog
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
@@ -88,7 +93,7 @@ class Query:
 
     Args:
         query: The settings section.
-        catalog: Whose datasets are the tables.
+        catalog: Whose datasets are the tables; kept as an attribute.
         logs: Tables beside them, whose rows appear as they are written.
 
     >>> import tempfile
@@ -106,13 +111,14 @@ class Query:
 
     def __init__(self, query: settings.Query, catalog: Catalog, logs: Sequence[LogTable] = ()) -> None:
         self._settings = query
-        self._catalog = catalog
+        self.catalog = catalog
         self._logs = logs
         catalog.reserve(table.name for table in logs)
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._seen_revision = -1
         self._seen_at = 0.0
+        self._spark = _spark(query)
 
     def query(
         self,
@@ -124,7 +130,8 @@ class Query:
         """Run one query and return its rows.
 
         Every dataset is a table. What this process commits is there for the next statement, what another one
-        commits after `query.refresh_every_ms` at the latest; a statement sees one state of all datasets.
+        commits after `query.refresh_every_ms` at the latest; a statement sees one state of all datasets. With
+        `query.engine` "spark" statements that read datasets run there.
 
         Args:
             sql: One SELECT (also WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW TABLES) in DuckDB's dialect.
@@ -176,8 +183,27 @@ class Query:
             writer.write_table(table)
         return bytes(sink.getvalue())
 
+    def scan(self, name: str, *, columns: Sequence[str]) -> pa.RecordBatchReader:
+        """Read a dataset by the engine of the settings, in bounded memory.
+
+        In the order its rows were written, on Spark in that of the first column.
+
+        Raises:
+            NotFound: No such dataset.
+            InvalidInput: A column does not exist.
+            Unavailable: The engine does not answer or cannot read the files.
+        """
+        reader = self.catalog.scan(name, columns=columns)
+        if self._spark is None:
+            return reader
+        schema = reader.schema
+        reader.close()
+        return self._spark.scan(self.catalog.version(name), schema)
+
     def close(self) -> None:
         """Close the engine; a running statement finishes first."""
+        if self._spark is not None:
+            self._spark.close()
         with self._lock:
             old, self._session = self._session, None
             if old is not None and not old.uses:
@@ -204,23 +230,40 @@ class Query:
     def _once(
         self, sql: str, limit: int | None, timeout_ms: int | None, snapshots: Mapping[str, int]
     ) -> tuple[list[ResultColumn], pa.Table, bool]:
+        from lakehouse.lake._statement import check
+
         allowed_ms = min(timeout_ms or self._settings.timeout_ms, self._settings.timeout_ms)
         wanted = limit or self._settings.max_rows
         with self._using(snapshots) as session:
             cursor = session.cursor()
+            tag = uuid.uuid4().hex
+
+            def interrupt() -> None:
+                cursor.interrupt()
+                if self._spark is not None:
+                    self._spark.interrupt(tag)
+
             try:
-                with _deadline(cursor, allowed_ms) as stopped:
+                with _deadline(interrupt, allowed_ms) as stopped:
                     try:
-                        return _executed(cursor, sql, wanted, session)
+                        check(cursor, sql, session.names, session.broken)
+                        if self._spark is not None and (read := _datasets_read(sql, session)):
+                            return _executed_on(self._spark, cursor, (sql, tag), wanted, read)
+                        return _executed(cursor, sql, wanted)
                     except _engine_errors() as error:
                         raise self._named(error, session, stopped) from error
+                    except LakehouseError:
+                        # What a stopped engine says of it is of no use to anybody.
+                        if stopped:
+                            raise stopped[0] from None
+                        raise
             finally:
                 cursor.close()
 
     @contextmanager
     def _using(self, snapshots: Mapping[str, int]) -> Iterator[Session]:
         # Hold first, look second: what is current now cannot be cleaned away before the statement is done.
-        release = self._catalog.pinned()
+        release = self.catalog.pinned()
         try:
             with self._lock:
                 session = self._earlier(snapshots) if snapshots else self._fresh()
@@ -239,8 +282,8 @@ class Query:
         """Return a session for one statement, over some datasets as they were."""
         from lakehouse.lake._session import Session
 
-        past = {name: self._catalog.version(name, snapshot) for name, snapshot in snapshots.items()}
-        return Session({**self._catalog.versions(), **past}, self._settings, self._log_files())
+        past = {name: self.catalog.version(name, snapshot) for name, snapshot in snapshots.items()}
+        return Session({**self.catalog.versions(), **past}, self._settings, self._log_files())
 
     def _log_files(self) -> list[tuple[LogTable, list[Path]]]:
         from lakehouse.state.log import files
@@ -251,14 +294,14 @@ class Query:
         """Return a session over the newest state of the catalog; called under the lock."""
         from lakehouse.lake._session import Session
 
-        revision, now = self._catalog.revision, time.monotonic()
+        revision, now = self.catalog.revision, time.monotonic()
         due = now - self._seen_at >= self._settings.refresh_every_ms / 1000
         # Which files a log has changes when it is begun and when one is sealed, never with a row.
         logs = self._log_files()
         same_logs = self._session is not None and self._session.logs == logs
         if self._session is not None and revision == self._seen_revision and same_logs and not due:
             return self._session
-        versions = self._catalog.versions()
+        versions = self.catalog.versions()
         snapshots = {name: version.snapshot_id for name, version in versions.items()}
         if self._session is None or self._session.snapshots != snapshots or not same_logs:
             old, self._session = self._session, Session(versions, self._settings, logs)
@@ -291,14 +334,59 @@ class Query:
         return refused(reason)
 
 
-def _executed(
-    cursor: duckdb.DuckDBPyConnection, sql: str, limit: int, session: Session
+def _spark(query: settings.Query) -> Spark | None:
+    if query.engine == "duckdb":
+        return None
+    if not query.spark_url:
+        raise InvalidInput('query.engine is "spark", so query.spark_url must name a server', field="query.spark_url")
+    try:
+        with warnings.catch_warnings():
+            # Results come as Arrow, so it is all the same which pandas there is.
+            warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+            from lakehouse.lake._spark import Spark
+    except ImportError as error:
+        raise Unavailable(
+            f'query.engine is "spark", which needs another package ({error.name}): pip install "lakehouse[spark]"'
+        ) from error
+    return Spark(query.spark_url, query.spark_token_env)
+
+
+def _datasets_read(sql: str, session: Session) -> dict[str, Version]:
+    """Return the datasets that a statement reads; none for a question about tables or logs, which is answered here."""
+    from lakehouse.lake._spark import tables_of
+
+    read = tables_of(sql)
+    if read is None:
+        return {}
+    datasets = {name: version for name, version in session.versions.items() if name in read}
+    logs = sorted(read & (session.names - session.snapshots.keys()))
+    if datasets and logs:
+        raise InvalidInput(
+            f"{logs[0]!r} is a log of this machine and Spark cannot join it to a dataset; ask for each by itself",
+            field="sql",
+            table=logs[0],
+        )
+    return datasets
+
+
+def _executed_on(
+    spark: Spark,
+    cursor: duckdb.DuckDBPyConnection,
+    statement: tuple[str, str],
+    limit: int,
+    read: Mapping[str, Version],
 ) -> tuple[list[ResultColumn], pa.Table, bool]:
+    sql, tag = statement
+    # Planned here: a function that this engine does not know is refused, and names and types are its own.
+    planned = cursor.sql(sql)
+    columns = [ResultColumn(name, str(kind)) for name, kind in zip(planned.columns, planned.types, strict=True)]
+    table, more = spark.run(sql, read, planned.limit(0).to_arrow_table().schema, limit=limit, tag=tag)
+    return columns, table, more
+
+
+def _executed(cursor: duckdb.DuckDBPyConnection, sql: str, limit: int) -> tuple[list[ResultColumn], pa.Table, bool]:
     import pyarrow as pa
 
-    from lakehouse.lake._statement import check
-
-    check(cursor, sql, session.names, session.broken)
     cursor.execute(sql)
     columns = [ResultColumn(name, str(kind)) for name, kind, *_ in cursor.description or []]
     reader = cursor.to_arrow_reader(min(limit + 1, BATCH_ROWS))
@@ -323,8 +411,8 @@ def _engine_errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def _deadline(cursor: duckdb.DuckDBPyConnection, allowed_ms: int) -> Iterator[list[LakehouseError]]:
-    """Stop what runs on a cursor once its time is over or nobody waits for it; the list given then holds the reason."""
+def _deadline(interrupt: Callable[[], None], allowed_ms: int) -> Iterator[list[LakehouseError]]:
+    """Stop what runs once its time is over or nobody waits for it; the list given then holds the reason."""
     done = threading.Event()
     stopped: list[LakehouseError] = []
     gone = abandoned()
@@ -341,7 +429,7 @@ def _deadline(cursor: duckdb.DuckDBPyConnection, allowed_ms: int) -> Iterator[li
             stopped.append(DeadlineExceeded(reason, timeout_ms=allowed_ms))
         # Again and again: an interrupt that comes between two steps of a statement is lost.
         while not done.wait(INTERRUPT_EVERY_S):
-            cursor.interrupt()
+            interrupt()
 
     watcher = threading.Thread(target=watch, name="sql-deadline", daemon=True)
     watcher.start()

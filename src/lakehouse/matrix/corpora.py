@@ -27,7 +27,8 @@ from lakehouse.vectors.base import Item
 
 if TYPE_CHECKING:
     from lakehouse.embed.service import Embeddings
-    from lakehouse.lake.catalog import Catalog, Manifest
+    from lakehouse.lake.catalog import Manifest
+    from lakehouse.lake.query import Query
     from lakehouse.matrix._corpus_rows import Shape
     from lakehouse.staffing.parse import Parser
     from lakehouse.staffing.roles import Roles
@@ -48,7 +49,7 @@ class Corpora:
     Args:
         state: Database of corpus definitions.
         folder: The lake folder, for scratch files and what is known of the last build.
-        catalog: Datasets to read.
+        sql: Datasets to read, by the engine that runs statements over them.
         embed, vectors: Where texts become items.
         parser, roles: Canonical roles, places and certifications.
     """
@@ -58,7 +59,7 @@ class Corpora:
         state: Database,
         folder: Path,
         *,
-        catalog: Catalog,
+        sql: Query,
         embed: Embeddings,
         vectors: Vectors,
         parser: Parser,
@@ -69,7 +70,8 @@ class Corpora:
         self._state = state
         self._rows_of = _corpus_state
         self._folder = folder / "corpora"
-        self._catalog = catalog
+        self._sql = sql
+        self._catalog = sql.catalog
         self._embed = embed
         self._vectors = vectors
         self._parser = parser
@@ -199,7 +201,7 @@ class Corpora:
         from lakehouse.matrix import _corpus_rows
 
         personal = [column.name for column in manifest.schema if worker.is_personal(column.name)]
-        reader = self._catalog.scan(manifest.name, columns=list(dict.fromkeys([*shape.columns, *personal])))
+        reader = self._sql.scan(manifest.name, columns=list(dict.fromkeys([*shape.columns, *personal])))
         rows = _corpus_rows.Rows(reader, shape, parser=self._parser, roles=self._roles).items()
         source = scratch / "rows.arrow"
         hashes = _corpus_rows.write(_counted(rows, manifest.rows), source)
