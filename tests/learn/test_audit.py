@@ -191,7 +191,7 @@ def test_phase_that_cannot_look_fails_and_the_others_go_on(lake, monkeypatch):
     monkeypatch.setattr(lake.rooms.storage, "list", lambda **_: (_ for _ in ()).throw(OSError("gone")))
     found = lake.learn.audit_full(phases=[1, 2])
     assert [each.verdict for each in found.phases] == ["fail", "ok"]
-    assert found.phases[0].findings == ["gone"]
+    assert found.phases[0].findings == ["OSError: gone"]
 
 
 def test_baseline_is_appended_and_compared(lake):

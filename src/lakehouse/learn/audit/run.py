@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from lakehouse.errors import LakehouseError
 from lakehouse.learn.audit import baselines, data, promises, training
 from lakehouse.learn.audit.base import ORDER, AuditReport, Found, Lake, Look, Phase
 
@@ -79,8 +78,8 @@ def _phase(number: int, lake: Lake) -> Phase:
     started = time.perf_counter()
     try:
         found = look(lake)
-    except (LakehouseError, OSError) as error:
-        found = Found(metrics={}, wrong=[getattr(error, "message", str(error))])
+    except Exception as error:  # noqa: BLE001 - a lake that is broken in any way must not end its audit
+        found = Found(metrics={}, wrong=[getattr(error, "message", "") or f"{type(error).__name__}: {error}"])
     said = [*found.wrong, *found.doubtful, *([found.skipped] if found.verdict == "skipped" else [])]
     more = [f"and {len(said) - _SHOWN} more"] if len(said) > _SHOWN else []
     return Phase(
