@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
@@ -394,6 +395,8 @@ def _spark(query: settings.Query) -> Spark | None:
         return None
     if not query.spark_url:
         raise InvalidInput('query.engine is "spark", so query.spark_url must name a server', field="query.spark_url")
+    # Where nothing says where Spark lies, its client ends a process that was started with `python -c`.
+    os.environ.setdefault("SPARK_HOME", "")
     try:
         with warnings.catch_warnings():
             # Results come as Arrow, so it is all the same which pandas there is.
@@ -408,7 +411,7 @@ def _spark(query: settings.Query) -> Spark | None:
 
 def _datasets_read(sql: str, session: Session) -> dict[str, Version]:
     """Return the datasets that a statement reads; none for a question about tables or logs, which is answered here."""
-    from lakehouse.lake._spark import tables_of
+    from lakehouse.lake._spark_dialect import tables_of
 
     read = tables_of(sql)
     if read is None:
