@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from lakehouse.embed.service import Embeddings
     from lakehouse.lake.catalog import Catalog
     from lakehouse.lake.ingest import Ingest
-    from lakehouse.lake.query import LogTable, Query
+    from lakehouse.lake.query import Query
     from lakehouse.lake.store import Store
+    from lakehouse.learn.service import Learn
     from lakehouse.ledger.access import Access
     from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
+    from lakehouse.memory.asks import Asks
     from lakehouse.memory.pathways import Pathways
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.observe.base import Op
@@ -59,6 +61,9 @@ Around = Callable[["Operation", Mapping[str, Any], Callable[[], Any]], Any]
 # Folder of the append-only logs, and database of the workflows' engine.
 _LOGS = "logs"
 _ENGINE = "workflows.db"
+_ERASES = "subjects.erase"
+# Enough for a digit and a few words around it.
+_JUDGED_IN_TOKENS = 16
 # Modes of workflows that are operations, as far as this version has them.
 _MODES = frozenset({"matrix.search", "matrix.relevance", "matrix.downgrade"})
 
@@ -111,6 +116,7 @@ class Lakehouse:
     traces: Traces
     subjects: Subjects
     keys: Access
+    learn: Learn
 
     def __init__(self, transport: Transport, *, spans: Traces | None = None) -> None:
         self.transport = transport
@@ -211,7 +217,6 @@ class Rooms:
     def __init__(self, config: settings.Settings, *, clock: Callable[[], datetime] = _now) -> None:
         from lakehouse.embed.service import Embeddings
         from lakehouse.lake.catalog import Catalog
-        from lakehouse.lake.query import Query
         from lakehouse.lake.store import Store
         from lakehouse.matrix.corpora import Corpora
         from lakehouse.matrix.search import Matrix
@@ -242,7 +247,7 @@ class Rooms:
             self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
             self._bring_in(config, path)
             self._witness(config, path, clock)
-            self.sql = self._closing(Query(config.query, self.catalog, _log_tables(path, _sessions(config, path))))
+            self._open_sql(config, path)
             self.embed = self._closing(Embeddings(config.embed, path))
             self.vectors = self._closing(
                 Vectors(
@@ -284,10 +289,12 @@ class Rooms:
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
                 weak_models=config.models.weak_models,
+                judge=(config.models.local_judge, self._second_opinion) if config.models.local_judge else None,
             )
             self._open_ledger(clock)
             self._take_in(config, path, clock)
             self._judge(config, path, clock, roles)
+            self._learn_from(config, path, clock, asks)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
                 for operation in operations.OPERATIONS
@@ -321,10 +328,18 @@ class Rooms:
         if self.traces.on:
             self.around.append(self.traces.around)
 
+    def _open_sql(self, config: settings.Settings, path: Path) -> None:
+        """Open SQL over the datasets and the logs."""
+        from lakehouse.lake.query import Query
+        from lakehouse.learn.tables import log_tables
+
+        self.sql = self._closing(Query(config.query, self.catalog, log_tables(path, _sessions(config, path))))
+
     def _open_ledger(self, clock: Callable[[], datetime]) -> None:
         """Open what stands around every call: who may call, and who saw whose data."""
         from lakehouse.lake.query import watched
         from lakehouse.lake.shown import people_of
+        from lakehouse.learn.tables import purge
         from lakehouse.ledger.access import Access
         from lakehouse.ledger.erasure import Eraser
         from lakehouse.ledger.gate import Gate
@@ -360,7 +375,7 @@ class Rooms:
             Manifests(self.state, DataKeys(self.ledger.keys)),
             ledger=self.ledger,
             people=People(self.corpora.defined, self.sql.query, self.catalog.text_columns),
-            eraser=Eraser(path, holding.purges()),
+            eraser=Eraser(path, {**holding.purges(), "training data (rows)": purge(path)}),
             erased=self._erased,
             clock=clock,
         )
@@ -413,7 +428,7 @@ class Rooms:
         from lakehouse.observe.poller import Poller
         from lakehouse.observe.workflows import Workflows
 
-        table = {operation.name: operation for operation in operations.OPERATIONS}
+        table = operations.BY_NAME
         search = table["matrix.search"]
         self.inbox = Inbox(
             self.state,
@@ -436,6 +451,22 @@ class Rooms:
         )
         password = os.environ.get(config.inbox.imap_password_env, "")
         self._poller = self._closing(Poller(config.inbox, self.inbox.take, password=password))
+
+    def _learn_from(self, config: settings.Settings, path: Path, clock: Callable[[], datetime], asks: Asks) -> None:
+        """Open what reads the logs of all rooms, and looks through the rooms themselves."""
+        from lakehouse.learn.service import Learn
+
+        self.learn = self._closing(
+            Learn(
+                config,
+                self,
+                folder=path,
+                asks=asks,
+                complete=self._ask_model,
+                clock=clock,
+                new_id=_new_id,
+            )
+        )
 
     def _mode(self, operation: Operation) -> Mode:
         from lakehouse.observe.modes import Mode
@@ -464,19 +495,33 @@ class Rooms:
         return room
 
     def _ask_model(self, ask: Ask) -> ChatAnswer:
-        import msgspec
-
-        from lakehouse.chat.base import Message, SchemaFormat
-
-        return self.chat.complete(
-            ask.model,
-            [msgspec.convert({"role": role, "content": text}, Message) for role, text in ask.turns],
-            max_tokens=ask.max_tokens,
-            format=SchemaFormat(ask.schema),
-            timeout_ms=ask.timeout_ms,
-            namespace=ask.namespace,
-            data_class=ask.data_class,
+        # As everybody else asks, so that ops and spans see it.
+        answer: ChatAnswer = self.call(
+            operations.BY_NAME["chat.complete"],
+            {
+                "model": ask.model,
+                "messages": [{"role": role, "content": text} for role, text in ask.turns],
+                "max_tokens": ask.max_tokens,
+                "format": {"schema": ask.schema},
+                "timeout_ms": ask.timeout_ms,
+                "namespace": ask.namespace,
+                "data_class": ask.data_class,
+            },
         )
+        return answer
+
+    def _second_opinion(self, prompt: str) -> str:
+        from lakehouse.chat.base import Message
+
+        # What is said of a person is personal, though no name is among it.
+        answer = self.chat.complete(
+            self.settings.models.local_judge,
+            [Message(role="user", content=prompt)],
+            max_tokens=_JUDGED_IN_TOKENS,
+            temperature=0.0,
+            data_class="personal",
+        )
+        return answer.content
 
     def call(self, operation: Operation, values: Mapping[str, Any], *, strict: bool = True) -> Any:
         """Check the arguments and call the room's method in this thread, under the trace at hand."""
@@ -503,6 +548,9 @@ class Rooms:
             return work()
         finally:
             self._changed = next(self._changes)
+            if operation.name == _ERASES:
+                # What somebody asked to be erased must not stay in memory either.
+                self.matrix.forget()
             for told in self.on_change:
                 told()
 
@@ -536,18 +584,6 @@ def _traces(
 def _sessions(config: settings.Settings, path: Path) -> Path | None:
     named = config.validatord.session_log_path
     return path / named if named else None
-
-
-def _log_tables(path: Path, sessions: Path | None) -> list[LogTable]:
-    from lakehouse.lake.query import LogTable
-    from lakehouse.observe.base import OP_COLUMNS, SPAN_COLUMNS
-    from lakehouse.validate.session import COLUMNS
-
-    return [
-        *([LogTable("sessions", sessions, dict(COLUMNS))] if sessions else []),
-        LogTable("ops", path / _LOGS / "ops.jsonl", OP_COLUMNS),
-        LogTable("spans", path / _LOGS / "spans.jsonl", SPAN_COLUMNS),
-    ]
 
 
 def _bucket(storage: settings.Storage, name: str, prefix: str) -> Store:

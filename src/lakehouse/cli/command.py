@@ -29,7 +29,9 @@ from lakehouse.cli import (
     doctor,
     evaluations,
     inbox,
+    learning,
     ops,
+    pathways,
     playbooks,
     reviewing,
     rosters,
@@ -69,8 +71,9 @@ _GROUPS = (
     ("start here", (demo, serving, stacks, backups, doctor)),
     ("data in, questions out", (datasets, rosters)),
     ("people for a demand", (searching, playbooks, inbox, validating)),
-    ("what is done, and was", (ops, workflows)),
+    ("what is done, and was", (ops, workflows, pathways)),
     ("whose data, and who saw it", (subjects,)),
+    ("what the logs teach", (learning,)),
     ("parts and proof", (chatting, vectors, evaluations, reviewing)),
 )
 
