@@ -4,9 +4,10 @@
     python benchmarks/ledger.py --rows 0         # searches only
     python benchmarks/ledger.py --rounds 0       # checking only
 
-Searches: two stacks over copies of one lake of 5,000 people, one with the ledger and one without, are asked in turn by
-20 connections, ten results a search; the ratio is of the median rates. Checking: the verifier that stands alone over
-`--rows` rows of 10,000 subjects under checkpoints, and one `hmac.digest` for each line read from the same file.
+Searches: two stacks over copies of one lake of `--people` people, one with the ledger and one without, are asked in
+turn by 20 connections, ten results a search; the ratio is of the median rates. Checking: the verifier that stands alone
+over `--rows` rows of 10,000 subjects, ten for an answer, under checkpoints, and one `hmac.digest` for each line read
+from the same file.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ def start(folder: Path, enabled: bool) -> tuple[subprocess.Popen, int]:
     return load.start(folder)
 
 
-def searches(scratch: Path, rounds: int, seconds: float) -> None:
+def searches(scratch: Path, people: int, rounds: int, seconds: float) -> None:
     process, port = start(scratch / "on", True)
-    load.build(port, "workers", "w-", 5_000, 1)
+    load.build(port, "workers", "w-", people, 1)
     process.send_signal(signal.SIGTERM)
     process.wait(30)
     shutil.copytree(scratch / "on", scratch / "off")
@@ -78,7 +79,6 @@ def checking(scratch: Path, count: int) -> None:
     ring = keys.open_keys(folder / "keys", make=True)
     checkpoints = Checkpoints(folder)
     chains = Chains(folder, ring, checkpoints.signed)
-    accessor = Accessor("key", "anna", "5f3c9b0e6d1a4b7f8e2d1c0b9a887766")
     fields = ("certs", "city", "name", "phone", "role", "state")
     begin = time.perf_counter()
     for number in range(0, count, 10):
@@ -92,7 +92,7 @@ def checking(scratch: Path, count: int) -> None:
             )
             for at in range(10)
         ]
-        chains.append(events, accessor, datetime.now(UTC))
+        chains.append(events, Accessor("key", "anna", f"{number:032x}"), datetime.now(UTC))
         if number % 100_000 == 0:
             checkpoints.add(chains, ring)
     checkpoints.add(chains, ring)
@@ -117,13 +117,14 @@ def checking(scratch: Path, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rows", type=int, default=1_000_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         if arguments.rounds:
-            searches(Path(scratch), arguments.rounds, arguments.seconds)
+            searches(Path(scratch), arguments.people, arguments.rounds, arguments.seconds)
         if arguments.rows:
             checking(Path(scratch), arguments.rows)
 
