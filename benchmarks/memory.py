@@ -127,6 +127,9 @@ def report(lake: lakehouse.Lakehouse, texts: list[str], unseen: list[str], chose
     show("again", again)
     show("written", in_turns(lake, [asked, asked], draw, write=True))
     half = len(unseen) // 2
+    if not half:
+        print("new      not measured: the roster gives no demand that was not asked for; take more people")
+        return
     show("new", in_turns(lake, [unseen[:half], unseen[half : 2 * half]], draw))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak of this process {peak:,.0f} MiB")
