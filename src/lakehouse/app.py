@@ -56,8 +56,9 @@ _Closable = TypeVar("_Closable", bound=_Closes)
 Around = Callable[["Operation", Mapping[str, Any], Callable[[], Any]], Any]
 
 
-# Folder of the append-only logs.
+# Folder of the append-only logs, and database of the workflows' engine.
 _LOGS = "logs"
+_ENGINE = "workflows.db"
 _ERASES = "subjects.erase"
 # Enough for a digit and a few words around it.
 _JUDGED_IN_TOKENS = 16
@@ -213,7 +214,6 @@ class Rooms:
     def __init__(self, config: settings.Settings, *, clock: Callable[[], datetime] = _now) -> None:
         from lakehouse.embed.service import Embeddings
         from lakehouse.lake.catalog import Catalog
-        from lakehouse.lake.ingest import Ingest
         from lakehouse.lake.query import Query
         from lakehouse.lake.store import Store
         from lakehouse.matrix.corpora import Corpora
@@ -243,7 +243,7 @@ class Rooms:
             self.state = self._closing(Database.open(path / "state.db"))
             self.storage = Store(config.storage, path)
             self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
-            self.ingest = Ingest(config.ingest, self.catalog)
+            self._bring_in(config, path)
             self._witness(config, path, clock)
             self.sql = self._closing(Query(config.query, self.catalog, _log_tables(path, _sessions(config, path))))
             self.embed = self._closing(Embeddings(config.embed, path))
@@ -300,6 +300,15 @@ class Rooms:
             self.close()
             raise
 
+    def _bring_in(self, config: settings.Settings, path: Path) -> None:
+        """Open what brings files in, but for rows of people who were erased."""
+        from lakehouse.lake.ingest import Ingest
+        from lakehouse.ledger.erased import Erased
+        from lakehouse.ledger.ledger import folder_of_keys
+
+        self._erased = Erased(self.state, folder_of_keys(config.ledger, path))
+        self.ingest = Ingest(config.ingest, self.catalog, barred=self._erased)
+
     def _witness(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
         """Open what watches every call: ops always, spans where a setting asks for them."""
         from lakehouse.observe.metrics import Metrics
@@ -318,38 +327,55 @@ class Rooms:
 
     def _open_ledger(self, clock: Callable[[], datetime]) -> None:
         """Open what stands around every call: who may call, and who saw whose data."""
+        from lakehouse.lake.query import watched
+        from lakehouse.lake.shown import people_of
         from lakehouse.ledger.access import Access
         from lakehouse.ledger.erasure import Eraser
         from lakehouse.ledger.gate import Gate
         from lakehouse.ledger.ledger import Ledger
+        from lakehouse.ledger.manifests import DataKeys, Manifests
         from lakehouse.ledger.people import People
         from lakehouse.ledger.subjects import Subjects
         from lakehouse.ledger.witness import Witness
         from lakehouse.matrix import erasing
+        from lakehouse.matrix.erased_texts import Texts
 
         config, path = self.settings, self._folder.path
         holding = erasing.Rooms(
-            path,
             catalog=self.catalog,
             vectors=self.vectors,
             corpora=self.corpora,
             embed=self.embed,
             playbooks=self.playbooks,
+            texts=Texts(
+                folder=path,
+                state=self.state,
+                engine=path / _ENGINE,
+                ops=self.observer,
+                traces=self.traces,
+                storage=self.storage if config.storage.backend == "local" else None,
+                logs=(*filter(None, [_sessions(config, path)]), Path(config.chat.record), Path(config.logging.file)),
+            ),
         )
         self.ledger = self._closing(
             Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
         )
         self.subjects = Subjects(
-            self.state,
+            Manifests(self.state, DataKeys(self.ledger.keys)),
             ledger=self.ledger,
-            people=People(self.corpora.defined, self.sql.query),
+            people=People(self.corpora.defined, self.sql.query, self.catalog.text_columns),
             eraser=Eraser(path, holding.purges()),
+            erased=self._erased,
             clock=clock,
         )
         self.keys = Access(self.state, clock=clock)
         self.around.append(Gate())
         if config.ledger.enabled:
-            self.around.append(Witness(self.ledger, self.corpora.defined))
+            self.around.append(
+                Witness(
+                    self.ledger, self.corpora.defined, watched=watched, holders=functools.partial(people_of, self.sql)
+                )
+            )
 
     def _judge(self, config: settings.Settings, path: Path, clock: Callable[[], datetime], roles: Roles) -> None:
         """Open chat, and what decides about all that models say."""
@@ -391,7 +417,7 @@ class Rooms:
         from lakehouse.observe.poller import Poller
         from lakehouse.observe.workflows import Workflows
 
-        table = {operation.name: operation for operation in operations.OPERATIONS}
+        table = operations.BY_NAME
         search = table["matrix.search"]
         self.inbox = Inbox(
             self.state,
@@ -405,7 +431,7 @@ class Rooms:
             Workflows(
                 config.workflow,
                 self.state,
-                path / "workflows.db",
+                path / _ENGINE,
                 ops=self.observer,
                 modes=lambda: [self._mode(table[name]) for name in sorted(_MODES & set(table))],
                 clock=clock,
@@ -442,19 +468,20 @@ class Rooms:
         return room
 
     def _ask_model(self, ask: Ask) -> ChatAnswer:
-        import msgspec
-
-        from lakehouse.chat.base import Message, SchemaFormat
-
-        return self.chat.complete(
-            ask.model,
-            [msgspec.convert({"role": role, "content": text}, Message) for role, text in ask.turns],
-            max_tokens=ask.max_tokens,
-            format=SchemaFormat(ask.schema),
-            timeout_ms=ask.timeout_ms,
-            namespace=ask.namespace,
-            data_class=ask.data_class,
+        # As everybody else asks, so that ops and spans see it.
+        answer: ChatAnswer = self.call(
+            operations.BY_NAME["chat.complete"],
+            {
+                "model": ask.model,
+                "messages": [{"role": role, "content": text} for role, text in ask.turns],
+                "max_tokens": ask.max_tokens,
+                "format": {"schema": ask.schema},
+                "timeout_ms": ask.timeout_ms,
+                "namespace": ask.namespace,
+                "data_class": ask.data_class,
+            },
         )
+        return answer
 
     def _second_opinion(self, prompt: str) -> str:
         from lakehouse.chat.base import Message
@@ -544,14 +571,13 @@ def _log_tables(path: Path, sessions: Path | None) -> list[LogTable]:
     ]
 
 
-def _bucket(storage: settings.Storage, name: str, prefix: str) -> Callable[[str, bytes], object]:
-    """Return what creates, and only creates, objects in a bucket of the configured S3 service."""
+def _bucket(storage: settings.Storage, name: str, prefix: str) -> Store:
+    """Open a bucket of the configured S3 service below a prefix."""
     import msgspec
 
     from lakehouse.lake.store import Store
 
-    store = Store(msgspec.structs.replace(storage, backend="s3", bucket=name, prefix=prefix), Path())
-    return functools.partial(store.put_if, etag=None)
+    return Store(msgspec.structs.replace(storage, backend="s3", bucket=name, prefix=prefix), Path())
 
 
 def connect(

@@ -314,8 +314,12 @@ class Playbooks:
         """Return what changes with every write that `recall` for a namespace can see, before the write returns."""
         return tuple((used, self._index.version(used)) for used in self._store.used_by(namespace))
 
-    def purge(self, answer_ids: Sequence[str], pieces: Sequence[str] = ()) -> int:
-        """Forget for good every entry about these people, and every entry whose demand names one of `pieces`.
+    def purge(self, answer_ids: Sequence[str], names: Callable[[str], bool] = lambda _: False) -> int:
+        """Forget for good every entry about these people, and every entry whose words name one of them.
+
+        Args:
+            answer_ids: Of the people.
+            names: Tells whether a text names somebody.
 
         Returns:
             How many entries there were.
@@ -323,8 +327,7 @@ class Playbooks:
         wanted = frozenset(answer_ids)
 
         def is_meant(entry: Playbook) -> bool:
-            told = f"{entry.query_text}\n{entry.why}\n{entry.by}"
-            return entry.answer_id in wanted or any(piece in told for piece in pieces)
+            return entry.answer_id in wanted or names(f"{entry.query_text}\n{entry.why}\n{entry.by}")
 
         return self._store.purge(is_meant)
 

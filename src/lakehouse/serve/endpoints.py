@@ -233,14 +233,16 @@ class Search:
         if reply is None:
             values = self._arguments(body)
             matrix = runtime.lake.rooms.matrix
-            if not matrix.ready(values["query_text"]):
-                await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
-            if values[_SLOW_WITH[self._operation.name]]:
-                # Waits for a model, and another time that may say something else: neither here nor kept.
-                await (await runtime.upstream.run(functools.partial(self._apart, values))).send(send)
-                return
-            with deferred() as positions:
-                reply = self._first(body, values)
+            # Its span is opened before, so that what another service does for the vector belongs below it.
+            with runtime.lake.rooms.traces.ahead(self._operation):
+                if not matrix.ready(values["query_text"]):
+                    await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
+                if values[_SLOW_WITH[self._operation.name]]:
+                    # Waits for a model, and another time that may say something else: neither here nor kept.
+                    await (await runtime.upstream.run(functools.partial(self._apart, values))).send(send)
+                    return
+                with deferred() as positions:
+                    reply = self._first(body, values)
         if positions:
             # Nobody is shown before it is on disk who saw them; searches that wait meanwhile share one sync.
             await runtime.commits.safe(positions[-1])
