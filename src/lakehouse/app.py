@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from lakehouse.embed.service import Embeddings
     from lakehouse.lake.catalog import Catalog
     from lakehouse.lake.ingest import Ingest
-    from lakehouse.lake.query import LogTable, Query
+    from lakehouse.lake.query import Query
     from lakehouse.lake.store import Store
+    from lakehouse.learn.service import Learn
     from lakehouse.ledger.access import Access
     from lakehouse.ledger.subjects import Subjects
     from lakehouse.matrix.corpora import Corpora
     from lakehouse.matrix.search import Matrix
+    from lakehouse.memory.asks import Asks
     from lakehouse.memory.pathways import Pathways
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.observe.base import Op
@@ -111,6 +113,7 @@ class Lakehouse:
     traces: Traces
     subjects: Subjects
     keys: Access
+    learn: Learn
 
     def __init__(self, transport: Transport, *, spans: Traces | None = None) -> None:
         self.transport = transport
@@ -212,7 +215,6 @@ class Rooms:
         from lakehouse.chat.opinions import second_opinions
         from lakehouse.embed.service import Embeddings
         from lakehouse.lake.catalog import Catalog
-        from lakehouse.lake.query import Query
         from lakehouse.lake.store import Store
         from lakehouse.matrix.corpora import Corpora
         from lakehouse.matrix.search import Matrix
@@ -243,7 +245,7 @@ class Rooms:
             self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
             self._bring_in(config, path)
             self._witness(config, path, clock)
-            self.sql = self._closing(Query(config.query, self.catalog, _log_tables(path, _sessions(config, path))))
+            self._open_sql(config, path)
             self.embed = self._closing(Embeddings(config.embed, path))
             self.vectors = self._closing(
                 Vectors(
@@ -290,6 +292,7 @@ class Rooms:
             self._open_ledger(clock)
             self._take_in(config, path, clock)
             self._judge(config, path, clock, roles)
+            self._learn_from(config, path, clock, asks)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
                 for operation in operations.OPERATIONS
@@ -323,10 +326,18 @@ class Rooms:
         if self.traces.on:
             self.around.append(self.traces.around)
 
+    def _open_sql(self, config: settings.Settings, path: Path) -> None:
+        """Open SQL over the datasets and the logs."""
+        from lakehouse.lake.query import Query
+        from lakehouse.learn.tables import log_tables
+
+        self.sql = self._closing(Query(config.query, self.catalog, log_tables(path, _sessions(config, path))))
+
     def _open_ledger(self, clock: Callable[[], datetime]) -> None:
         """Open what stands around every call: who may call, and who saw whose data."""
         from lakehouse.lake.query import watched
         from lakehouse.lake.shown import people_of
+        from lakehouse.learn.tables import purge
         from lakehouse.ledger.access import Access
         from lakehouse.ledger.erasure import Eraser
         from lakehouse.ledger.gate import Gate
@@ -362,7 +373,7 @@ class Rooms:
             Manifests(self.state, DataKeys(self.ledger.keys)),
             ledger=self.ledger,
             people=People(self.corpora.defined, self.sql.query, self.catalog.text_columns),
-            eraser=Eraser(path, holding.purges()),
+            eraser=Eraser(path, {**holding.purges(), "training data (rows)": purge(path)}),
             erased=self._erased,
             clock=clock,
         )
@@ -438,6 +449,22 @@ class Rooms:
         )
         password = os.environ.get(config.inbox.imap_password_env, "")
         self._poller = self._closing(Poller(config.inbox, self.inbox.take, password=password))
+
+    def _learn_from(self, config: settings.Settings, path: Path, clock: Callable[[], datetime], asks: Asks) -> None:
+        """Open what reads the logs of all rooms, and looks through the rooms themselves."""
+        from lakehouse.learn.service import Learn
+
+        self.learn = self._closing(
+            Learn(
+                config,
+                self,
+                folder=path,
+                asks=asks,
+                complete=self._ask_model,
+                clock=clock,
+                new_id=_new_id,
+            )
+        )
 
     def _mode(self, operation: Operation) -> Mode:
         from lakehouse.observe.modes import Mode
@@ -542,18 +569,6 @@ def _traces(
 def _sessions(config: settings.Settings, path: Path) -> Path | None:
     named = config.validatord.session_log_path
     return path / named if named else None
-
-
-def _log_tables(path: Path, sessions: Path | None) -> list[LogTable]:
-    from lakehouse.lake.query import LogTable
-    from lakehouse.observe.base import OP_COLUMNS, SPAN_COLUMNS
-    from lakehouse.validate.session import COLUMNS
-
-    return [
-        *([LogTable("sessions", sessions, dict(COLUMNS))] if sessions else []),
-        LogTable("ops", path / _LOGS / "ops.jsonl", OP_COLUMNS),
-        LogTable("spans", path / _LOGS / "spans.jsonl", SPAN_COLUMNS),
-    ]
 
 
 def _bucket(storage: settings.Storage, name: str, prefix: str) -> Store:

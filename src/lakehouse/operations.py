@@ -34,7 +34,7 @@ _READS_BY_POST = frozenset(
 # What changes something, and the same again changes nothing more.
 _REPEATABLE = frozenset(
     "ingest.file vectors.add vectors.merge corpora.build playbooks.record playbooks.bulk playbooks.handover"
-    " playbooks.merge playbooks.import_ pathways.add_idempotent".split()
+    " playbooks.merge playbooks.import_ pathways.add_idempotent learn.materialize learn.score learn.export_sft".split()
 )
 
 
@@ -219,6 +219,7 @@ _OPS = "lakehouse.observe.ops:Ops"
 _INBOX = "lakehouse.observe.inbox:Inbox"
 _WORKFLOWS = "lakehouse.observe.workflows:Workflows"
 _TRACES = "lakehouse.observe.traces:Traces"
+_LEARN = "lakehouse.learn.service:Learn"
 
 
 def _operation(name: str, route: str, owner: str, **options: Any) -> Operation:
@@ -311,6 +312,12 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("validate.fills", "GET /v1/validate/fills", _VALIDATORS, query=("worker_id",)),
     _operation("iterate.run", "POST /v1/iterate", _ITERATE, runs="upstream"),
     _operation("validate.release", "DELETE /v1/validate/fills/{fill_id}", _VALIDATORS, status=204),
+    _operation("learn.materialize", "POST /v1/learn/materialize", _LEARN),
+    _operation("learn.score", "POST /v1/learn/score", _LEARN),
+    _operation("learn.export_sft", "POST /v1/learn/export-sft", _LEARN),
+    _operation("learn.replay", "POST /v1/learn/replay", _LEARN, runs="upstream"),
+    _operation("learn.drift", "GET /v1/learn/drift", _LEARN, query=("since",)),
+    _operation("learn.audit_full", "POST /v1/learn/audit-full", _LEARN),
 )
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}

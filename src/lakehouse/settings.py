@@ -443,6 +443,21 @@ class Stacks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     folder: str = ""
 
 
+class Learn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Training data.
+
+    Attributes:
+        evaluation_sets: Files of texts that must never be learnt, below the data folder unless absolute; a line is a
+            text, or a JSON object whose texts all count.
+        near_duplicate: Share of five-letter runs from which a row repeats an earlier one and is dropped.
+        validation_share: Share of the groups of lineage that is kept for validation.
+    """
+
+    evaluation_sets: tuple[str, ...] = ()
+    near_duplicate: float = 0.85
+    validation_share: float = 0.1
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All sections. Every key has a default, so the embedded mode needs no file.
 
@@ -466,13 +481,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workflow: Workflow = Workflow()
     traces: Traces = Traces()
     ledger: Ledger = Ledger()
+    learn: Learn = Learn()
     models: Models = Models()
     logging: Logging = Logging()
     stacks: Stacks = Stacks()
 
 
 _PREFIX = "LAKEHOUSE_"
-_LISTS = frozenset({("models", "weak_models"), ("chat", "personal_providers")})
+_LISTS = frozenset({("models", "weak_models"), ("chat", "personal_providers"), ("learn", "evaluation_sets")})
 _NOT_SETTINGS = frozenset({"LAKEHOUSE_CONFIG", "LAKEHOUSE_TOKEN", "LAKEHOUSE_IMAP_PASSWORD", "LAKEHOUSE_OTLP_HEADERS"})
 
 

@@ -406,6 +406,7 @@ PLAYBOOKS = [
 from contract import (  # noqa: E402
     chat_cases,
     lake_cases,
+    learn_cases,
     ledger_cases,
     memory_cases,
     observe_cases,
@@ -413,7 +414,16 @@ from contract import (  # noqa: E402
     validate_cases,
 )
 
-ROOMS = (lake_cases, ledger_cases, memory_cases, observe_cases, validate_cases, chat_cases, proof_cases)
+ROOMS = (
+    lake_cases,
+    ledger_cases,
+    memory_cases,
+    observe_cases,
+    validate_cases,
+    chat_cases,
+    proof_cases,
+    learn_cases,
+)
 CASES = [
     *STORAGE,
     *LAKE,

@@ -29,6 +29,7 @@ from lakehouse.cli import (
     doctor,
     evaluations,
     inbox,
+    learning,
     ops,
     pathways,
     playbooks,
@@ -72,6 +73,7 @@ _GROUPS = (
     ("people for a demand", (searching, playbooks, inbox, validating)),
     ("what is done, and was", (ops, workflows, pathways)),
     ("whose data, and who saw it", (subjects,)),
+    ("what the logs teach", (learning,)),
     ("parts and proof", (chatting, vectors, evaluations, reviewing)),
 )
 

@@ -56,10 +56,29 @@ def _subject_audit(given: Any) -> Output:
     return ledger_chains.verdict(given)
 
 
+def _materialized(given: Any) -> Output:
+    """Make evidence of lines of one log, offsets as in a file that holds them."""
+    from lakehouse.learn.materialize import records_of
+
+    found: list[Any] = []
+    rejected: list[int] = []
+    offset = 0
+    for text in given["lines"]:
+        line = text.encode()
+        place = {"file": given["file"], "part": 1, "line_offset": offset}
+        try:
+            found += msgspec.json.decode(msgspec.json.encode(list(records_of(given["log"], line, place))))
+        except ValueError:
+            rejected.append(offset)
+        offset += len(line) + 1
+    return {"evidence": found, "rejected": rejected}
+
+
 # Kinds that are plain functions. A room with vectors of its own adds its kind here.
 FUNCTIONS: dict[str, Callable[[Any], Output]] = {
     "demand": _demand,
     "extract_json": _extract_json,
+    "materializer": _materialized,
     "session_log": _session_row,
     "subject-audit": _subject_audit,
 }

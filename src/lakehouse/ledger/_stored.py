@@ -135,3 +135,9 @@ def barred(connection: Connection) -> frozenset[bytes]:
 def barred_columns(connection: Connection, dataset: str) -> frozenset[str]:
     """Return the columns of a dataset by which people were known who are erased."""
     return frozenset(connection.scalars(select(columns.c.name).where(columns.c.dataset == dataset)))
+
+
+def erased(connection: Connection) -> list[str]:
+    """Return the ids of everybody who was erased, in order."""
+    found = select(subjects.c.id).where(subjects.c.erased_at.is_not(None)).order_by(subjects.c.id)
+    return [str(row.id) for row in connection.execute(found)]

@@ -263,6 +263,10 @@ class Subjects:
             receipts.append(msgspec.structs.replace(facts, signature=self._signed(facts)))
         return receipts
 
+    def erased(self) -> list[str]:
+        """Return the ids of everybody who was erased, in order."""
+        return self._manifests.erased()
+
     def _gone(self, ids: Sequence[str]) -> list[Gone]:
         """Tell what is to be erased, and keep it until it is.
 

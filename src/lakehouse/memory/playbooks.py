@@ -331,6 +331,11 @@ class Playbooks:
 
         return self._store.purge(is_meant)
 
+    def everything(self) -> Sequence[Playbook]:
+        """Return the rows of all namespaces, newest change first."""
+        with self._state.read() as connection:
+            return self._rows.of_namespaces(connection, list(self._rows.counts(connection)))
+
     def own(self, namespace: str) -> Sequence[Playbook]:
         """Return the rows of a namespace alone, without those shared with it, newest change first."""
         return self._store.own(namespace)

@@ -207,6 +207,7 @@ _WITH_CONTENT = frozenset(
         "demand.parse",
         "playbooks.record",
         "sql.query",
+        "playbooks.bulk",
         "chat.complete",
         "chat.stream",
         "validate.check",

@@ -10,8 +10,10 @@ from typing import Literal
 import msgspec
 
 from lakehouse.errors import InvalidInput
+from lakehouse.observe import significance
 
 Level = Literal["stable", "minor", "major"]
+Verdicts = Literal["stable", "minor", "major", "insufficient_data"]
 
 BUCKETS = 10
 MINOR = 0.10
@@ -39,11 +41,32 @@ class Bucket(msgspec.Struct, frozen=True):
 
 
 class Distribution(msgspec.Struct, frozen=True):
-    """Population stability index: below 0.10 `stable`, below 0.25 `minor`, else `major`."""
+    """How two samples of numbers differ.
+
+    The index alone alarms on small samples of the very same distribution: its expectation there grows with the number
+    of buckets and shrinks with the number of values. The verdict knows both.
+
+    Attributes:
+        psi: Population stability index over all buckets.
+        level: What the index says by itself: below 0.10 `stable`, below 0.25 `minor`, else `major`.
+        buckets: Of equal width over the combined range.
+        verdict: The level where chance cannot explain the index, else `stable`; `insufficient_data` where the samples
+            are too small to tell.
+        tested: The index over the buckets that were put together until each holds enough of both samples.
+        critical: What `tested` exceeds by chance once in a hundred times, null where there is too little data.
+        ks: Largest difference between the two distribution functions (Kolmogorov, Smirnov): a second opinion that needs
+            no buckets.
+        ks_p: Probability of at least that much by chance.
+    """
 
     psi: float
     level: Level
     buckets: list[Bucket]
+    verdict: Verdicts = "stable"
+    tested: float = 0.0
+    critical: float | None = None
+    ks: float = 0.0
+    ks_p: float = 1.0
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +78,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
         moves: `old -> new` to how often, most frequent first.
         ids: Inputs with another verdict, in order.
         level: The worse of that of the share (bounds as of the index) and that of the distribution.
+        verdict: The same with the distribution's verdict; `insufficient_data` when nothing else can be said.
         distribution: Of the scores, where there are any.
     """
 
@@ -64,6 +88,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
     moves: dict[str, int]
     ids: list[str]
     level: Level
+    verdict: Verdicts
     distribution: Distribution | None = None
 
 
@@ -80,6 +105,7 @@ def compared(verdicts: Sequence[Verdict], old_scores: Sequence[float] = (), new_
     share = len(changed) / len(verdicts) if verdicts else 0.0
     spread = distribution(old_scores, new_scores) if old_scores or new_scores else None
     levels: list[Level] = [_level(share), *([spread.level] if spread else [])]
+    said: list[Verdicts] = [*([_level(share)] if verdicts else []), *([spread.verdict] if spread else [])]
     return Drift(
         total=len(verdicts),
         changed=len(changed),
@@ -87,6 +113,7 @@ def compared(verdicts: Sequence[Verdict], old_scores: Sequence[float] = (), new_
         moves=dict(moves.most_common()),
         ids=[verdict.id for verdict in changed],
         level=max(levels, key=("stable", "minor", "major").index),
+        verdict=max(said, key=("insufficient_data", "stable", "minor", "major").index),
         distribution=spread,
     )
 
@@ -120,7 +147,24 @@ def distribution(old: Sequence[float], new: Sequence[float], buckets: int = BUCK
         for nth, (was, is_) in enumerate(zip(before, after, strict=True))
     ]
     psi = sum(bucket.psi for bucket in found)
-    return Distribution(round(psi, 6), _level(psi), found)
+    told = significance.difference(before, after)
+    ks, ks_p = significance.kolmogorov_smirnov(old, new)
+    level: Level = _level(psi)
+    verdict: Verdicts = "stable"
+    if told.critical is None and high > low:
+        verdict = "insufficient_data"
+    elif told.critical is not None and told.psi > told.critical:
+        verdict = level
+    return Distribution(
+        psi=round(psi, 6),
+        level=level,
+        buckets=found,
+        verdict=verdict,
+        tested=round(told.psi, 6),
+        critical=None if told.critical is None else round(told.critical, 6),
+        ks=round(ks, 6),
+        ks_p=round(ks_p, 6),
+    )
 
 
 def _counts(values: Sequence[float], low: float, high: float, count: int) -> list[int]:
