@@ -53,12 +53,13 @@ def main() -> None:
 
 def run(chosen: argparse.Namespace, folder: Path) -> None:
     file, data = folder / "roster.csv", folder / "lake"
-    filled = data.exists()
+    built, filled = data.exists(), (data / "vectors" / f"playbook_{NAMESPACE}").exists()
     roster.write(file, chosen.people, chosen.seed)
     texts, unseen = demands(file, chosen)
     with lakehouse.connect(config=settings.load(environ={}, overrides={"data": str(data)})) as lake:
-        if not filled:
+        if not built:
             build(lake, file)
+        if not filled:
             fill(lake, texts, chosen)
         report(lake, texts, unseen, chosen)
 
@@ -81,7 +82,8 @@ def demands(file: Path, chosen: argparse.Namespace) -> tuple[list[str], list[str
     truth = Truth(people, on=roster.REFERENCE, near_km=settings.Matrix().near_km)
     number = (chosen.texts + chosen.searches) // 2 + 1
     kinds = asks(truth, known_places(truth.people.values()), number=number, seed=chosen.seed)
-    found: list[Ask] = [ask for pair in zip(kinds["plenty"], kinds["few"], strict=False) for ask in pair]
+    pairs = itertools.zip_longest(kinds["plenty"], kinds["few"])
+    found: list[Ask] = [ask for pair in pairs for ask in pair if ask is not None]
     texts = list(dict.fromkeys(ask.text for ask in found))
     return texts[: chosen.texts], texts[chosen.texts :]
 
@@ -125,6 +127,9 @@ def report(lake: lakehouse.Lakehouse, texts: list[str], unseen: list[str], chose
     show("again", again)
     show("written", in_turns(lake, [asked, asked], draw, write=True))
     half = len(unseen) // 2
+    if not half:
+        print("new      not measured: the roster gives no demand that was not asked for; take more people")
+        return
     show("new", in_turns(lake, [unseen[:half], unseen[half : 2 * half]], draw))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak of this process {peak:,.0f} MiB")

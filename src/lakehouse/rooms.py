@@ -36,13 +36,10 @@ _Closable = TypeVar("_Closable", bound=_Closes)
 # What stands around every call of an operation: gets its checked arguments and what does the work, returns the answer.
 Around = Callable[["Operation", Mapping[str, Any], Callable[[], Any]], Any]
 
-
 # Folder of the append-only logs, and database of the workflows' engine.
 _LOGS = "logs"
 _ENGINE = "workflows.db"
 _ERASES = "subjects.erase"
-# Enough for a digit and a few words around it.
-_JUDGED_IN_TOKENS = 16
 # Modes of workflows that are operations, as far as this version has them.
 _MODES = frozenset({"matrix.search", "matrix.relevance", "matrix.downgrade"})
 
@@ -76,6 +73,7 @@ class Rooms:
     """
 
     def __init__(self, config: settings.Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
+        from lakehouse.chat.opinions import second_opinions
         from lakehouse.embed.service import Embeddings
         from lakehouse.lake.catalog import Catalog
         from lakehouse.lake.store import Store
@@ -150,7 +148,7 @@ class Rooms:
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
                 weak_models=config.models.weak_models,
-                judge=(config.models.local_judge, self._second_opinion) if config.models.local_judge else None,
+                judge=second_opinions(config.models.local_judge, lambda: self.chat),
             )
             self._open_ledger(clock)
             self._take_in(config, path, clock)
@@ -370,19 +368,6 @@ class Rooms:
             },
         )
         return answer
-
-    def _second_opinion(self, prompt: str) -> str:
-        from lakehouse.chat.base import Message
-
-        # What is said of a person is personal, though no name is among it.
-        answer = self.chat.complete(
-            self.settings.models.local_judge,
-            [Message(role="user", content=prompt)],
-            max_tokens=_JUDGED_IN_TOKENS,
-            temperature=0.0,
-            data_class="personal",
-        )
-        return answer.content
 
     def call(self, operation: Operation, values: Mapping[str, Any], *, strict: bool = True) -> Any:
         """Check the arguments and call the room's method in this thread, under the trace at hand."""

@@ -134,3 +134,12 @@ def _hostile(kind, asks, people, number):
     )
     made = {**entry, **more[number // 24 % 4]}
     return {**made, "query_text": f"{made['query_text']}, {1 + number // 12} years experience"}
+
+
+def test_entries_that_a_gate_stops_take_no_place_from_others(lake):
+    cold = ids(lake.matrix.search(ASK, ["workers"], k=4))
+    lake.playbooks.record("Need 3 Forklift Operators in Cleveland OH", cold[-1], "workers", 1.0)
+    assert ids(search(lake, ASK)) == [cold[-1]]
+    for person in ("w-9", "w-10", "w-11"):
+        remember(lake, ASK, person)
+    assert ids(search(lake, ASK)) == [cold[-1]]

@@ -16,7 +16,7 @@ Against an answer: outcomes that speak against it move it away, or behind everyb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -96,6 +96,9 @@ class Memory:
                 self._climb(ordered, known[answer], placed)
             else:
                 self._inject(ordered, lead, known.get(answer), placed)
+            # Counted are those who got a place: what a gate stops must not use up the place of what it lets pass.
+            if len(placed) == k:
+                break
         for answer in [(each.corpus, each.id) for each in ordered if each.memory and each.memory.effect != "none"]:
             # Another entry of theirs may have been stopped, which is not what happened to them.
             self._dropped.by_answer.pop(answer, None)
@@ -113,16 +116,12 @@ class Memory:
             if answer not in present and answer not in recalled.missing:
                 self._dropped.by_answer.setdefault(answer, drop)
 
-    def _leads(self, present: dict[Answer, Candidate], barred: set[Answer]) -> list[Lead]:
-        """Return the best leads that may act, at most k."""
-        leads: list[Lead] = []
+    def _leads(self, present: dict[Answer, Candidate], barred: set[Answer]) -> Iterator[Lead]:
+        """Yield the leads that may act, best first."""
         for lead, among in self._recalled.leads:
             answer = lead.recall.answer
             if (answer in present) == among and answer not in barred and answer[1] not in self._excluded:
-                leads.append(lead)
-                if len(leads) == self._k:
-                    break
-        return leads
+                yield lead
 
     def _hold_back(self, candidates: Sequence[Candidate]) -> None:
         """Move away, or behind everybody, whom outcomes for demands like this one speak against."""
