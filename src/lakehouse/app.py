@@ -58,8 +58,9 @@ _Closable = TypeVar("_Closable", bound=_Closes)
 Around = Callable[["Operation", Mapping[str, Any], Callable[[], Any]], Any]
 
 
-# Folder of the append-only logs.
+# Folder of the append-only logs, and database of the workflows' engine.
 _LOGS = "logs"
+_ENGINE = "workflows.db"
 # Modes of workflows that are operations, as far as this version has them.
 _MODES = frozenset({"matrix.search", "matrix.relevance", "matrix.downgrade"})
 
@@ -213,7 +214,6 @@ class Rooms:
     def __init__(self, config: settings.Settings, *, clock: Callable[[], datetime] = _now) -> None:
         from lakehouse.embed.service import Embeddings
         from lakehouse.lake.catalog import Catalog
-        from lakehouse.lake.ingest import Ingest
         from lakehouse.lake.store import Store
         from lakehouse.matrix.corpora import Corpora
         from lakehouse.matrix.search import Matrix
@@ -242,9 +242,8 @@ class Rooms:
             self.state = self._closing(Database.open(path / "state.db"))
             self.storage = Store(config.storage, path)
             self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
-            self.ingest = Ingest(config.ingest, self.catalog)
+            self._bring_in(config, path)
             self._witness(config, path, clock)
-            self._open_sql(config, path)
             self.embed = self._closing(Embeddings(config.embed, path))
             self.vectors = self._closing(
                 Vectors(
@@ -299,6 +298,18 @@ class Rooms:
             self.close()
             raise
 
+    def _bring_in(self, config: settings.Settings, path: Path) -> None:
+        """Open what brings files in, but for rows of people who were erased, and SQL over datasets and logs."""
+        from lakehouse.lake.ingest import Ingest
+        from lakehouse.lake.query import Query
+        from lakehouse.learn.tables import log_tables
+        from lakehouse.ledger.erased import Erased
+        from lakehouse.ledger.ledger import folder_of_keys
+
+        self._erased = Erased(self.state, folder_of_keys(config.ledger, path))
+        self.ingest = Ingest(config.ingest, self.catalog, barred=self._erased)
+        self.sql = self._closing(Query(config.query, self.catalog, log_tables(path, _sessions(config, path))))
+
     def _witness(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
         """Open what watches every call: ops always, spans where a setting asks for them."""
         from lakehouse.observe.metrics import Metrics
@@ -315,48 +326,58 @@ class Rooms:
         if self.traces.on:
             self.around.append(self.traces.around)
 
-    def _open_sql(self, config: settings.Settings, path: Path) -> None:
-        """Open SQL over the datasets and the logs."""
-        from lakehouse.lake.query import Query
-        from lakehouse.learn.tables import log_tables
-
-        self.sql = self._closing(Query(config.query, self.catalog, log_tables(path, _sessions(config, path))))
-
     def _open_ledger(self, clock: Callable[[], datetime]) -> None:
         """Open what stands around every call: who may call, and who saw whose data."""
+        from lakehouse.lake.query import watched
+        from lakehouse.lake.shown import people_of
         from lakehouse.learn.tables import purge
         from lakehouse.ledger.access import Access
         from lakehouse.ledger.erasure import Eraser
         from lakehouse.ledger.gate import Gate
         from lakehouse.ledger.ledger import Ledger
+        from lakehouse.ledger.manifests import DataKeys, Manifests
         from lakehouse.ledger.people import People
         from lakehouse.ledger.subjects import Subjects
         from lakehouse.ledger.witness import Witness
         from lakehouse.matrix import erasing
+        from lakehouse.matrix.erased_texts import Texts
 
         config, path = self.settings, self._folder.path
         holding = erasing.Rooms(
-            path,
             catalog=self.catalog,
             vectors=self.vectors,
             corpora=self.corpora,
             embed=self.embed,
             playbooks=self.playbooks,
+            texts=Texts(
+                folder=path,
+                state=self.state,
+                engine=path / _ENGINE,
+                ops=self.observer,
+                traces=self.traces,
+                storage=self.storage if config.storage.backend == "local" else None,
+                logs=(*filter(None, [_sessions(config, path)]), Path(config.chat.record), Path(config.logging.file)),
+            ),
         )
         self.ledger = self._closing(
             Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
         )
         self.subjects = Subjects(
-            self.state,
+            Manifests(self.state, DataKeys(self.ledger.keys)),
             ledger=self.ledger,
-            people=People(self.corpora.defined, self.sql.query),
+            people=People(self.corpora.defined, self.sql.query, self.catalog.text_columns),
             eraser=Eraser(path, {**holding.purges(), "training data (rows)": purge(path)}),
+            erased=self._erased,
             clock=clock,
         )
         self.keys = Access(self.state, clock=clock)
         self.around.append(Gate())
         if config.ledger.enabled:
-            self.around.append(Witness(self.ledger, self.corpora.defined))
+            self.around.append(
+                Witness(
+                    self.ledger, self.corpora.defined, watched=watched, holders=functools.partial(people_of, self.sql)
+                )
+            )
 
     def _judge(self, config: settings.Settings, path: Path, clock: Callable[[], datetime], roles: Roles) -> None:
         """Open chat, and what decides about all that models say."""
@@ -412,7 +433,7 @@ class Rooms:
             Workflows(
                 config.workflow,
                 self.state,
-                path / "workflows.db",
+                path / _ENGINE,
                 ops=self.observer,
                 modes=lambda: [self._mode(table[name]) for name in sorted(_MODES & set(table))],
                 clock=clock,
@@ -427,15 +448,7 @@ class Rooms:
         from lakehouse.learn.service import Learn
 
         self.learn = self._closing(
-            Learn(
-                config,
-                self,
-                folder=path,
-                asks=asks,
-                complete=self._ask_model,
-                clock=clock,
-                new_id=_new_id,
-            )
+            Learn(config, self, folder=path, asks=asks, complete=self._ask_model, clock=clock, new_id=_new_id)
         )
 
     def _mode(self, operation: Operation) -> Mode:
@@ -539,14 +552,13 @@ def _sessions(config: settings.Settings, path: Path) -> Path | None:
     return path / named if named else None
 
 
-def _bucket(storage: settings.Storage, name: str, prefix: str) -> Callable[[str, bytes], object]:
-    """Return what creates, and only creates, objects in a bucket of the configured S3 service."""
+def _bucket(storage: settings.Storage, name: str, prefix: str) -> Store:
+    """Open a bucket of the configured S3 service below a prefix."""
     import msgspec
 
     from lakehouse.lake.store import Store
 
-    store = Store(msgspec.structs.replace(storage, backend="s3", bucket=name, prefix=prefix), Path())
-    return functools.partial(store.put_if, etag=None)
+    return Store(msgspec.structs.replace(storage, backend="s3", bucket=name, prefix=prefix), Path())
 
 
 def connect(

@@ -295,6 +295,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("workflow.picture", "GET /v1/observer/workflow/runs/{run_id}/picture", _WORKFLOWS),
     _operation("traces.show", "GET /v1/observer/traces/{trace_id}", _TRACES),
     _operation("subjects.put", "POST /v1/subjects", _SUBJECTS),
+    _operation("subjects.due", "GET /v1/subjects", _SUBJECTS, query=("on",)),
     _operation("subjects.get", "GET /v1/subjects/{id}", _SUBJECTS),
     _operation("subjects.audit", "GET /v1/subjects/{id}/audit", _SUBJECTS, query=("after", "limit")),
     _operation("subjects.audit_log", "GET /v1/subjects/{id}/audit/chain", _SUBJECTS, accept=JSON_LINES),

@@ -21,6 +21,12 @@ CASES = [
         [("subjects.get", {"id": "w-22"})],
         lambda subject: (subject.datasets[0].rows, subject.legal_hold, subject.consent) == (1, "", "unknown"),
     ),
+    Case(
+        "subjects-due",
+        [("subjects.put", {"id": "w-25", "retain_until": "2020-01-31"}), ("subjects.due", {"on": "2020-02-10"})],
+        lambda found: [(each.id, each.days_over) for each in found.due] == [("w-25", 10)] and found.on == "2020-02-10",
+    ),
+    Case("subjects-due-bad-day", [("subjects.due", {"on": "2020-02-31"})], raises=InvalidInput, says="2020-02-31"),
     Case("subject-absent", [("subjects.get", {"id": "w-9999"})], raises=NotFound, says="w-9999"),
     Case(
         "audit",

@@ -159,3 +159,22 @@ def test_ledger_names_the_caller_and_the_purpose(lake):
         lake.vectors.get("workers", "w-1")
     row = lake.subjects.audit("w-1").rows[-1]
     assert (row.accessor["kind"], row.accessor["id"], row.purpose) == ("key", "anna", "fill order 17")
+
+
+def test_words_of_a_memory_are_for_those_who_may_see_names(lake):
+    lake.playbooks.record(f"{FORKLIFT}, like Anna Smith", "w-1", "workers", 1.0)
+    with as_("auditor"):
+        (entry,) = lake.playbooks.list().entries
+        assert (entry.query_text, entry.why, entry.answer_id) == ("", "", "w-1")
+    with as_("coordinator"):
+        assert "Anna Smith" in lake.playbooks.list().entries[0].query_text
+
+
+def test_who_was_checked_before_is_admitted_by_name_at_the_keys_rate(access):
+    access.add("anna", ["auditor"], rate_per_s=1)
+    assert access.again("anna").roles == {"auditor"}
+    access.again("anna")
+    with pytest.raises(LimitExceeded):
+        access.again("anna")
+    access.revoke("anna")
+    assert access.again("anna") is None

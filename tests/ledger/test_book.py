@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.errors import IntegrityError, NotFound, PermissionDenied
+from lakehouse.errors import AlreadyExists, Conflict, IntegrityError, NotFound, PermissionDenied
 from lakehouse.evals import ledger_mutations
 from lakehouse.ledger import anchors, keys, rows, tree, verifier
 from lakehouse.ledger.rows import GENESIS
@@ -191,18 +191,33 @@ def test_anchor_in_git_is_a_commit_a_checkpoint(book, tmp_path):
     assert verifier.verify(one.folder, anchors=[folder]).freshness.ok
 
 
-def test_anchor_in_a_bucket_creates_only():
-    put = {}
+class Bucket:
+    """Objects that can be created and not replaced."""
+
+    def __init__(self):
+        self.objects = {}
+
+    def put_if(self, key, data, *, etag):
+        assert etag is None
+        if key in self.objects:
+            raise AlreadyExists("there is one")
+        self.objects[key] = data
+
+    def get(self, key):
+        return self.objects[key]
+
+
+def test_anchor_in_a_bucket_creates_only_and_meets_a_fork():
+    opened = {}
     write = anchors.anchor(
-        "s3://bucket/deep/prefix",
-        "key",
-        lambda name, prefix: lambda key, data: put.setdefault((name, prefix, key), data),
+        "s3://bucket/deep/prefix", "key", lambda name, prefix: opened.setdefault((name, prefix), Bucket())
     )
     write(7, "note")
-    assert put == {
-        ("bucket", "deep/prefix", "public.vkey"): b"key\n",
-        ("bucket", "deep/prefix", f"{7:020d}.checkpoint"): b"note",
-    }
+    write(7, "note")
+    assert opened["bucket", "deep/prefix"].objects == {"public.vkey": b"key\n", f"{7:020d}.checkpoint": b"note"}
+    with pytest.raises(Conflict, match="forked or set back"):
+        write(7, "another note")
+    assert opened["bucket", "deep/prefix"].objects[f"{7:020d}.checkpoint"] == b"note"
 
 
 def test_proof_of_a_subject_leads_to_the_checkpoint(book):

@@ -123,6 +123,32 @@ def test_console_asks_for_a_key_and_remembers_who_gave_it(lake):
     }
 
 
+def test_session_opens_every_page_for_what_its_key_may_and_the_wire_for_nothing(lake):
+    keys = {role: lake.keys.add(role, [role]).key for role in ("operator", "auditor")}
+    with serving(lake) as stack:
+        for role, key in keys.items():
+            with httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser:
+                browser.post("/login", data={"key": key})
+                opened = {page: browser.get(page).status_code for page in ("/", "/queue", "/memory", "/lake", "/audit")}
+                assert opened["/"] == opened["/audit"] == 200, (role, opened)
+                assert not {401, 303} & set(opened.values()), (role, opened)
+                for wire in ("/v1/keys", "/metrics", "/openapi.json"):
+                    assert browser.get(wire).status_code == 401
+                told = browser.post("/lake", data={"sql": "SELECT 7 AS seven, name FROM people WHERE id = 1"})
+                assert ("Person Number1" in told.text) == (role == "operator")
+
+
+def test_pages_count_against_the_rate_of_the_key(lake):
+    made = lake.keys.add("anna", ["coordinator"], rate_per_s=0.5)
+    with (
+        serving(lake) as stack,
+        httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
+    ):
+        browser.post("/login", data={"key": made.key})
+        found = [browser.get("/").status_code for _ in range(20)]
+        assert 429 in found
+
+
 def test_logout_ends_the_session(lake):
     made = lake.keys.add("anna", ["coordinator"])
     with (

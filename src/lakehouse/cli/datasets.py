@@ -95,6 +95,8 @@ def _ingest(arguments: argparse.Namespace) -> int:
         return 0
     kept = "nothing new, unchanged" if report.unchanged else f"snapshot {report.snapshot_id}"
     print(f"{report.dataset}: {report.rows:,} rows, {kept}")
+    if report.erased:
+        print(f"{report.erased:,} rows left out: of people who were erased", file=sys.stderr)
     if report.rejected:
         print(f"{len(report.rejected):,} rows left out:", file=sys.stderr)
         for row in report.rejected[:_SHOWN_REJECTED]:

@@ -24,6 +24,9 @@ def add(commands: Commands) -> None:
 
 def _add_subject(subject: Commands) -> None:
     show = subject.command("show", _show, "show the manifest of a person")
+    due = subject.command("due", _due, "list people whose data was to be kept until a day that is past")
+    due.add_argument("--on", metavar="DAY", help="the day to ask for, YYYY-MM-DD (default: today)")
+    due.add_argument("--json", action="store_true", help="print one JSON document")
     put = subject.command("put", _put, "say what holds of a person; replaces what was said before")
     put.add_argument("--identity", metavar="TEXT", default="", help="reference to a system of record")
     put.add_argument("--purpose", action="append", metavar="WORD", default=[], help="what the data is used for; repeat")
@@ -97,6 +100,20 @@ def _add_key(key: Commands) -> None:
 def _show(arguments: argparse.Namespace) -> int:
     with open_lake(arguments) as lake:
         _manifest(lake.subjects.get(arguments.id), arguments.json)
+    return 0
+
+
+def _due(arguments: argparse.Namespace) -> int:
+    with open_lake(arguments) as lake:
+        found = lake.subjects.due(on=arguments.on)
+    if arguments.json:
+        showing.json_document(found)
+        return 0
+    names = ("id", "kept until", "days over", "legal hold")
+    showing.table(
+        [showing.Column(name, right=name == "days over") for name in names],
+        [[each.id, each.retain_until, each.days_over, each.legal_hold] for each in found.due],
+    )
     return 0
 
 

@@ -91,7 +91,7 @@ class Specimen:
 
     def _write(self, folder: Path, anchor: Path | None, *, rounds: int) -> None:
         ring = keys.open_keys(folder / "keys", make=not (folder / LOGS[0]).exists())
-        put = anchors.anchor(str(anchor) if anchor else "", ring.vkey, lambda _name, _prefix: lambda _key, _data: None)
+        put = anchors.anchor(str(anchor) if anchor else "", ring.vkey, anchors.no_bucket)
         checkpoints = Checkpoints(folder, put)
         chains = Chains(folder, ring, checkpoints.signed)
         for number in range(rounds):

@@ -20,7 +20,7 @@ from lakehouse.lake._parquet import ParquetReader
 from lakehouse.lake._reading import Bad, Reader
 from lakehouse.lake._relation import quoted
 from lakehouse.lake.columns import Column, Field, check_names, element_type
-from lakehouse.lake.ingest import QUARANTINE, QUARANTINE_OF, Change
+from lakehouse.lake.ingest import QUARANTINE, QUARANTINE_OF, Barred, Change, Nobody
 
 if TYPE_CHECKING:
     from lakehouse import settings
@@ -38,11 +38,12 @@ QUARANTINE_COLUMNS = [
 
 
 class Landed(msgspec.Struct, frozen=True):
-    """Good rows that landed, bad rows that did not, by line."""
+    """Good rows that landed, bad rows that did not, by line, and how many were left out for whom they are about."""
 
     rows: int
     bad: list[Bad]
     snapshot_id: int
+    erased: int
 
 
 def open_reader(source: Source, scratch: Path, *, batch_rows: int, mapping: ColumnMap | None = None) -> Reader:
@@ -81,6 +82,7 @@ class Landing:
         source: The file in scratch.
         scratch: An empty folder of its own.
         mapping: Which columns become which, when they do not keep their names.
+        barred: Whose rows are left out.
     """
 
     def __init__(
@@ -91,8 +93,10 @@ class Landing:
         scratch: Path,
         *,
         mapping: ColumnMap | None = None,
+        barred: Barred = Nobody(),  # noqa: B008 - has no state
     ) -> None:
         self._mapping = mapping
+        self._barred = barred
         self._catalog = catalog
         self._settings = ingest
         self._source = source
@@ -114,6 +118,7 @@ class Landing:
             if not rows:
                 first = f"; line {bad[0].line}: {bad[0].reason}" if bad else ""
                 raise InvalidInput(f"none of the file's rows is good{first}", field="source")
+            path, rows, erased = self._without_erased(connection, name, path, rows, fields)
             merged = _merge.Merged([path], [])
             if base and key:
                 merged = _merge.merge(connection, base, path, fields, key)
@@ -124,14 +129,29 @@ class Landing:
             raise reader.failure or _named(error, self._scratch) from error
         finally:
             connection.close()
-        counts = note(rows=rows, bad_rows=len(bad))
+        counts = note(rows=rows, bad_rows=len(bad), erased=erased)
         # Rows merged by key must not be put over others that came meanwhile; a whole file may.
         version = self._catalog.commit(
             name, fields, merged.add, keep=merged.keep, notes={**notes, **counts}, onto=base if key else "any"
         )
         if quarantine and not bad:
             self._forget(name)
-        return Landed(rows, bad, version.snapshot_id)
+        return Landed(rows, bad, version.snapshot_id, erased)
+
+    def _without_erased(
+        self, connection: duckdb.DuckDBPyConnection, name: str, path: Path, rows: int, fields: list[Field]
+    ) -> tuple[Path, int, int]:
+        """Leave out the rows of people who were erased; return the file, its rows, and how many were left out."""
+        barred = self._barred.rows(name, path)
+        if len(barred) == rows:
+            raise InvalidInput(
+                f"every row of the file is of somebody who was erased ({rows} in all), so nothing is left of it; say"
+                " with the manifest of a person (consent given) that they are back",
+                field="source",
+            )
+        if barred:
+            path, rows = _merge.without(connection, path, barred, fields)
+        return path, rows, len(barred)
 
     def _written(
         self,
@@ -177,7 +197,8 @@ class Landing:
                 "line": pa.array([row.line for row in bad], pa.int64()),
                 "column": [row.column for row in bad],
                 "reason": [row.reason for row in bad],
-                "raw": [row.raw for row in bad],
+                # Of somebody who was erased it is told which line it was, and not what stood there.
+                "raw": ["" if self._barred.names(row.raw) else row.raw for row in bad],
             }
         )
         connection.register("bad_rows", table)

@@ -84,7 +84,8 @@ def without(
     connection.execute("CREATE OR REPLACE TEMP TABLE unwanted AS SELECT unnest(?) AS n", [list(rows)])
     source, number = numbered(f"read_parquet({text(str(path))})", [field.name for field in fields])
     query = f"SELECT {names} FROM ({source}) WHERE {number} NOT IN (SELECT n FROM unwanted)"  # noqa: S608 - quoted
-    target = path.with_name("good.parquet")
+    # Not itself, when some have left it before.
+    target = path.with_name(f"less-{path.name}")
     return target, write(connection, query, target, fields)
 
 

@@ -74,11 +74,11 @@ def check(cursor: duckdb.DuckDBPyConnection, sql: str, datasets: Collection[str]
         )
     if len(statements) > 1:
         raise InvalidInput("sql has several statements; send one at a time", field="sql")
-    nodes = _nodes(_tree(cursor, sql))
+    found = nodes(cursor, sql)
     known = {name.casefold() for name in datasets}
-    known |= {entry["key"].casefold() for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
-    known |= {str(node["cte_name"]).casefold() for node in nodes if node.get("cte_name")}
-    for node in nodes:
+    known |= {entry["key"].casefold() for node in found for entry in node.get("cte_map", {}).get("map", [])}
+    known |= {str(node["cte_name"]).casefold() for node in found if node.get("cte_name")}
+    for node in found:
         if node.get("type") == "BASE_TABLE" and node["table_name"].casefold() in broken:
             name = node["table_name"]
             raise Unavailable(f"the files of dataset {name!r} cannot be read; check the disk", dataset=name)
@@ -103,9 +103,15 @@ def _tree(cursor: duckdb.DuckDBPyConnection, sql: str) -> Any:
     return tree["statements"]
 
 
-def _nodes(tree: Any) -> list[dict[str, Any]]:
+def nodes(cursor: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    """Return every node of a statement's tree, the topmost first.
+
+    Raises:
+        PermissionDenied: It is no query.
+        InvalidInput: It is nested too deeply.
+    """
     found: list[dict[str, Any]] = []
-    pending = [tree]
+    pending = [_tree(cursor, sql)]
     while pending:
         node = pending.pop()
         if isinstance(node, dict):

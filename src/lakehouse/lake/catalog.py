@@ -273,6 +273,11 @@ class Catalog:
         with self._warehouse.mapped():
             return self._warehouse.tables.current()
 
+    def text_columns(self) -> dict[str, list[str]]:
+        """Return the columns that hold text, by dataset."""
+        versions = self.versions().items()
+        return {name: [field.name for field in version.fields if field.type == "string"] for name, version in versions}
+
     @property
     def revision(self) -> int:
         """A number that changes with every commit of this process."""

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import msgspec
 
@@ -42,7 +42,29 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: str
 
 
-class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
+class Barred(Protocol):
+    """Knows who must not come in."""
+
+    def rows(self, dataset: str, path: Path) -> list[int]:
+        """Return which rows of a Parquet file on its way into a dataset, from 0, are of such people."""
+
+    def names(self, text: str) -> bool:
+        """Tell whether a line that is no row names one of them."""
+
+
+class Nobody:
+    """Bars nobody."""
+
+    def rows(self, dataset: str, path: Path) -> list[int]:  # noqa: ARG002 - the shape of `Barred`
+        """Return none."""
+        return []
+
+    def names(self, text: str) -> bool:  # noqa: ARG002 - the shape of `Barred`
+        """Tell no."""
+        return False
+
+
+class IngestReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an ingest did.
 
     Attributes:
@@ -52,6 +74,7 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
         fingerprint: SHA-256 of the bytes as given, in hexadecimal.
         snapshot_id: The dataset's snapshot that holds the rows.
         unchanged: True when the same bytes were the last ingest already; then nothing was written.
+        erased: Rows left out because they are of people who were erased; not written when there were none.
     """
 
     dataset: str
@@ -60,6 +83,7 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     snapshot_id: int
     unchanged: bool
+    erased: int = 0
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -137,6 +161,7 @@ class Ingest:
     Args:
         ingest: The settings section.
         catalog: Where datasets live.
+        barred: Whose rows are left out.
 
     >>> import tempfile
     >>> from lakehouse.lake.catalog import Catalog
@@ -149,9 +174,10 @@ class Ingest:
     2 [('id', 'int64'), ('zip', 'string')]
     """
 
-    def __init__(self, ingest: settings.Ingest, catalog: Catalog) -> None:
+    def __init__(self, ingest: settings.Ingest, catalog: Catalog, barred: Barred = Nobody()) -> None:  # noqa: B008 - has no state
         self._settings = ingest
         self._catalog = catalog
+        self._barred = barred
 
     def file(
         self,
@@ -167,7 +193,7 @@ class Ingest:
         CSV needs a header; its delimiter, encoding and line ends are found out. Types are inferred over the
         whole file (see `lakehouse.lake.columns`); `05356` stays text. Gzip is expanded. The file lands whole
         or not at all, in one commit that survives a crash once this returned; the same bytes again change
-        nothing.
+        nothing. Rows of people who were erased are left out and counted.
 
         Args:
             source: The file.
@@ -288,6 +314,9 @@ class Ingest:
         version = self._catalog.versions().get(name)
         if version is None or "lakehouse.purged" in version.properties:
             return None
+        if version.properties.get("lakehouse.erased", "0") != "0":
+            # Whose rows were left out may be back.
+            return None
         if any(version.properties.get(note, "") != value for note, value in notes.items()):
             return None
         return IngestReport(
@@ -313,7 +342,9 @@ class Ingest:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             folder = scratch / f"attempt-{attempt}"
             folder.mkdir()
-            landing = Landing(self._catalog, self._settings, brought, folder, mapping=order.mapping)
+            landing = Landing(
+                self._catalog, self._settings, brought, folder, mapping=order.mapping, barred=self._barred
+            )
             try:
                 landed = landing.land(order.name, key=order.key, quarantine=order.quarantine, notes=order.notes)
             except Conflict:
@@ -331,6 +362,7 @@ class Ingest:
             fingerprint=brought.fingerprint,
             snapshot_id=landed.snapshot_id,
             unchanged=False,
+            erased=landed.erased,
         )
 
 

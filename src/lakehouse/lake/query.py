@@ -8,6 +8,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lakehouse.lake._session import Session
     from lakehouse.lake._spark import Spark
     from lakehouse.lake.catalog import Catalog
+    from lakehouse.lake.shown import Shown
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Timeout = Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
@@ -41,6 +43,19 @@ BATCH_ROWS = 16_384
 INTERRUPT_EVERY_S = 0.02
 LOOK_EVERY_S = 0.1
 TRUNCATED = b"lakehouse.truncated"
+
+_watched: ContextVar[list[Shown] | None] = ContextVar("lakehouse_query_watched", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[list[Shown]]:
+    """Collect what the statements of the block gave, in order, for those who must know whom it shows."""
+    found: list[Shown] = []
+    token = _watched.set(found)
+    try:
+        yield found
+    finally:
+        _watched.reset(token)
 
 
 class ResultColumn(msgspec.Struct, frozen=True):
@@ -183,6 +198,40 @@ class Query:
             writer.write_table(table)
         return bytes(sink.getvalue())
 
+    def columns(self, dataset: str, snapshots: Mapping[str, int]) -> dict[str, str]:
+        """Return the columns of a dataset and their types, as statements over snapshots see it; none if absent."""
+        snapshot = snapshots.get(dataset)
+        versions = self.catalog.versions()
+        if dataset not in versions:
+            return {}
+        version = versions[dataset] if snapshot is None else self.catalog.version(dataset, snapshot)
+        return {field.name: field.type for field in version.fields}
+
+    @contextmanager
+    def beside(self, shown: Shown) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection over the datasets that a statement read, with its result as a table beside them.
+
+        The table is `shown.ROWS`, its columns `c0`, `c1`, ... in the result's order.
+
+        Raises:
+            DeadlineExceeded, LimitExceeded, Unavailable: As `query`, of what is asked of the connection.
+        """
+        from lakehouse.lake.shown import ROWS
+
+        with self._using(shown.snapshots) as session:
+            cursor = session.cursor()
+            try:
+                # Several columns of a result may have one name.
+                names = [f"c{at}" for at in range(shown.table.num_columns)]
+                cursor.register(ROWS, shown.table.rename_columns(names))
+                with _deadline(cursor.interrupt, self._settings.timeout_ms) as stopped:
+                    try:
+                        yield cursor
+                    except _engine_errors() as error:
+                        raise self._named(error, session, stopped) from error
+            finally:
+                cursor.close()
+
     def scan(self, name: str, *, columns: Sequence[str]) -> pa.RecordBatchReader:
         """Read a dataset by the engine of the settings, in bounded memory.
 
@@ -213,12 +262,18 @@ class Query:
         self, sql: str, limit: int | None, timeout_ms: int | None, snapshots: Mapping[str, int]
     ) -> tuple[list[ResultColumn], pa.Table, bool]:
         try:
-            return self._once(sql, limit, timeout_ms, snapshots)
+            given = self._once(sql, limit, timeout_ms, snapshots)
         except Unavailable:
             # Another process may have replaced what this one still believed in.
             if not self._outdated():
                 raise
-        return self._once(sql, limit, timeout_ms, snapshots)
+            given = self._once(sql, limit, timeout_ms, snapshots)
+        watching = _watched.get()
+        if watching is not None:
+            from lakehouse.lake.shown import Shown
+
+            watching.append(Shown(sql, snapshots, given[1]))
+        return given
 
     def _outdated(self) -> bool:
         """Tell whether the datasets have changed since the engine last looked, and let it look again."""

@@ -198,9 +198,14 @@ class Access:
         self._passed[id] = hashlib.sha256(presented.encode()).digest()
         return self._admitted(id)
 
-    def still(self, name: str) -> bool:
-        """Tell whether there is a key of that name."""
-        return any(kept.name == name for kept in self._keys().values())
+    def again(self, name: str) -> Caller | None:
+        """Return who calls under the key of a name that was checked before, None when it was revoked.
+
+        Raises:
+            LimitExceeded: The key's rate is used up.
+        """
+        id = next((kept.id for kept in self._keys().values() if kept.name == name), None)
+        return None if id is None else self._admitted(id)
 
     def _admitted(self, id: str) -> Caller:
         kept = self._keys().get(id)

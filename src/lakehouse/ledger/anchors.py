@@ -10,6 +10,7 @@ import os
 import subprocess  # nosec B404 - starts git with fixed arguments, never through a shell
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from lakehouse.errors import AlreadyExists, Conflict, InvalidInput, NotInstalled, Unavailable
 from lakehouse.state.folder import disk_error, fsync_dir
@@ -23,13 +24,23 @@ _GIT_TIMEOUT_S = 30
 Put = Callable[[str, bytes], object]
 
 
-def anchor(place: str, vkey: str, bucket: Callable[[str, str], Put]) -> Callable[[int, str], None] | None:
+class Bucket(Protocol):
+    """Objects below a prefix of a bucket."""
+
+    def put_if(self, key: str, data: bytes, *, etag: str | None) -> object:
+        """Create an object where `etag` is None; raises AlreadyExists when there is one."""
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes of an object."""
+
+
+def anchor(place: str, vkey: str, bucket: Callable[[str, str], Bucket]) -> Callable[[int, str], None] | None:
     """Return what puts a checkpoint in a second place.
 
     Args:
         place: A folder, `git:FOLDER`, `s3://BUCKET/PREFIX`, or empty for none.
         vkey: Public key of the log, put there as well: an auditor takes it from there.
-        bucket: Gives what creates an object, and only creates it, in a bucket below a prefix.
+        bucket: Opens a bucket below a prefix.
 
     Raises:
         InvalidInput: The place cannot be read as any of these.
@@ -40,10 +51,19 @@ def anchor(place: str, vkey: str, bucket: Callable[[str, str], Put]) -> Callable
         name, _, prefix = place.removeprefix(_S3).partition("/")
         if not name:
             raise InvalidInput(f"ledger.anchor {place!r} names no bucket; write it s3://BUCKET/PREFIX", field="anchor")
-        return _into(bucket(name, prefix.strip("/")), vkey)
+        return _into(_into_bucket(bucket(name, prefix.strip("/"))), vkey)
     if place.startswith(_GIT):
         return _into_git(Path(place.removeprefix(_GIT)), vkey)
     return _into(_into_folder(Path(place)), vkey)
+
+
+def no_bucket(name: str, _prefix: str) -> Bucket:
+    """Open no bucket, for those who have none.
+
+    Raises:
+        Unavailable: Always.
+    """
+    raise Unavailable(f"this ledger cannot reach the bucket {name!r}")
 
 
 def _into(put: Put, vkey: str) -> Callable[[int, str], None]:
@@ -74,6 +94,20 @@ def _into_folder(folder: Path) -> Put:
             raise AlreadyExists(f"{path} is there already", path=str(path)) from None
         except OSError as error:
             raise disk_error(error, path) from error
+
+    return put
+
+
+def _into_bucket(bucket: Bucket) -> Put:
+    def put(name: str, data: bytes) -> None:
+        try:
+            bucket.put_if(name, data, etag=None)
+        except AlreadyExists:
+            if bucket.get(name) != data:
+                raise Conflict(
+                    f"{name} in the bucket holds another checkpoint: the ledger was forked or set back"
+                ) from None
+            raise
 
     return put
 

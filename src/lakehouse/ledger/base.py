@@ -13,7 +13,10 @@ Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
 class Appearance(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of a dataset that are about somebody: those whose `column` holds `value`."""
+    """Rows of a dataset that are about somebody: those whose `column` holds `value`.
+
+    In a manifest `value` is empty where it is contact data and not an id.
+    """
 
     dataset: str
     column: str
@@ -48,6 +51,22 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     erased_at: str | None
     created_at: str | None
     updated_at: str | None
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody whose data was to be kept until a day that is past; `legal_hold` says why it is kept all the same."""
+
+    id: str
+    retain_until: str
+    days_over: int
+    legal_hold: str
+
+
+class DueList(msgspec.Struct, frozen=True):
+    """People whose retention is over on a day, longest first, then by id."""
+
+    on: str
+    due: list[Due]
 
 
 class AuditRow(msgspec.Struct, frozen=True, kw_only=True):

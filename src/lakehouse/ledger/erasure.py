@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
-
+from lakehouse.ledger import contents
 from lakehouse.ledger.base import Purged, Remaining
+from lakehouse.ledger.people import Found
+from lakehouse.ledger.pieces import Blotter, Finder, Person, over, owners_of
 from lakehouse.staffing import worker
-
-if TYPE_CHECKING:
-    from lakehouse.ledger.people import Found
+from lakehouse.state.folder import disk_error
 
 # Shorter values are of everybody, and occur by chance in the bytes of vectors.
 _LEAST_VALUE = 5
 _LEAST_SENTENCE = 25
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
-_CHUNK = 8 * 1024 * 1024
+# Logs of services are put aside as NAME.log.1, NAME.log.2, ...
+_LOG_NAME = re.compile(r".*(?:\.jsonl|\.log|\.log\.[0-9]+)")
 _PROOF = "the chain of who saw and used the data is kept as proof; of the person it holds the id and nothing else"
 
 
-class Gone(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is to be erased.
+class Gone(Person, frozen=True, kw_only=True):
+    """Who is to be erased, with their rows, by dataset, as they were before."""
 
-    Attributes:
-        subject: Their id.
-        found: Their rows, by dataset, as they were before.
-        pieces: Names, contact data and sentences that are theirs alone.
-    """
-
-    subject: str
-    found: Sequence[Found]
-    pieces: Sequence[str]
+    found: Sequence[Found] = ()
 
 
 # Removes people from one place; returns how much of each was there, in that place's own unit.
@@ -68,98 +60,139 @@ class Eraser:
         """Return what stays of an erased person."""
         return [Remaining("ledger", rows, _PROOF)] if rows else []
 
-    def probe(self, people: Sequence[Gone]) -> dict[str, list[str]]:
-        """Look through the bytes of every file of the lake; returns the files that still hold a piece, by subject."""
-        owners = {form: gone.subject for gone in people for piece in gone.pieces for form in forms(piece)}
-        found: dict[str, list[str]] = {gone.subject: [] for gone in people}
-        if not owners:
+    def probe(self, people: Sequence[Person]) -> dict[str, list[str]]:
+        """Look through every file of the lake, also what is compressed; returns those that hold a piece, by subject."""
+        found: dict[str, list[str]] = {person.subject: [] for person in people}
+        finder = Finder(owners_of(people))
+        if not finder.longest:
             return found
-        anyone = re.compile(b"|".join(map(re.escape, sorted(owners, key=len, reverse=True))))
-        for path in _files(self._folder):
-            for subject in {owners[hit] for hit in _hits(path, anyone)}:
+        for path in files_of(self._folder):
+            for subject in _holders(path, finder):
                 found[subject].append(str(path.relative_to(self._folder)))
         return found
 
 
-def pieces_of(found: Sequence[Found], shared: Callable[[str, str, str], bool]) -> list[str]:
-    """Return what tells somebody from others: values of personal columns, and sentences of texts.
+def split(
+    found: Sequence[Found], shared: Callable[[str, Sequence[str], Sequence[str]], set[str]]
+) -> tuple[list[str], list[str]]:
+    """Return what is somebody's alone, and which of their personal values others have too.
 
     Args:
         found: Their rows.
-        shared: Tells whether rows of others hold a text too, by dataset, column and text.
+        shared: Tells which of some texts rows of others hold too, by dataset and its columns.
     """
-    pieces: dict[str, None] = {}
+    own: dict[str, None] = {}
+    common: dict[str, None] = {}
     for each in found:
-        for row in each.rows:
-            for column, value in row.items():
-                for piece in _pieces(column, value):
-                    if not shared(each.appearance.dataset, column, piece):
-                        pieces[piece] = None
-    return list(pieces)
+        pieces = _pieces_of(each)
+        others = shared(each.appearance.dataset, [*each.rows[0]], [*pieces])
+        for piece, personal in pieces.items():
+            if piece not in others:
+                own[piece] = None
+            elif personal:
+                common[piece] = None
+    return [*own], [piece for piece in common if piece not in own]
 
 
-def scrub(folder: Path, people: Sequence[Gone], *, skip: Sequence[str]) -> dict[str, int]:
-    """Write over every piece in the logs of a folder, in place and length for length; returns how many, by subject.
+def blot_logs(
+    folder: Path, people: Sequence[Person], *, skip: Sequence[str], more: Sequence[Path] = ()
+) -> dict[str, int]:
+    """Write over the pieces in logs, in place and length for length; returns how many, by subject.
 
     Lines keep their number and their offset, so whatever points at one still does.
 
     Args:
-        folder: Of the lake.
+        folder: Of the lake: its files `*.jsonl` and `*.log`, and those that were put aside of them.
         people: Whose pieces.
         skip: Folders below it that are left alone.
+        more: Further files.
+
+    Raises:
+        PermissionDenied, Unavailable: The disk refused.
     """
-    owners = {form: gone.subject for gone in people for piece in gone.pieces for form in forms(piece)}
+    blotter = Blotter(people)
     done: dict[str, int] = {}
-    if not owners:
+    if blotter.idle:
         return done
-    anyone = re.compile(b"|".join(map(re.escape, sorted(owners, key=len, reverse=True))))
-    for path in _files(folder):
-        if path.suffix != ".jsonl" or path.relative_to(folder).parts[0] in skip:
-            continue
-        hits = [(hit.start(), hit[0]) for hit in anyone.finditer(path.read_bytes())]
-        if not hits:
-            continue
-        with path.open("r+b", buffering=0) as file:
-            for at, piece in hits:
-                file.seek(at)
-                file.write(b"x" * len(piece))
-                done[owners[piece]] = done.get(owners[piece], 0) + 1
+    waiting = _logs(folder, skip, more)
+    seen: set[Path] = set()
+    while waiting:
+        for path in waiting:
+            try:
+                _blot(path, blotter, done)
+            except FileNotFoundError:
+                # Put aside meanwhile, under another name.
+                continue
+            except OSError as error:
+                raise disk_error(error, path) from error
+        seen.update(waiting)
+        waiting = [path for path in _logs(folder, skip, more) if path not in seen]
     return done
 
 
-def forms(piece: str) -> set[bytes]:
-    """Return the ways a piece may stand in a file: plain, and inside JSON with and without escapes."""
-    return {
-        piece.encode(),
-        json.dumps(piece)[1:-1].encode(),
-        json.dumps(piece, ensure_ascii=False)[1:-1].encode(),
-    }
+def _logs(folder: Path, skip: Sequence[str], more: Sequence[Path]) -> list[Path]:
+    inside = [
+        path
+        for path in files_of(folder)
+        if _LOG_NAME.fullmatch(path.name) and path.relative_to(folder).parts[0] not in skip
+    ]
+    return list(dict.fromkeys([*inside, *(path for path in more if path.is_file())]))
 
 
-def _pieces(column: str, value: Any) -> Iterable[str]:
-    if not isinstance(value, str):
+def _blot(path: Path, blotter: Blotter, done: dict[str, int]) -> None:
+    found = list(_in_lines(path, blotter))
+    if not found:
         return
-    if worker.is_personal(column):
-        if len(value) >= _LEAST_VALUE:
-            yield value
-    elif len(value) >= _LEAST_SENTENCE:
+    with path.open("r+b", buffering=0) as file:
+        for at, piece, subjects in found:
+            file.seek(at)
+            file.write(over(piece))
+            for subject in subjects:
+                done[subject] = done.get(subject, 0) + 1
+        os.fsync(file.fileno())
+
+
+def _in_lines(path: Path, blotter: Blotter) -> Iterable[tuple[int, bytes, tuple[str, ...]]]:
+    """Yield place, bytes and owners of what is to be written over, a line being one unit."""
+    at = 0
+    with path.open("rb") as lines:
+        for line in lines:
+            for hit in blotter.spans(line):
+                yield at + hit.start, line[hit.start : hit.end], hit.subjects
+            at += len(line)
+
+
+def _pieces_of(found: Found) -> dict[str, bool]:
+    """Return the pieces of rows, each with whether it is a personal value as a whole."""
+    pieces: dict[str, bool] = {}
+    for row in found.rows:
+        for column, value in row.items():
+            personal = worker.is_personal(column)
+            for piece in _pieces(value, personal=personal):
+                pieces[piece] = pieces.get(piece, False) or personal
+    return pieces
+
+
+def _pieces(value: Any, *, personal: bool) -> Iterable[str]:
+    if personal and isinstance(value, str | int) and not isinstance(value, bool):
+        text = str(value).strip()
+        if len(text) >= _LEAST_VALUE:
+            yield text
+    elif isinstance(value, str) and len(value) >= _LEAST_SENTENCE:
         yield from (part for part in _SENTENCE.split(value) if len(part) >= _LEAST_SENTENCE)
 
 
-def _files(folder: Path) -> Iterable[Path]:
+def files_of(folder: Path) -> Iterable[Path]:
+    """Return every file below a folder, in order."""
     return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
 
 
-def _hits(path: Path, anyone: re.Pattern[bytes]) -> set[bytes]:
-    hits: set[bytes] = set()
+def _holders(path: Path, finder: Finder) -> list[str]:
+    found: set[str] = set()
     try:
-        with path.open("rb") as file:
-            rest = b""
-            while chunk := file.read(_CHUNK):
-                block = rest + chunk
-                hits.update(anyone.findall(block))
-                rest = block[-4096:]
+        for block in contents.blocks(path, finder.longest):
+            found.update(subject for hit in finder.hits(block) for subject in hit.subjects)
     except FileNotFoundError:
         # Replaced meanwhile.
-        return hits
-    return hits
+        pass
+    return sorted(found)

@@ -41,6 +41,7 @@ SCOPES: Mapping[str, frozenset[str]] = {
     "vectors.search": _WORK,
 }
 SEES_CONTACT = _WORK
+_WORDS = ("query_text", "why")
 _NAMESPACES = ("namespace", "playbook", "from_", "to")
 
 
@@ -86,13 +87,15 @@ class Gate:
 
 
 def without_contact(answer: Any) -> Any:
-    """Return an answer without the names and contact data in the metadata it shows."""
+    """Return an answer without the names and contact data in the metadata it shows, and without words about people."""
     if isinstance(answer, msgspec.Struct):
         changed = {
             name: _cleaned(value) if name == "metadata" else without_contact(value)
-            for name in ("metadata", "results", "items")
+            for name in ("metadata", "results", "items", "entries")
             if (value := getattr(answer, name, None)) is not None and not isinstance(value, int)
         }
+        # In what a memory was recorded with anybody may be named.
+        changed |= {name: "" for name in _WORDS if isinstance(getattr(answer, name, None), str)}
         return msgspec.structs.replace(answer, **changed) if changed else answer
     if isinstance(answer, list):
         return [without_contact(each) for each in answer]

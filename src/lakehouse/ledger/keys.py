@@ -22,6 +22,7 @@ from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
 LEAST_BYTES = 32
 SIGNING = "signing.key"
 PUBLIC = "public.vkey"
+ERASED = "erased.key"
 _NAME = re.compile(r"k([1-9][0-9]*)\.key")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -94,6 +95,22 @@ def rotate(ring: Keyring) -> Keyring:
     return open_keys(ring.folder, make=False)
 
 
+def secret(path: Path, *, make: bool) -> bytes:
+    """Read a key of another use that lies in a file of its own, making it when it may be made and is not there.
+
+    Raises:
+        IntegrityError, PermissionDenied, Unavailable: As `open_keys`.
+    """
+    if make and not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fsync_dir(path.parent.parent)
+        except OSError as error:
+            raise disk_error(error, path.parent) from error
+        _write(path, secrets.token_bytes(LEAST_BYTES))
+    return _read(path)
+
+
 def _hmac_keys(folder: Path) -> list[str]:
     found = [int(name[1]) for path in folder.glob("k*.key") if (name := _NAME.fullmatch(path.name))]
     return [f"k{number}" for number in sorted(found)]
@@ -114,13 +131,16 @@ def _make(folder: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
+    # Under its name only when it is whole: half a key would keep the ledger from being opened.
+    unfinished = path.with_name(f".{path.name}")
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             os.write(handle, data)
             os.fsync(handle)
         finally:
             os.close(handle)
+        unfinished.rename(path)
         fsync_dir(path.parent)
     except OSError as error:
         raise disk_error(error, path) from error
@@ -136,8 +156,10 @@ def _read(path: Path) -> bytes:
         raise PermissionDenied(f"key file {path} cannot be read: {error.strerror}", path=str(path)) from None
     if mode & _OTHERS:
         raise PermissionDenied(f"key file {path} is open to other users; run: chmod 600 {path}", path=str(path))
-    if len(data) < LEAST_BYTES:
+    if len(data) < LEAST_BYTES or (path.name == SIGNING and len(data) != LEAST_BYTES):
         raise IntegrityError(
-            f"key file {path} has {len(data)} bytes; a key has at least {LEAST_BYTES}", path=str(path), bytes=len(data)
+            f"key file {path} has {len(data)} bytes; a key has at least {LEAST_BYTES}, {SIGNING} has just as many",
+            path=str(path),
+            bytes=len(data),
         )
     return data

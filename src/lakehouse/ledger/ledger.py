@@ -17,7 +17,7 @@ from lakehouse.ledger.rows import Accessor, Event
 from lakehouse.state.quiet import Gate
 
 if TYPE_CHECKING:
-    from lakehouse.ledger.anchors import Put
+    from lakehouse.ledger.anchors import Bucket
     from lakehouse.ledger.chains import Chains, Head
     from lakehouse.ledger.checkpoints import Checkpoints, Entry, Proof
     from lakehouse.ledger.keys import Keyring
@@ -53,7 +53,7 @@ class Ledger:
         config: Section `[ledger]`.
         folder: The lake; the ledger is kept in `ledger/` below it.
         clock: Time of the rows.
-        bucket: Gives what creates objects in a bucket below a prefix, for an anchor in S3.
+        bucket: Opens a bucket below a prefix, for an anchor in S3.
 
     >>> import tempfile
     >>> ledger = Ledger(settings.Ledger(), Path(tempfile.mkdtemp()))
@@ -70,10 +70,10 @@ class Ledger:
         folder: Path,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        bucket: Callable[[str, str], Put] | None = None,
+        bucket: Callable[[str, str], Bucket] | None = None,
     ) -> None:
         self.folder = folder / FOLDER
-        self.keys = Path(config.keys).expanduser() if config.keys else self.folder / KEYS
+        self.keys = folder_of_keys(config, folder)
         self._config = config
         self._gate = Gate(folder)
         self._clock = clock
@@ -201,7 +201,7 @@ class Ledger:
                 raise Unavailable("the ledger is closed")
             has_rows = (self.folder / LOG).exists()
             ring = keys.open_keys(self.keys, make=not has_rows)
-            anchor = anchors.anchor(self._config.anchor, ring.vkey, self._bucket or _no_bucket)
+            anchor = anchors.anchor(self._config.anchor, ring.vkey, self._bucket or anchors.no_bucket)
             checkpoints = Checkpoints(self.folder, anchor)
             self._opened = Chains(self.folder, ring, checkpoints.signed), checkpoints
             if self._config.checkpoint_every_s > 0:
@@ -217,5 +217,6 @@ class Ledger:
                 _log.warning("no checkpoint was made: %s", error.message)
 
 
-def _no_bucket(name: str, _prefix: str) -> Put:
-    raise Unavailable(f"this ledger cannot reach the bucket {name!r}")
+def folder_of_keys(config: settings.Ledger, folder: Path) -> Path:
+    """Return where the keys of a lake's ledger are."""
+    return Path(config.keys).expanduser() if config.keys else folder / FOLDER / KEYS

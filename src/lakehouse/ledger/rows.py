@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import json.encoder
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -77,6 +79,8 @@ class Link(msgspec.Struct, frozen=True):
     hmac: str
 
 
+# Making one hashes two blocks, which is a tenth of the time that the rows of an answer take.
+_mac = lru_cache(maxsize=64)(Mac)
 _row = msgspec.json.Decoder(Row).decode
 link = msgspec.json.Decoder(Link).decode
 """Decode the chain's part of a line; raises `msgspec.DecodeError`."""
@@ -93,7 +97,7 @@ class Writer:
     """
 
     def __init__(self, key: bytes, key_id: str, accessor: Accessor, time: str) -> None:
-        self._mac = Mac(key)
+        self._mac = _mac(key)
         self._key_id = text(key_id)
         self._accessor = (
             f'{{"id":{text(accessor.id)},"kind":{text(accessor.kind)},"trace_id":{text(accessor.trace_id)}}}'
@@ -134,7 +138,7 @@ class Writer:
         return before, f'","purpose":{text(event.purpose)},"result":{text(event.result)},"seq":'
 
 
-text = json.JSONEncoder(ensure_ascii=False).encode
+text = json.encoder.encode_basestring
 """Return a string as JSON; for strings the encoder does what RFC 8785 asks for."""
 
 
@@ -169,7 +173,7 @@ def advance(head: bytes, line: bytes) -> bytes:
 
 def timestamp(moment: datetime) -> str:
     """Return a moment in RFC 3339, UTC, with nine digits of a second, trailing zeros written."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "000Z"
 
 
 def needle(subject: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -13,12 +14,16 @@ from lakehouse import caller
 from lakehouse.errors import InvalidInput, NotFound, PermissionDenied
 from lakehouse.ledger import erasure, rows, verifier
 from lakehouse.ledger.base import (
+    Appearance,
     Audit,
     AuditRow,
     Consent,
     Day,
+    Due,
+    DueList,
     Purged,
     Receipt,
+    Remaining,
     Subject,
     SubjectId,
     Text,
@@ -28,12 +33,16 @@ from lakehouse.ledger.erasure import Gone
 from lakehouse.ledger.rows import Event
 
 if TYPE_CHECKING:
+    from lakehouse.ledger.erased import Erased
     from lakehouse.ledger.erasure import Eraser
     from lakehouse.ledger.ledger import Ledger
+    from lakehouse.ledger.manifests import Manifests
     from lakehouse.ledger.people import Found, People
-    from lakehouse.state.database import Database
 
 MAX_ROWS = 100_000
+DATA_KEY = "data key (shredded)"
+DIGESTS = "digests"
+WHY_DIGESTS = "keyed digests of who it was, so that a roster which still holds them does not bring them back"
 Purposes = Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=64)]], msgspec.Meta(max_length=64)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_ROWS)]
 After = Annotated[int, msgspec.Meta(ge=0)]
@@ -43,31 +52,30 @@ class Subjects:
     """Manifests of people, their audits, their erasure.
 
     Args:
-        state: Keeps what was said about people.
+        manifests: What was said about people.
         ledger: Holds their chains.
         people: Finds them in datasets.
         eraser: Removes them.
+        erased: Remembers by digests who was erased.
         clock: Time of changes.
     """
 
     def __init__(
         self,
-        state: Database,
+        manifests: Manifests,
         *,
         ledger: Ledger,
         people: People,
         eraser: Eraser,
+        erased: Erased,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        from lakehouse.ledger import _stored
-
-        self._stored = _stored
-        self._state = state
+        self._manifests = manifests
         self._ledger = ledger
         self._people = people
         self._eraser = eraser
+        self._erased = erased
         self._clock = clock
-        state.prepare(_stored.ROOM, _stored.metadata)
 
     def put(
         self,
@@ -80,7 +88,8 @@ class Subjects:
     ) -> Subject:
         """Say what holds of a person: purposes, consent, how long the data is kept, what forbids its erasure.
 
-        Replaces what was said before. Where somebody appears needs not be said: it is looked up in the datasets.
+        Replaces what was said before. Where somebody appears needs not be said: it is looked up in the datasets. Of
+        somebody who was erased, `consent` given says that they are back: ingests let their rows in again.
 
         Args:
             id: As in their corpus, with its prefix.
@@ -96,16 +105,18 @@ class Subjects:
         if id.startswith(("lakehouse:", "dataset:")):
             raise InvalidInput(f"id {id!r} is reserved; a person's id has the prefix of their corpus", field="id")
         if retain_until is not None:
-            _check_day(retain_until)
-        said = self._stored.Said(
+            _day(retain_until, "retain_until")
+        self._manifests.put(
+            id,
+            self._now(),
             identity=identity,
             purposes=purposes,
             consent=consent,
             retain_until=retain_until,
             legal_hold=legal_hold,
         )
-        with self._state.write() as connection:
-            self._stored.put(connection, id, said, self._now())
+        if consent == "given":
+            self._erased.lift(id)
         self._note(id, "manifest", ("consent", "identity", "legal_hold", "purposes", "retain_until"), "changed")
         return self._subject(id, self._people.find(id))
 
@@ -123,6 +134,25 @@ class Subjects:
                 id=id,
             )
         return subject
+
+    def due(self, on: Day | None = None) -> DueList:
+        """List people whose data was to be kept until a day that is past, longest first.
+
+        Nobody is erased by that: whoever looks decides.
+
+        Args:
+            on: The day to ask for, `YYYY-MM-DD`; today, in UTC, by default.
+
+        Raises:
+            InvalidInput: A day that does not exist.
+        """
+        day = _day(on, "on") if on is not None else self._clock().astimezone(UTC).date()
+        over = [
+            Due(id=id, retain_until=until, days_over=(day - date.fromisoformat(until)).days, legal_hold=each.legal_hold)
+            for id, each in self._manifests.all()
+            if (until := each.retain_until) is not None and date.fromisoformat(until) < day
+        ]
+        return DueList(day.isoformat(), sorted(over, key=lambda due: (due.retain_until, due.id)))
 
     def audit(self, id: SubjectId, after: After = 0, limit: Limit = 1_000) -> Audit:
         """Return who saw or used a person's data, oldest first.
@@ -173,7 +203,7 @@ class Subjects:
         return Verification(chain.rows, chain.tip, chain.verified, chain.error)
 
     def erase(self, id: SubjectId, reason: Text = "asked for by the person") -> Receipt:
-        """Erase a person: from datasets, indexes, caches, memory and logs, then look for what is left.
+        """Erase a person: from datasets, indexes, caches, memory, messages and logs, then look for what is left.
 
         Rows of the chain stay: they hold no data of the person but the id, and prove what was done. Repeating
         it is harmless.
@@ -200,51 +230,73 @@ class Subjects:
         """
         ids = list(dict.fromkeys(ids))
         for id in ids:
-            held = self.get(id).legal_hold
+            # Of an erasure that was broken off nothing else may be left.
+            under_way = self._manifests.begun(id) is not None
+            held = (self._subject(id, []) if under_way else self.get(id)).legal_hold
             if held:
                 self._note(id, "erase", (), "refused")
                 raise PermissionDenied(f"{id!r} is under a legal hold ({held}); lift it first", id=id, legal_hold=held)
         now = self._now()
-        people = [self._gone(id) for id in ids]
+        people = self._gone(ids)
+        # First, so that no ingest which runs meanwhile brings somebody back.
+        digests = {gone.subject: self._erased.bar(gone) for gone in people}
         purged = self._eraser.purge(people)
         for id in ids:
-            with self._state.write() as connection:
-                self._stored.erase(connection, id, now)
+            shredded = self._manifests.erase(id, now)
+            purged[id].append(Purged(DATA_KEY, shredded))
             self._note(id, "erase", (), "erased")
-        self._state.scrub()
         left = self._eraser.probe(people)
+        receipts = []
         for gone in people:
-            left[gone.subject] += [f"dataset {each.appearance.dataset}" for each in self._people.find(gone.subject)]
-        return [self._receipt(gone, now, reason, purged[gone.subject], left[gone.subject]) for gone in people]
+            found = [f"dataset {each.appearance.dataset}" for each in self._people.find(gone.subject)]
+            facts = Receipt(
+                subject=gone.subject,
+                erased_at=now,
+                reason=reason,
+                purged=purged[gone.subject],
+                remains=self._remains(gone.subject, digests[gone.subject]),
+                probed=len(gone.pieces),
+                found=[*left[gone.subject], *found],
+                audit_rows=self._rows(gone.subject),
+                signature="",
+            )
+            receipts.append(msgspec.structs.replace(facts, signature=self._signed(facts)))
+        return receipts
 
     def erased(self) -> list[str]:
         """Return the ids of everybody who was erased, in order."""
-        with self._state.read() as connection:
-            return self._stored.erased(connection)
+        return self._manifests.erased()
 
-    def _gone(self, id: str) -> Gone:
-        found = self._people.find(id)
-        of = {each.appearance.dataset: each.appearance for each in found}
-        pieces = erasure.pieces_of(
-            found, lambda dataset, column, text: self._people.shared(dataset, column, text, but=of[dataset])
-        )
-        return Gone(subject=id, found=found, pieces=pieces)
+    def _gone(self, ids: Sequence[str]) -> list[Gone]:
+        """Tell what is to be erased, and keep it until it is.
 
-    def _receipt(self, gone: Gone, now: str, reason: str, purged: list[Purged], left: list[str]) -> Receipt:
-        head = self._ledger.head(gone.subject)
-        rows_ = head.count if head else 0
-        facts = Receipt(
-            subject=gone.subject,
-            erased_at=now,
-            reason=reason,
-            purged=purged,
-            remains=self._eraser.remains(rows_),
-            probed=len(gone.pieces),
-            found=left,
-            audit_rows=rows_,
-            signature="",
-        )
-        return msgspec.structs.replace(facts, signature=self._signed(facts))
+        What two of them have in common, and nobody who stays, is theirs as well. What an erasure that was broken off
+        had found is taken up: the rows that told of it may be gone already.
+        """
+        found = {id: self._people.find(id) for id in ids}
+        places = [each.appearance for of_one in found.values() for each in of_one]
+        people = []
+        for id, of_one in found.items():
+            own, common = erasure.split(of_one, functools.partial(self._people.shared, but=places))
+            begun = self._manifests.begun(id)
+            before = msgspec.msgpack.decode(begun, type=Gone) if begun else Gone(subject=id)
+            gone = Gone(
+                subject=id,
+                found=[*of_one, *(each for each in before.found if each not in of_one)],
+                pieces=[*dict.fromkeys([*own, *before.pieces])],
+                common=[*dict.fromkeys([*common, *before.common])],
+            )
+            self._manifests.begin(id, msgspec.msgpack.encode(gone))
+            people.append(gone)
+        return people
+
+    def _remains(self, id: str, digests: int) -> list[Remaining]:
+        kept = [Remaining(DIGESTS, digests, WHY_DIGESTS)] if digests else []
+        return [*self._eraser.remains(self._rows(id)), *kept]
+
+    def _rows(self, id: str) -> int:
+        head = self._ledger.head(id)
+        return head.count if head else 0
 
     def _signed(self, facts: Receipt) -> str:
         if not self._ledger.enabled:
@@ -257,19 +309,16 @@ class Subjects:
         return ring.sign(f"{ring.origin}/erasure\n{rfc8785.dumps(plain).decode()}\n")
 
     def _subject(self, id: str, found: list[Found]) -> Subject:
-        with self._state.read() as connection:
-            stored = self._stored.get(connection, id)
-        said = stored.said if stored else self._stored.Said()
-        head = self._ledger.head(id)
+        said, stored = self._manifests.get(id)
         return Subject(
             id=id,
             identity=said.identity,
-            datasets=[each.appearance for each in found],
+            datasets=[_shown(each.appearance, id) for each in found],
             purposes=[*said.purposes],
             consent=said.consent,
             retain_until=said.retain_until,
             legal_hold=said.legal_hold,
-            audit_rows=head.count if head else 0,
+            audit_rows=self._rows(id),
             erased_at=stored.erased_at if stored else None,
             created_at=stored.created_at if stored else None,
             updated_at=stored.updated_at if stored else None,
@@ -283,10 +332,13 @@ class Subjects:
         return self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _check_day(text: str) -> None:
+def _shown(place: Appearance, id: str) -> Appearance:
+    """Return where somebody appears as everybody may see it: by which id, never by which address."""
+    return place if id.endswith(place.value) else msgspec.structs.replace(place, value="")
+
+
+def _day(text: str, field: str) -> date:
     try:
-        date.fromisoformat(text)
+        return date.fromisoformat(text)
     except ValueError:
-        raise InvalidInput(
-            f"retain_until {json.dumps(text)} is no day; write it YYYY-MM-DD", field="retain_until"
-        ) from None
+        raise InvalidInput(f"{field} {json.dumps(text)} is no day; write it YYYY-MM-DD", field=field) from None

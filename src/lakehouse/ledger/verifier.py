@@ -1,7 +1,8 @@
 """Check a ledger, with nothing of lakehouse but this file: `python verifier.py DIR`.
 
-It needs Python 3.11 and the package `cryptography`. DIR is a ledger (or the lake that holds it in `ledger/`), or the
-bundle of one subject. What is checked, and answered apart:
+It needs Python 3.11 and the package `cryptography`. It is one file, though a long one, because auditors get it: they
+can read all that decides, and run it where nothing else of lakehouse is. DIR is a ledger (or the lake that holds it in
+`ledger/`), or the bundle of one subject. What is checked, and answered apart:
 
 - integrity: every row has the form and the HMAC it must have, follows the row it names, and hashes to what the signed
   tree says of it; every checkpoint is signed and its tree a continuation of the one before. The first bad row is named.
@@ -30,12 +31,16 @@ from typing import Any
 GENESIS = b"0" * 64
 _NEW = (0, GENESIS, bytes(32))
 _S = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-ROW = re.compile(
+_FRONT = re.compile(
     rb'\{"accessor":\{"id":%(s)s,"kind":%(s)s,"trace_id":%(s)s\},"action":%(s)s,"fields":\[(?:%(s)s(?:,%(s)s)*)?\],'
-    rb'"key_id":"(k[1-9][0-9]*)","prev":"([0-9a-f]{64})","purpose":%(s)s,"result":%(s)s,"seq":([1-9][0-9]*),'
-    rb'"subject":(%(s)s),"time":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z",'
-    rb'"hmac":"([0-9a-f]{64})"\}' % {b"s": _S}
+    rb'"key_id":"(k[1-9][0-9]*)"' % {b"s": _S}
 )
+_PREV = b',"prev":"'  # Within a text a quote has a backslash before it, so this cannot stand there.
+_REST = re.compile(
+    rb'([0-9a-f]{64})","purpose":%(s)s,"result":%(s)s,"seq":([1-9][0-9]*),"subject":(%(s)s),'
+    rb'"time":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z","hmac":"([0-9a-f]{64})"\}' % {b"s": _S}
+)
+ROW = re.compile(_FRONT.pattern + _PREV + _REST.pattern)
 _TAIL = 75  # bytes of `,"hmac":"<64>"}`
 _CHECKPOINT = re.compile(r"(?P<origin>[^\n+]+)\n(?P<size>[0-9]+)\n(?P<root>[^\n]+)\n\n")
 _BLOCK = 4_096
@@ -93,9 +98,6 @@ class Report:
     def good(self) -> bool:
         """Nothing is wrong."""
         return False not in (self.integrity.ok, self.completeness.ok, self.freshness.ok)
-
-
-# Rows and chains.
 
 
 def verify_chain(lines: Iterable[bytes], keys: Mapping[str, bytes], subject: str | None = None) -> Chain:
@@ -294,9 +296,6 @@ def open_note(signed: str, key: str) -> tuple[int, bytes]:
     return int(match["size"]), root
 
 
-# A whole ledger.
-
-
 def verify(
     folder: Path, *, keys: Path | None = None, anchors: Iterable[Path] = (), public: str | None = None
 ) -> Report:
@@ -464,12 +463,17 @@ class _Check:
 
     def _block(self, block: list[bytes], chains: dict[bytes, tuple[int, bytes, bytes]]) -> None:
         """Check some rows; written for speed, as there may be many millions."""
-        match, sha256, macs, heads = ROW.fullmatch, hashlib.sha256, self.keys, self.heads
+        match, sha256, macs, heads = _REST.fullmatch, hashlib.sha256, self.keys, self.heads
+        fronts: dict[bytes, bytes] = {}  # Who asked, how and for what: the same in all rows of one answer.
         for number, line in enumerate(block, self.report.rows + 1):
-            row = match(line)
-            if row is None:
+            front, _, rest = line.partition(_PREV)
+            if front not in fronts:
+                form = _FRONT.fullmatch(front)
+                fronts[front] = form[1] if form else b""
+            row, key_id = match(rest), fronts[front]
+            if row is None or not key_id:
                 raise Bad(f"row {number} has not the form of a row")
-            key_id, prev, seq, subject, mac = row.groups()
+            prev, seq, subject, mac = row.groups()
             try:
                 if macs and macs[key_id].hex(line[:-_TAIL] + b"}") != mac:
                     raise Bad(f"row {number} has an HMAC that does not fit its bytes")
@@ -512,9 +516,6 @@ def lines(folder: Path, name: str, report: Report | None = None) -> Iterator[byt
                     yield line[:-1]
                 elif report is not None:
                     report.torn_bytes = len(line)
-
-
-# The bundle of one subject.
 
 
 def verify_bundle(folder: Path, *, keys: Path | None = None, public: str | None = None) -> Report:

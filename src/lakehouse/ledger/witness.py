@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any, Protocol
 
 from lakehouse import caller
@@ -11,7 +12,7 @@ from lakehouse.ledger.ledger import Ledger
 from lakehouse.ledger.rows import Event
 
 SHOWN = "shown"
-_WORD = re.compile(r"\w+")
+_STATEMENTS: Mapping[str, str] = {"sql.query": "sql", "sql.arrow": "export"}
 
 
 class Shape(Protocol):
@@ -42,6 +43,34 @@ class Named(Protocol):
         """Dotted name, `matrix.search`."""
 
 
+class Given(Protocol):
+    """What a statement gave."""
+
+    @property
+    def table(self) -> Any:
+        """Its rows as an Arrow table."""
+
+
+class Held(Protocol):
+    """What a result holds of the people of a dataset."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Of those it shows, as the dataset has them."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether it is made from the dataset."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it shows nobody else."""
+
+    @property
+    def columns(self) -> Collection[str]:
+        """Columns of the dataset that it shows."""
+
+
 def subject_of(shape: Shape, value: object) -> str:
     """Return the id that somebody has in a corpus."""
     id = str(value)
@@ -54,18 +83,27 @@ class Witness:
     Args:
         ledger: Where rows go.
         corpora: Gives the corpora there are; asked again after one was built.
+        watched: Collects what statements gave.
+        holders: Tells whom of a corpus' dataset that shows.
     """
 
-    def __init__(self, ledger: Ledger, corpora: Callable[[], Sequence[Shape]]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        corpora: Callable[[], Sequence[Shape]],
+        *,
+        watched: Callable[[], AbstractContextManager[Sequence[Given]]],
+        holders: Callable[[Any, Shape], Held],
+    ) -> None:
         self._ledger = ledger
         self._corpora = corpora
+        self._watched = watched
+        self._holders = holders
         self._shapes: dict[str, Shape] | None = None
         self._seen: Mapping[str, Callable[[Mapping[str, Any], Any], Iterable[Event]]] = {
             "matrix.search": self._found,
             "vectors.get": self._viewed,
             "vectors.search": self._near,
-            "sql.query": self._asked,
-            "sql.arrow": self._exported,
             "playbooks.record": lambda values, _: self._remembered([values]),
             "playbooks.bulk": lambda values, _: self._remembered(values["entries"]),
             "validate.check": self._checked,
@@ -74,6 +112,12 @@ class Witness:
 
     def __call__(self, operation: Named, values: Mapping[str, Any], work: Callable[[], Any]) -> Any:
         """Do the work, write its rows, and only then give the answer."""
+        action = _STATEMENTS.get(operation.name)
+        if action is not None:
+            with self._watched() as given:
+                answer = work()
+            self._ledger.record([*self._rows(given, action)])
+            return answer
         answer = work()
         if operation.name == "corpora.build":
             self._shapes = None
@@ -104,35 +148,19 @@ class Witness:
             for hit in answer.results:
                 yield _event(hit.id, "search", purpose, hit.metadata)
 
-    def _asked(self, values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
-        names = [column.name for column in answer.columns]
-        return self._rows(values["sql"], names, lambda at: [row[at] for row in answer.rows], "sql")
-
-    def _exported(self, values: Mapping[str, Any], answer: bytes) -> Iterable[Event]:
-        if not self._named_in(values["sql"]):
-            return ()
-        import pyarrow as pa
-
-        table = pa.ipc.open_stream(answer).read_all()
-        return self._rows(values["sql"], table.column_names, lambda at: table.column(at).to_pylist(), "export")
-
-    def _named_in(self, sql: str) -> list[Shape]:
-        words = {word.casefold() for word in _WORD.findall(sql)}
-        return [shape for shape in self.shapes.values() if shape.dataset in words]
-
-    def _rows(
-        self, sql: str, names: Sequence[str], column: Callable[[int], Sequence[Any]], action: str
-    ) -> Iterable[Event]:
-        """Name the people in a result by their ids; where it has none, the dataset they are from."""
-        purpose, fields = caller.current().purpose, tuple(sorted(names))
-        for shape in self._named_in(sql):
-            if shape.id_column in names:
-                ids = dict.fromkeys(value for value in column(names.index(shape.id_column)) if value is not None)
-                subjects = [subject_of(shape, id) for id in ids]
-            else:
-                subjects = [f"dataset:{shape.dataset}"]
-            for subject in subjects:
-                yield Event(subject=subject, action=action, purpose=purpose, fields=fields, result=SHOWN)
+    def _rows(self, given: Sequence[Given], action: str) -> Iterable[Event]:
+        """Name the people in results; where a result does not tell them all, the dataset they are from as well."""
+        purpose = caller.current().purpose
+        for each in given:
+            names = each.table.column_names
+            for shape in self.shapes.values():
+                held = self._holders(each, shape)
+                fields = tuple(sorted({*names, *held.columns}))
+                subjects = [subject_of(shape, id) for id in held.ids]
+                if held.reads and not held.whole:
+                    subjects.append(f"dataset:{shape.dataset}")
+                for subject in subjects:
+                    yield Event(subject=subject, action=action, purpose=purpose, fields=fields, result=SHOWN)
 
     def _remembered(self, entries: Iterable[Any]) -> Iterable[Event]:
         purpose = caller.current().purpose
@@ -159,4 +187,10 @@ class Witness:
 
 
 def _event(id: str, action: str, purpose: str, shown: Mapping[str, Any]) -> Event:
-    return Event(subject=id, action=action, purpose=purpose, fields=tuple(sorted(shown)), result=SHOWN)
+    return Event(subject=id, action=action, purpose=purpose, fields=_in_order(tuple(shown)), result=SHOWN)
+
+
+@lru_cache(maxsize=1_024)
+def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    # People of one corpus mostly have the same fields.
+    return tuple(sorted(names))

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import contextlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lakehouse.errors import NotFound
-from lakehouse.ledger.erasure import Gone, Purge, scrub
+import msgspec
+
+from lakehouse.errors import InvalidInput, NotFound
+from lakehouse.ledger.erasure import Gone, Purge
+from lakehouse.ledger.pieces import Finder, owners_of
 
 if TYPE_CHECKING:
     from lakehouse.embed.service import Embeddings
     from lakehouse.lake.catalog import Catalog
     from lakehouse.matrix.corpora import Corpora
+    from lakehouse.matrix.erased_texts import Texts
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.vectors.service import Vectors
 
-# Written over here they would no longer verify, and of a person they hold the id alone.
-_LEFT_ALONE = ("ledger",)
+_MEMORY = "playbook_"
 
 
 class Rooms:
     """The rooms that hold data of people.
 
     Args:
-        folder: The lake.
         catalog, vectors, corpora, embed, playbooks: The rooms.
+        texts: What others wrote, where people may be named.
     """
 
     def __init__(
         self,
-        folder: Path,
         *,
         catalog: Catalog,
         vectors: Vectors,
         corpora: Corpora,
         embed: Embeddings,
         playbooks: Playbooks,
+        texts: Texts,
     ) -> None:
-        self._folder = folder
         self._catalog = catalog
         self._vectors = vectors
         self._corpora = corpora
         self._embed = embed
         self._playbooks = playbooks
+        self._words = texts
 
     def purges(self) -> Mapping[str, Purge]:
         """Return what removes people, by place, the truth first."""
@@ -52,7 +55,7 @@ class Rooms:
             "indexes (items)": self.indexes,
             "embedding cache (texts)": self.texts,
             "playbooks (entries)": self.entries,
-            "logs (values written over)": self.logs,
+            **self._words.purges(),
         }
 
     def datasets(self, people: Sequence[Gone]) -> dict[str, int]:
@@ -65,19 +68,42 @@ class Rooms:
                 wanted.setdefault((place.dataset, place.column), []).append(place.value)
                 counts[gone.subject] = counts.get(gone.subject, 0) + place.rows
         for (dataset, column), values in wanted.items():
-            self._catalog.purge(dataset, column, values)
+            # An erasure that is gone on with may find a dataset dropped, or made anew with other columns.
+            with contextlib.suppress(NotFound, InvalidInput):
+                self._catalog.purge(dataset, column, values)
         return counts
 
     def indexes(self, people: Sequence[Gone]) -> dict[str, int]:
-        """Take items out of every index of a corpus."""
+        """Take items out of every index: of a corpus by their id, of the others also those that hold a piece."""
         counts: dict[str, int] = {}
-        for corpus in self._corpora.defined():
-            held = [gone.subject for gone in people if self._holds(corpus.name, gone.subject)]
+        corpora = {corpus.name for corpus in self._corpora.defined()}
+        finder = Finder(owners_of(people))
+        held: dict[str, tuple[str, ...]]
+        ids = {gone.subject for gone in people}
+        for stats in self._vectors.list().indexes:
+            if stats.name in corpora:
+                held = {id: (id,) for id in sorted(ids) if self._holds(stats.name, id)}
+            elif stats.name.startswith(_MEMORY):
+                continue
+            else:
+                held = self._told_of(stats.name, ids, finder)
             if held:
-                self._vectors.purge(corpus.name, held)
-            for subject in held:
+                self._vectors.purge(stats.name, list(held))
+            for subject in (subject for subjects in held.values() for subject in subjects):
                 counts[subject] = counts.get(subject, 0) + 1
         return counts
+
+    def _told_of(self, index: str, ids: Collection[str], finder: Finder) -> dict[str, tuple[str, ...]]:
+        """Return the items of an index that are about one of some people, each with whom."""
+        held: dict[str, tuple[str, ...]] = {}
+        for item in self._vectors.scan(index):
+            if item.id in ids:
+                held[item.id] = (item.id,)
+                continue
+            hits = finder.hits(msgspec.json.encode(item.metadata))
+            if hits:
+                held[item.id] = tuple(dict.fromkeys(subject for hit in hits for subject in hit.subjects))
+        return held
 
     def texts(self, people: Sequence[Gone]) -> dict[str, int]:
         """Take the vectors of people's texts out of the cache."""
@@ -95,11 +121,7 @@ class Rooms:
 
     def entries(self, people: Sequence[Gone]) -> dict[str, int]:
         """Take people out of every memory."""
-        return {gone.subject: self._playbooks.purge([gone.subject], gone.pieces) for gone in people}
-
-    def logs(self, people: Sequence[Gone]) -> dict[str, int]:
-        """Write over what logs hold of people: inbox, operations, sessions, evidence, exports."""
-        return scrub(self._folder, people, skip=_LEFT_ALONE)
+        return {gone.subject: self._playbooks.purge([gone.subject], _namer(gone)) for gone in people}
 
     def _holds(self, index: str, id: str) -> bool:
         try:
@@ -107,3 +129,8 @@ class Rooms:
         except NotFound:
             return False
         return True
+
+
+def _namer(gone: Gone) -> Callable[[str], bool]:
+    finder = Finder(owners_of([gone]))
+    return lambda text: bool(finder.hits(text.encode("utf-8", "surrogatepass")))

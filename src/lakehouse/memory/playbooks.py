@@ -326,8 +326,12 @@ class Playbooks:
         """Return what changes with every write that `recall` for a namespace can see, before the write returns."""
         return tuple((used, self._index.version(used)) for used in self._used_by(namespace))
 
-    def purge(self, answer_ids: Sequence[str], pieces: Sequence[str] = ()) -> int:
-        """Forget for good every entry about these people, and every entry whose demand names one of `pieces`.
+    def purge(self, answer_ids: Sequence[str], names: Callable[[str], bool] = lambda _: False) -> int:
+        """Forget for good every entry about these people, and every entry whose words name one of them.
+
+        Args:
+            answer_ids: Of the people.
+            names: Tells whether a text names somebody.
 
         Returns:
             How many entries there were.
@@ -339,7 +343,7 @@ class Playbooks:
             by_namespace: dict[str, list[str]] = {}
             for entry in entries:
                 told = f"{entry.query_text}\n{entry.why}\n{entry.by}"
-                if entry.answer_id in wanted or any(piece in told for piece in pieces):
+                if entry.answer_id in wanted or names(told):
                     by_namespace.setdefault(entry.namespace, []).append(entry.id)
             for namespace, ids in by_namespace.items():
                 self._index.purge(namespace, ids)

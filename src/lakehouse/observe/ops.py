@@ -207,6 +207,22 @@ class Ops:
         """Wait until everything recorded so far is in the log, and tell whether that was so within 10 s."""
         return self._queue.flush()
 
+    def rewrite(self, change: Callable[[Sequence[str]], Sequence[str] | None]) -> None:
+        """Offer the texts of every op in memory to `change`, and let the log be read anew; the log itself is a file.
+
+        Args:
+            change: Gets summary and detail, this as JSON; returns them changed, or None to leave them.
+        """
+        self.flush()
+        before = self._ring
+        rows = list(before)
+        changed: deque[Row] = deque((_changed(row, change) for row in rows), maxlen=before.maxlen)
+        self._ring = changed
+        # What came meanwhile; it cannot hold what is no longer in any place.
+        changed.extend(row for row in list(before) if not rows or row[0] > rows[-1][0])
+        with self._older_lock:
+            self._older = None
+
     def close(self) -> None:
         """Write what waits and close the log; idempotent."""
         self._queue.close()
@@ -257,6 +273,11 @@ class Ops:
             if self._older is None:
                 self._older = _last_ops(self.path, self._ring.maxlen or 0, self._prefix)
             return self._older
+
+
+def _changed(row: Row, change: Callable[[Sequence[str]], Sequence[str] | None]) -> Row:
+    texts = change([row[7], msgspec.json.encode(row[8]).decode()])
+    return row if texts is None else (*row[:7], texts[0], msgspec.json.decode(texts[1]))
 
 
 def _matches(op: Op, source: str | None, kind: str, status: str | None) -> bool:

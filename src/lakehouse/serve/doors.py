@@ -24,6 +24,8 @@ LOGIN = "/login"
 # What a page needs before anybody has logged in.
 OPEN_PATHS = frozenset({"/health", LOGIN, "/logout"})
 OPEN_PREFIX = "/console/static/"
+_WIRE_PREFIX = "/v1/"
+_WIRE_PATHS = frozenset({"/metrics", "/openapi.json"})
 _SESSION_S = 12 * 3600
 _MOST_SESSIONS = 10_000
 _MOST_PURPOSE = 64
@@ -74,10 +76,10 @@ class Doors:
         if scheme.lower() == "bearer":
             return _purposed(await self.known(given.strip()), scope)
         # A page of the console, never the wire: a cookie is sent by whichever page asks for it.
-        session = self._session(scope) if path == "/" else None
-        if session is None:
+        who = None if path in _WIRE_PATHS or path.startswith(_WIRE_PREFIX) else self._by_session(scope)
+        if who is None:
             raise Unauthenticated("this stack asks for a key; send it as 'Authorization: Bearer <key>'")
-        return session.who
+        return who
 
     async def known(self, given: str) -> Caller:
         """Return whose key or token this is. Raises as `caller`."""
@@ -102,13 +104,14 @@ class Doors:
         """End the session of a request, if it has one."""
         self._sessions.pop(_name(_cookie(scope)), None)
 
-    def _session(self, scope: Scope) -> Session | None:
+    def _by_session(self, scope: Scope) -> Caller | None:
         session = self._sessions.get(_name(_cookie(scope)))
         if session is None or session.until <= self._monotonic():
             return None
-        # A session does not outlive its key.
-        gone = session.who.kind == "key" and not (self._access and self._access.still(session.who.id))
-        return None if gone else session
+        if session.who.kind != "key":
+            return session.who
+        # A session does not outlive its key, and its calls count as the key's.
+        return self._access.again(session.who.id) if self._access else None
 
 
 def _name(secret: str) -> bytes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, MetaData
 
 BUSY_TIMEOUT_MS = 10_000
+_SCRUBS = 50
+_SCRUB_EVERY_S = 0.02
 _SQLITE = "sqlite"
 
 
@@ -163,14 +166,37 @@ class Database:
     def scrub(self) -> None:
         """Leave nothing of deleted rows in the files of SQLite; without effect on a server.
 
-        Deleted bytes are overwritten as they are deleted; what is left are copies in the write-ahead log.
+        Deleted bytes are overwritten as they are deleted; what is left are copies in the write-ahead log. While
+        somebody reads that began before, those cannot go; a second is waited for them.
         """
-        if self.dialect == "sqlite":
-            with self._mapped(), self._engine.connect() as connection:
-                plain = connection.connection.driver_connection
-                if plain is not None:
-                    plain.execute("PRAGMA query_only=OFF")
-                    plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self.dialect != "sqlite":
+            return
+        with self._mapped(), self._engine.connect() as connection:
+            plain = connection.connection.driver_connection
+            if plain is None:
+                return
+            plain.execute("PRAGMA query_only=OFF")
+            for _ in range(_SCRUBS):
+                busy, _, _ = plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy:
+                    return
+                time.sleep(_SCRUB_EVERY_S)
+
+    def rewrite(self, change: Callable[[Sequence[str]], Sequence[str] | None], *, skip: Collection[str] = ()) -> None:
+        """Offer the texts of every row to `change` and keep what it returns, see `state.rewriting`; all or nothing.
+
+        Args:
+            change: Gets the texts of one row; returns them changed, or None to leave them.
+            skip: Names of tables that are left alone.
+
+        Raises:
+            PermissionDenied, Unavailable: As `write`.
+        """
+        from lakehouse.state import rewriting
+
+        with self.write() as connection:
+            rewriting.rewrite(connection, change, skip=skip)
+        self.scrub()
 
     def close(self) -> None:
         """Close every connection; on SQLite the write-ahead log is folded into the file."""

@@ -224,7 +224,8 @@ class LakePages:
         if report.unchanged:
             return f"{report.dataset} holds these very bytes already; nothing was written."
         bad = f", {len(report.rejected):,} rows put aside in {name}_quarantine" if report.rejected else ""
-        return f"{report.rows:,} rows are in {report.dataset}{bad}."
+        gone = f", {report.erased:,} of people who were erased left out" if report.erased else ""
+        return f"{report.rows:,} rows are in {report.dataset}{bad}{gone}."
 
     def _rebuilt(self, name: str) -> str:
         corpus = next((one for one in self._site.lake.corpora.list().corpora if one.name == name), None)
