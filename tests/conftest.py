@@ -81,6 +81,12 @@ def people():
 
 
 @pytest.fixture(scope="session")
+def crowd():
+    """More people of every kind than a search shows."""
+    return roster(per_group=12)
+
+
+@pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """Build a lake folder from rows once per session and give its path."""
     made = {}

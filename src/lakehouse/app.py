@@ -61,6 +61,9 @@ Around = Callable[["Operation", Mapping[str, Any], Callable[[], Any]], Any]
 # Folder of the append-only logs, and database of the workflows' engine.
 _LOGS = "logs"
 _ENGINE = "workflows.db"
+_ERASES = "subjects.erase"
+# Enough for a digit and a few words around it.
+_JUDGED_IN_TOKENS = 16
 # Modes of workflows that are operations, as far as this version has them.
 _MODES = frozenset({"matrix.search", "matrix.relevance", "matrix.downgrade"})
 
@@ -285,6 +288,7 @@ class Rooms:
                 playbooks=self.playbooks,
                 today=lambda: clock().date(),
                 weak_models=config.models.weak_models,
+                judge=(config.models.local_judge, self._second_opinion) if config.models.local_judge else None,
             )
             self._open_ledger(clock)
             self._take_in(config, path, clock)
@@ -419,7 +423,7 @@ class Rooms:
         from lakehouse.observe.poller import Poller
         from lakehouse.observe.workflows import Workflows
 
-        table = {operation.name: operation for operation in operations.OPERATIONS}
+        table = operations.BY_NAME
         search = table["matrix.search"]
         self.inbox = Inbox(
             self.state,
@@ -478,19 +482,33 @@ class Rooms:
         return room
 
     def _ask_model(self, ask: Ask) -> ChatAnswer:
-        import msgspec
-
-        from lakehouse.chat.base import Message, SchemaFormat
-
-        return self.chat.complete(
-            ask.model,
-            [msgspec.convert({"role": role, "content": text}, Message) for role, text in ask.turns],
-            max_tokens=ask.max_tokens,
-            format=SchemaFormat(ask.schema),
-            timeout_ms=ask.timeout_ms,
-            namespace=ask.namespace,
-            data_class=ask.data_class,
+        # As everybody else asks, so that ops and spans see it.
+        answer: ChatAnswer = self.call(
+            operations.BY_NAME["chat.complete"],
+            {
+                "model": ask.model,
+                "messages": [{"role": role, "content": text} for role, text in ask.turns],
+                "max_tokens": ask.max_tokens,
+                "format": {"schema": ask.schema},
+                "timeout_ms": ask.timeout_ms,
+                "namespace": ask.namespace,
+                "data_class": ask.data_class,
+            },
         )
+        return answer
+
+    def _second_opinion(self, prompt: str) -> str:
+        from lakehouse.chat.base import Message
+
+        # What is said of a person is personal, though no name is among it.
+        answer = self.chat.complete(
+            self.settings.models.local_judge,
+            [Message(role="user", content=prompt)],
+            max_tokens=_JUDGED_IN_TOKENS,
+            temperature=0.0,
+            data_class="personal",
+        )
+        return answer.content
 
     def call(self, operation: Operation, values: Mapping[str, Any], *, strict: bool = True) -> Any:
         """Check the arguments and call the room's method in this thread, under the trace at hand."""
@@ -517,6 +535,9 @@ class Rooms:
             return work()
         finally:
             self._changed = next(self._changes)
+            if operation.name == _ERASES:
+                # What somebody asked to be erased must not stay in memory either.
+                self.matrix.forget()
             for told in self.on_change:
                 told()
 

@@ -319,3 +319,5 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("learn.drift", "GET /v1/learn/drift", _LEARN, query=("since",)),
     _operation("learn.audit_full", "POST /v1/learn/audit-full", _LEARN),
 )
+
+BY_NAME = {operation.name: operation for operation in OPERATIONS}

@@ -190,10 +190,7 @@ def _query(operation: Operation, values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _headers(operation: Operation, media: str) -> dict[str, str]:
-    trace_id = tracing.current() or tracing.new_id()
-    headers = {tracing.HEADER: trace_id}
-    if above := tracing.parent_header(trace_id):
-        headers[tracing.PARENT_HEADER] = above
+    headers = tracing.headers()
     if media:
         headers["Content-Type"] = media
     if operation.accept:

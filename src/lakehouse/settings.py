@@ -264,6 +264,8 @@ class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         fallbacks: Model to the models that are asked when it fails, in order.
         providers: Further providers, or others in place of the built-in ones.
         budgets: By namespace.
+        budget_folder: Where it is counted what they used, below the data folder unless absolute; stacks that name the
+            same folder share their budgets.
     """
 
     default_provider: str = "ollama"
@@ -279,6 +281,7 @@ class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fallbacks: dict[str, tuple[str, ...]] = {}
     providers: dict[str, ChatProvider] = {}
     budgets: dict[str, ChatBudget] = {}
+    budget_folder: str = "budgets"
 
 
 class Validatord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

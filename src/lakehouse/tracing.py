@@ -48,12 +48,14 @@ class Span:
         attributes: Facts without personal data: names of operations and models, counts, distances.
         content: What went in and came out, which may be personal; left behind unless a setting says otherwise.
         error: Name of the error that ended it, empty when none did.
+        ahead: It was opened before the call that it is for, and waits to be taken up by that.
     """
 
     __slots__ = (
         "_clock_ns",
         "_recorder",
         "_token",
+        "ahead",
         "attributes",
         "content",
         "ended_ns",
@@ -79,6 +81,7 @@ class Span:
         self.attributes = attributes
         self.content: dict[str, Any] = {}
         self.error = ""
+        self.ahead = False
         # The duration is that of the steady clock: the other one may be set while the span runs.
         self.started_ns = time.time_ns()
         self._clock_ns = time.perf_counter_ns()
@@ -97,6 +100,13 @@ class Span:
         """Add what went in or came out."""
         self.content.update(content)
 
+    def end(self, error: BaseException | None = None) -> None:
+        """End it, as a block around it would, and hand it over."""
+        if error is not None:
+            self.error = type(error).__name__
+        self.ended_ns = self.started_ns + time.perf_counter_ns() - self._clock_ns
+        self._recorder.take(self)
+
     def __enter__(self) -> Self:
         self._token = _span.set(self)
         return self
@@ -106,10 +116,7 @@ class Span:
     ) -> None:
         if self._token is not None:
             _span.reset(self._token)
-        if error is not None:
-            self.error = type(error).__name__
-        self.ended_ns = self.started_ns + time.perf_counter_ns() - self._clock_ns
-        self._recorder.take(self)
+        self.end(error)
 
 
 class _Nobody:
@@ -121,6 +128,9 @@ class _Nobody:
         """Do nothing."""
 
     def put(self, **content: Any) -> None:
+        """Do nothing."""
+
+    def end(self, error: BaseException | None = None) -> None:
         """Do nothing."""
 
     def __enter__(self) -> Self:
@@ -204,6 +214,36 @@ def begin(recorder: Recorder, name: str, *, kind: Kind = "internal", **attribute
     return Span(recorder, name, trace_id=trace_id, parent_id=parent, kind=kind, attributes=attributes)
 
 
+@contextmanager
+def ahead(recorder: Recorder, name: str) -> Iterator[None]:
+    """Open the span of a call before the call: what the block does for it belongs below it as well.
+
+    The call takes it up with `taken_up`; a span that no call took up ends with the block.
+    """
+    span = begin(recorder, name)
+    span.ahead = True
+    token = _span.set(span)
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as failed:
+        error = failed
+        raise
+    finally:
+        _span.reset(token)
+        if span.ahead:
+            span.end(error)
+
+
+def taken_up(name: str) -> Span | None:
+    """Return the span that was opened ahead of a call of that name, None when none was."""
+    span = _span.get()
+    if span is None or not span.ahead or span.name != name:
+        return None
+    span.ahead = False
+    return span
+
+
 def otel_trace_id(trace_id: str) -> str:
     """Return the 32 hexadecimal digits that stand for a trace id of any form where only those are allowed.
 
@@ -215,11 +255,25 @@ def otel_trace_id(trace_id: str) -> str:
 
 
 def parent_header(trace_id: str) -> str:
-    """Return the `traceparent` that puts the callee's spans below the one at hand, empty when there is none."""
+    """Return the `traceparent` that puts the callee's spans below the one at hand, empty when there is none.
+
+    Where nobody records here, they belong below the caller's.
+    """
     open_span = _span.get()
-    if open_span is None or open_span.trace_id != trace_id:
-        return ""
-    return f"00-{otel_trace_id(trace_id)}-{open_span.span_id}-01"
+    if open_span is not None and open_span.trace_id == trace_id:
+        above = open_span.span_id
+    else:
+        above = _caller.get() if trace_id == _current.get() else ""
+    return f"00-{otel_trace_id(trace_id)}-{above}-01" if above else ""
+
+
+def headers() -> dict[str, str]:
+    """Return what a request to another service carries, so that what it does belongs to this trace."""
+    trace_id = current() or new_id()
+    found = {HEADER: trace_id}
+    if above := parent_header(trace_id):
+        found[PARENT_HEADER] = above
+    return found
 
 
 def parent_of(header: str) -> tuple[str, str]:

@@ -7,11 +7,13 @@ import pytest
 from chat.conftest import KEY
 from lakehouse import settings
 from lakehouse.chat.base import Message
+from lakehouse.chat.budgets import Budgets
 from lakehouse.chat.providers import Registry, is_local
 from lakehouse.chat.service import Chat
 from lakehouse.errors import (
     DeadlineExceeded,
     InvalidInput,
+    LakehouseError,
     LimitExceeded,
     NotFound,
     PermissionDenied,
@@ -254,6 +256,69 @@ def test_chat_budget_of_tokens_counts_what_was_used(fake, make_chat):
         chat.complete("m", [Message("user", "four bytes a tok")], max_tokens=10)
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("name", ["fake/m", "m"], ids=["openai", "ollama"])
+def test_chat_budget_holds_where_the_provider_does_not_count(fake, make_chat, name, stream):
+    fake.counts = False
+    chat = make_chat(fake.url, budgets={"*": settings.ChatBudget(tokens=30)})
+    text = [Message("user", "x" * 40)]
+    for _ in range(2):
+        if stream:
+            list(chat.stream(name, text))
+        else:
+            assert chat.complete(name, text).prompt_tokens == 0
+    with pytest.raises(LimitExceeded, match="tokens"):
+        chat.complete(name, text)
+
+
+def test_chat_budget_is_one_for_all_who_share_its_folder(fake, tmp_path):
+    section = settings.Chat(ollama_url=fake.url, budgets={"*": settings.ChatBudget(requests=40)})
+    chats = [Chat(section, tmp_path, environ={}) for _ in range(4)]
+    refused = []
+
+    def work(chat):
+        for _ in range(15):
+            try:
+                chat.complete("m", HELLO)
+            except LimitExceeded:
+                refused.append(chat)
+
+    threads = [threading.Thread(target=work, args=(chat,)) for chat in chats]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for chat in chats:
+        chat.close()
+    assert (len(fake.requests), len(refused)) == (40, 20)
+    # Nor does a new start begin anew.
+    with pytest.raises(LimitExceeded):
+        Chat(section, tmp_path, environ={}).complete("m", HELLO)
+
+
+def test_budget_begins_anew_with_its_window_and_a_late_settlement_is_of_the_old_one(tmp_path):
+    now = [1_000.0]
+    budgets = Budgets({"*": settings.ChatBudget(tokens=10, window_s=60)}, tmp_path, now=lambda: now[0])
+    first = budgets.charge("ann", 10)
+    with pytest.raises(LimitExceeded, match="begins anew in 60 s"):
+        budgets.charge("ann", 1)
+    now[0] += 60
+    budgets.charge("ann", 8)
+    first.settle(0)
+    with pytest.raises(LimitExceeded, match="2 left"):
+        budgets.charge("ann", 3)
+    # A clock that is set back does not lock anybody out.
+    now[0] -= 5_000
+    assert budgets.charge("ann", 10) is not None
+
+
+def test_budget_that_cannot_be_counted_lets_nothing_through(tmp_path):
+    (tmp_path / "file").write_text("")
+    budgets = Budgets({"*": settings.ChatBudget(requests=10)}, tmp_path / "file", now=lambda: 0.0)
+    with pytest.raises(LakehouseError):
+        budgets.charge("ann", 1)
+
+
 def test_chat_calls_at_once_are_bounded(fake, make_chat):
     inside, most, lock = 0, 0, threading.Lock()
 
@@ -285,6 +350,14 @@ def test_chat_too_many_waiting_calls_are_refused(fake, make_chat):
         chat.complete("one/m", HELLO)
     events.close()
     assert chat.complete("one/m", HELLO).content
+
+
+def test_chat_stream_that_nobody_reads_lets_the_provider_go(fake, make_chat):
+    budgets = {"*": settings.ChatBudget(tokens=60)}
+    providers = {"one": settings.ChatProvider(fake.url, at_once=1)}
+    chat = make_chat(fake.url, providers=providers, max_waiting=0, budgets=budgets)
+    chat.stream("one/m", HELLO, max_tokens=40).close()
+    assert chat.complete("one/m", HELLO, max_tokens=40).content == "hello there"
 
 
 def test_chat_exchanges_are_recorded_and_replayed_without_a_provider(fake, make_chat, tmp_path):

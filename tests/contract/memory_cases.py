@@ -74,6 +74,15 @@ CASES = [
         lambda lift: (lift.served.outcomes, lift.served.good, lift.held_out.outcomes) == (1, 1, 0),
     ),
     Case(
+        "search-opinions-of-no-model",
+        [("matrix.search", {"query_text": "Need 2 Forklift Operators in Cleveland OH", "corpora": ["workers"],
+                            "opinions": 1})],
+        raises=InvalidInput,
+        says="local_judge",
+    ),
+    Case("search-opinions-too-many", [("matrix.search", {"query_text": "welder", "corpora": ["workers"],
+         "opinions": 11})], raises=InvalidInput, says="opinions"),
+    Case(
         "relevance",
         [("matrix.relevance", {"query": "How does Connector open a database connection?", "chunks": CHUNKS})],
         lambda found: ([each.id for each in found.kept], [each.id for each in found.dropped]) == (["a"], ["b"]),

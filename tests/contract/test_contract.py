@@ -14,7 +14,7 @@ from lakehouse import operations
 from lakehouse.errors import LakehouseError
 
 FACES = ("process", "http", "separate")
-BY_NAME = {operation.name: operation for operation in operations.OPERATIONS}
+BY_NAME = operations.BY_NAME
 
 # What differs from one lake to the next, and from one moment to the next.
 VOLATILE = frozenset(

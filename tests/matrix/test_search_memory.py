@@ -1,8 +1,13 @@
 """What memory does to a search: boost, inject, and the gates before them."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import msgspec
 import pytest
 
+import lakehouse
+from lakehouse import settings
 from lakehouse.errors import NotFound
 
 ASK = "Need 2 Forklift Operators in Cleveland OH for Beacon Freight"
@@ -200,3 +205,54 @@ def test_search_answers_are_the_same_bytes_after_a_restart_and_an_index_rebuild(
     assert answer(again) == before
     again.vectors.delete("playbook_default")
     assert answer(reopen(again)) == before
+
+
+def test_search_demand_that_agrees_in_all_else_finds_an_unsure_title(lake):
+    ours, other = (f"Need 8 {title} in Cleveland OH for Beacon Freight" for title in
+                   ("Lift Drivers", "Lumber Carrier Operators"))  # fmt: skip
+    assert {lake.demand.parse(text).role_code for text in (ours, other)} == {"53-7051.00"}
+    cold = ids(lake.matrix.search(ours, ["workers"], k=4))
+    lake.playbooks.record(ours, cold[-1], "workers", 1.0)
+    assert ids(search(lake, other, k=4))[0] == cold[-1]
+    assert dropped(search(lake, other.replace("8", "5"), k=4), cold[-1]) == {"role"}
+
+
+def test_search_equally_near_entries_are_told_apart_by_count_start_shift_and_certifications(lake):
+    first, second, *_ = ids(lake.matrix.search(ASK, ["workers"], k=4))
+    said = {first: "Need 9 Forklift Operators in Cleveland OH for Beacon Freight on Monday",
+            second: "Need 4 Forklift Operators in Cleveland OH for Beacon Freight on Friday"}  # fmt: skip
+    for answer, text in said.items():
+        lake.playbooks.record(text, answer, "workers", 1.0)
+    for answer, text in said.items():
+        reworded = text.replace("Need", "Beacon Freight is looking for").replace(" for Beacon Freight", "")
+        assert ids(search(lake, reworded, k=4))[0] == answer
+
+
+def test_search_with_memory_of_years_ago_moves_less(lake):
+    answer = record_last(lake)
+    factors = []
+    folder = Path(lake.rooms.settings.data)
+    lake.close()
+    for years in (0, 1, 4):
+        config = settings.load(environ={}, overrides={"data": str(folder)})
+        later = datetime.now(UTC) + timedelta(days=365 * years)
+        with lakehouse.connect(config=config, clock=lambda later=later: later) as aged:
+            used = next(match.memory for match in search(aged, k=4).results if match.id == answer)
+            factors.append((used.factor, used.posterior.mean))
+    assert factors == sorted(factors, key=lambda each: (each[0], -each[1]))
+    assert factors[0] == (0.5, pytest.approx(2 / 3))
+    assert factors[2][0] > 0.9
+
+
+def test_search_crowded_memory_keeps_what_speaks_against_somebody(lake):
+    """More entries than are looked at, all as near: the one that turned the first down must be among them."""
+    first = ids(lake.matrix.search(ASK, ["workers"], k=4))[0]
+    others = [f"w-{number}" for number in range(1, 37) if f"w-{number}" != first]
+    crowd = [
+        {"query_text": f"{ASK} on {day}", "answer_id": other, "corpus": "workers", "score": 1e-9}
+        for day in ("Monday", "Tuesday", "Wednesday")
+        for other in others
+    ]
+    lake.playbooks.bulk(crowd)
+    lake.playbooks.record(f"{ASK} on Friday", first, "workers", 0.0, outcome="no_show")
+    assert ids(search(lake, k=36))[-1] == first

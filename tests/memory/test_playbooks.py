@@ -6,6 +6,7 @@ from sqlalchemy import text
 import lakehouse
 from lakehouse import settings
 from lakehouse.errors import InvalidInput, NotFound
+from lakehouse.vectors.base import Item
 
 ASK = "Need 2 Forklift Operators in Cleveland OH for Beacon Freight"
 
@@ -181,7 +182,7 @@ def test_lake_of_layout_1_opens_with_what_it_remembered(lake, reopen):
     record(lake, "w-2", outcome="rejected")
     with lake.rooms.state.write() as connection:
         connection.execute(text("DROP TABLE playbook_outcomes"))
-        connection.execute(text("DROP INDEX playbooks_answer"))
+        connection.execute(text("DROP INDEX playbooks_use"))
         for name in ("client", "by", "why", "good", "bad", "evidence_on", "helped", "overridden"):
             connection.execute(text(f'ALTER TABLE playbooks DROP COLUMN "{name}"'))
         connection.execute(text("UPDATE schema_version SET version = 1 WHERE room = 'memory'"))
@@ -190,3 +191,29 @@ def test_lake_of_layout_1_opens_with_what_it_remembered(lake, reopen):
     assert (found["w-1"].trust, found["w-2"].trust) == (1.0, -1.0)
     assert [each.outcome for each in again.playbooks.get(found["w-2"].id).outcomes] == ["rejected"]
     assert again.matrix.search(ASK, ["workers"], use_playbook=True).boosted == 1
+
+
+def test_lake_of_layout_2_opens_with_its_entries_filed_anew(lake, reopen):
+    record(lake, "w-3")
+    with lake.rooms.state.write() as connection:
+        connection.execute(text("DROP INDEX playbooks_use"))
+        connection.execute(text("CREATE INDEX playbooks_answer ON playbooks (corpus, answer_id)"))
+        connection.execute(text("UPDATE schema_version SET version = 2 WHERE room = 'memory'"))
+    # As layout 2 left it: the entry's fields side by side, without the words of today.
+    (entry,) = lake.playbooks.list().entries
+    lake.vectors.add("playbook_default", [Item(id=entry.id, text="forklift", metadata={"answer_id": "w-3"})])
+    again = reopen(lake)
+    assert again.matrix.search(ASK, ["workers"], k=4, use_playbook=True).results[0].id == "w-3"
+
+
+def test_bulk_counts_use_of_each_answer_for_its_own_demand(lake):
+    record(lake, "w-1")
+    record(lake, "w-2")
+    again = [{"query_text": f"{ASK} on {day}", "answer_id": "w-1", "corpus": "workers", "score": 1}
+             for day in ("Monday", "Friday")]  # fmt: skip
+    turned_down = {**again[0], "answer_id": "w-2", "outcome": "rejected"}
+    elsewhere = {**again[0], "query_text": "Need 2 Forklift Operators in Detroit MI", "answer_id": "w-2"}
+    lake.playbooks.bulk([*again, turned_down, elsewhere])
+    first = {entry.answer_id: entry for entry in lake.playbooks.list().entries if entry.query_text == ASK}
+    assert (first["w-1"].helped, first["w-1"].overridden) == (2, 0)
+    assert (first["w-2"].helped, first["w-2"].overridden) == (0, 1)

@@ -128,3 +128,11 @@ def collector() -> Iterator[Collector]:
     made = Collector()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Collector]:
+    """A collector for all tests of a module."""
+    made = Collector()
+    yield made
+    made.close()

@@ -11,8 +11,9 @@ import time
 import pytest
 
 import lakehouse
-from lakehouse import settings, tracing
+from lakehouse import operations, settings, tracing
 from lakehouse.errors import InvalidInput, NotFound
+from lakehouse.evals.fake_provider import FakeProvider
 from lakehouse.observe import _conventions
 from lakehouse.observe.traces import Traces
 from lakehouse.serve import ports
@@ -274,6 +275,40 @@ def test_spans_are_a_table_in_sql(opened):
 )
 def test_masked(text, masked):
     assert _conventions.masked(text) == masked
+
+
+def test_chat_is_told_in_the_form_of_the_conventions(collector, opened):
+    def text(role, words, **more):
+        return [{"role": role, "parts": [{"type": "text", "content": words}], **more}]
+
+    with FakeProvider() as model:
+        traces = {"endpoint": collector.url, "send_every_ms": 1, "content": True, "langfuse": True}
+        lake = opened(traces=traces, chat={"ollama_url": model.url})
+        said = [{"role": "user", "content": "call 216-555-0101"}]
+        lake.chat.complete("m", said)
+        events = lake.chat.stream("m", said)
+        next(events)
+        # It ends with the stream, whoever reads it and wherever.
+        reading = threading.Thread(target=list, args=(events,))
+        reading.start()
+        reading.join()
+        assert lake.rooms.traces.flush()
+    spans = named(collector)
+    whole, streamed = attributes(spans["chat.complete"]), attributes(spans["chat.answer"])
+    assert spans["chat.answer"].parent_span_id == spans["chat.stream"].span_id
+    assert json.loads(whole["gen_ai.input.messages"]) == text("user", "call [phone]")
+    assert json.loads(whole["gen_ai.output.messages"]) == text("assistant", "call [phone]", finish_reason="stop")
+    assert json.loads(streamed["gen_ai.output.messages"]) == text("assistant", "call [phone]")
+    assert json.loads(whole["langfuse.observation.input"]) == text("user", "call [phone]")
+    for facts in (whole, streamed):
+        assert (facts["gen_ai.operation.name"], facts["gen_ai.provider.name"]) == ("chat", "ollama")
+        assert (facts["gen_ai.usage.input_tokens"], facts["gen_ai.usage.output_tokens"]) == (2, 2)
+        assert (facts["gen_ai.response.model"], facts["langfuse.observation.type"]) == ("m", "generation")
+    assert attributes(spans["chat.stream"])["langfuse.observation.type"] == "span"
+
+
+def test_conventions_name_operations_that_there_are():
+    assert {*_conventions._FACTS, *_conventions._WITH_CONTENT} <= operations.BY_NAME.keys()
 
 
 def test_chat_reads_as_generation():

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import lakehouse
 from lakehouse import settings, tracing
+from lakehouse.evals.fake_provider import FakeProvider
 from lakehouse.serve.api import Api
 from lakehouse.serve.kept import KeptAnswers
 
@@ -140,7 +141,9 @@ def test_again_after_a_build_or_a_call_of_which_nothing_is_known(face, monkeypat
 def test_again_other_writes_leave_an_answer_kept(face, monkeypatch):
     body = request(k=7, use_playbook=True, playbook="ann")
     before = face.ask(body)
-    face.lake.playbooks.record(TEXTS[0], "w-1", "workers", 0.5, namespace="somebody-else")
+    # Other tests of the face delete people, in any order.
+    someone = before["results"][0]["id"]
+    face.lake.playbooks.record(TEXTS[0], someone, "workers", 0.5, namespace="somebody-else")
     monkeypatch.setattr(face.lake.rooms.matrix, "search", None)
     assert face.ask(body) == before
 
@@ -206,3 +209,18 @@ def test_again_is_always_what_a_search_would_say_now(face, day, steps):
         change(face, day, kind, what, which)
         for body in bodies:
             assert face.ask(body) == face.now(body), (kind, body)
+
+
+def test_search_with_opinions_asks_the_model_each_time(tmp_path, built, people):
+    folder = tmp_path / "lake"
+    shutil.copytree(built(people), folder)
+    with FakeProvider(lambda _: "4") as fake:
+        chat = {"providers": {"judge": {"base_url": fake.url}}}
+        overrides = {"data": str(folder), "models": {"local_judge": "judge/small"}, "chat": chat}
+        with lakehouse.connect(config=settings.load(environ={}, overrides=overrides)) as lake:
+            face = Face(lake)
+            body = json.dumps({"query_text": TEXTS[0], "corpora": ["workers"], "k": 3, "opinions": 2}).encode()
+            for asked in (2, 4):
+                answer = face.ask(body)
+                assert [each["opinion"] for each in answer["results"]] == [4, 4, None]
+                assert (answer["opinions"]["model"], len(fake.requests)) == ("judge/small", asked)

@@ -125,3 +125,14 @@ def test_rate_any_person_gets_one_to_five_or_null_and_the_same_again(person):
     assert rate(ASK, person, on=TODAY) == found
     if found.rating == 5:
         assert all(found.checks.values())
+
+
+@pytest.mark.parametrize(
+    ("has", "rating", "reason"),
+    [(4, 5, "4 years of experience"), (1, 3, "1 years of experience, asked for 2"), (None, 4, "not known")],
+)
+def test_rate_experience_asked_for_is_a_reason(has, rating, reason):
+    found = rate(ASK, {**FITS, "years": has}, on=TODAY, years=2)
+    assert found.rating == rating
+    assert reason in found.reasons[-1]
+    assert rate(ASK, {**FITS, "years": has}, on=TODAY).rating == 5

@@ -148,6 +148,63 @@ def test_iterate_without_log_path_keeps_no_log(open_copy, model, caplog):
     assert "session log: off" in caplog.messages
 
 
+def test_iterate_tries_are_spans_with_prompt_answer_and_verdict(open_copy, model):
+    traces = {"log": True, "content": True}
+    lake = open_copy(chat={"ollama_url": model.url, "retries": 0}, traces=traces)
+    script(model, "I would rather not; call 216-555-0100.", PHANTOM, GOOD)
+    done = lake.iterate.run("fill", "One forklift operator; w-1 is free.", "small")
+    spans = lake.traces.show(done.session_id).spans
+    assert [(line.depth, line.name) for line in spans if line.depth < 3] == [
+        (0, "iterate.run"),
+        (1, "iterate.attempt[1]"), (2, "chat.complete"),
+        (1, "iterate.attempt[2]"), (2, "chat.complete"),
+        (1, "iterate.attempt[3]"), (2, "chat.complete"),
+    ]  # fmt: skip
+    told = [line.attributes for line in spans if line.name.startswith("iterate.attempt")]
+    assert [facts["lakehouse.verdict"] for facts in told] == ["no_json", "validation_failed", "accepted"]
+    assert [facts["lakehouse.codes"] for facts in told] == [[], ["phantom_worker"], []]
+    assert all("w-1 is free" in facts["lakehouse.input"] for facts in told)
+    assert told[0]["lakehouse.output"] == "I would rather not; call [phone]."
+    assert json.loads(told[2]["lakehouse.output"]) == GOOD
+    assert "w-999" in told[1]["lakehouse.reason"]
+    asked = next(line.attributes for line in spans if line.name == "chat.complete")
+    assert (asked["gen_ai.operation.name"], asked["gen_ai.usage.input_tokens"] > 0) == ("chat", True)
+    assert (spans[0].attributes["lakehouse.status"], spans[0].attributes["lakehouse.attempts"]) == ("accepted", 3)
+
+
+def test_iterate_spans_hold_no_content_unless_a_setting_says_so(open_copy, model):
+    lake = open_copy(chat={"ollama_url": model.url, "retries": 0}, traces={"log": True})
+    script(model, GOOD)
+    model.manners.extend(["well", "500"])
+    done = lake.iterate.run("fill", "One forklift operator; w-1 is free.", "small")
+    with pytest.raises(Upstream) as broken:
+        lake.iterate.run("fill", "One forklift operator; w-1 is free.", "small")
+    kept = lake.traces.show(done.session_id).spans, lake.traces.show(broken.value.detail["session_id"]).spans
+    assert "w-1" not in str(kept)
+    ends = [(line.name, line.status, line.attributes["lakehouse.verdict"]) for line in (kept[0][1], kept[1][1])]
+    assert ends == [("iterate.attempt[1]", "ok", "accepted"), ("iterate.attempt[1]", "Upstream", "infra_error")]
+
+
+def test_iterate_people_of_what_was_accepted_are_in_the_ledger(lake, model):
+    def uses(id):
+        return [
+            (row.action, row.accessor["trace_id"])
+            for row in lake.subjects.audit(id).rows
+            if row.action in {"fill", "message"}
+        ]
+
+    script(model, {"demand": DEMAND, "workers": [{"id": "w-6"}]}, GOOD)
+    filled = lake.iterate.run("fill", "One forklift operator.", "small")
+    assert (uses("w-1"), uses("w-6")) == ([("fill", filled.session_id)], [])
+    script(model, {"to": "person2@example.com", "subject": "Monday", "body": "See you at six."})
+    sent = lake.iterate.run("email", "Remind Dwayne.", "small", context={"worker_ids": ["w-2"]})
+    assert uses("w-2") == [("message", sent.session_id)]
+    script(model, PHANTOM)
+    with pytest.raises(ValidationFailed):
+        lake.iterate.run("fill", "One more.", "small", context={"worker_ids": ["w-3"]})
+    assert uses("w-3") == []
+
+
 def test_iterate_two_at_once_never_book_somebody_twice(lake, model):
     script(model, GOOD)
     ends = []

@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from lakehouse import tracing
 from lakehouse.chat.base import ChatAnswer, ChatEvent, Failed, Incoming, Piece
 from lakehouse.errors import LimitExceeded, Upstream
 
 if TYPE_CHECKING:
-    from lakehouse.chat.limits import Charge
+    from lakehouse.chat.budgets import Charge
     from lakehouse.chat.providers import Provider
 
 _AGAIN = frozenset({408, 425, 500, 502, 503, 504, 529})
 _MOST_REASON = 200
 _LONGEST_ASKED_S = 3_600.0
+_BYTES_PER_TOKEN = 4
 
 
 def refused(provider: Provider, answer: Incoming) -> Failed:
@@ -72,7 +74,12 @@ def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def rest_of(pieces: Iterator[Piece], provider: Provider, held: ExitStack) -> Generator[Piece, None, None]:
     """Read a stream to its end; what is held is let go then, or when the generator is closed."""
+    return _begun(_rest(pieces, provider, held))
+
+
+def _rest(pieces: Iterator[Piece], provider: Provider, held: ExitStack) -> Generator[Piece | None, None, None]:
     with held:
+        yield None
         while True:
             with readable(provider):
                 piece = next(pieces, None)
@@ -81,23 +88,46 @@ def rest_of(pieces: Iterator[Piece], provider: Provider, held: ExitStack) -> Gen
             yield piece
 
 
-def events(
-    first: Piece,
-    rest: Generator[Piece, None, None],
-    *,
-    provider: Provider,
-    known_as: str,
-    started: float,
-    charge: Charge | None,
-) -> Iterator[ChatEvent]:
-    """Turn pieces into events; the last one has the whole answer.
+def _begun(generator: Generator[Any, None, None]) -> Generator[Any, None, None]:
+    """Run a generator up to its first `yield`: closing one that has not begun would skip its `finally`."""
+    next(generator)
+    return generator
+
+
+def estimated(text: str) -> int:
+    """Return about how many tokens a text has, for budgets where nobody counts."""
+    return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
+
+
+class End(msgspec.Struct, frozen=True):
+    """What is known before a stream and told at its end; `prompt` is the estimate of its tokens."""
+
+    provider: Provider
+    known_as: str
+    started: float
+    charge: Charge | None
+    prompt: int
+
+
+def events(first: Piece, rest: Generator[Piece, None, None], end: End) -> Generator[ChatEvent, None, None]:
+    """Turn pieces into events; the last one has the whole answer, and so has a span that ends with the stream.
 
     Raises:
         LakehouseError: The stream broke off, after what was given already.
     """
+    # Begun now, while the call is at hand: the events are asked for later, from wherever.
+    span = tracing.span("chat.answer", model=end.known_as, provider=end.provider.name)
+    return _begun(_events(first, rest, end, span))
+
+
+def _events(
+    first: Piece, rest: Generator[Piece, None, None], end: End, span: Any
+) -> Generator[ChatEvent | None, None, None]:
     total = first
     text = [first.content]
+    error: BaseException | None = None
     try:
+        yield None
         if first.content:
             yield ChatEvent(content=first.content)
         try:
@@ -107,13 +137,26 @@ def events(
                     text.append(piece.content)
                     yield ChatEvent(content=piece.content)
         except Failed as failed:
-            raise failed.error from None
+            error = failed.error
+            raise error from None
         whole = msgspec.structs.replace(total, content="".join(text))
-        yield ChatEvent(done=answer_of(whole, provider, known_as, started))
+        yield ChatEvent(done=_told(answer_of(whole, end.provider, end.known_as, end.started), span))
     finally:
         rest.close()
-        if charge is not None:
-            charge.settle((total.prompt_tokens or 0) + (total.completion_tokens or len(text)))
+        if end.charge is not None:
+            end.charge.settle((total.prompt_tokens or end.prompt) + (total.completion_tokens or len(text)))
+        span.end(error)
+
+
+def _told(answer: ChatAnswer, span: Any) -> ChatAnswer:
+    span.set(
+        answered_by=answer.model,
+        prompt_tokens=answer.prompt_tokens,
+        completion_tokens=answer.completion_tokens,
+        finish_reasons=[answer.finish_reason],
+    )
+    span.put(output=answer.content)
+    return answer
 
 
 def _added(total: Piece, piece: Piece) -> Piece:

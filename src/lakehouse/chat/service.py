@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from lakehouse.chat._reading import answer_of, events, lines, readable, refused, rest_of
+from lakehouse.chat._reading import End, answer_of, estimated, events, lines, readable, refused, rest_of
 from lakehouse.chat.base import (
     Call,
     ChatAnswer,
@@ -36,14 +36,13 @@ from lakehouse.errors import InvalidInput, PermissionDenied
 if TYPE_CHECKING:
     from lakehouse import settings
     from lakehouse.chat._cassette import Exchanges
-    from lakehouse.chat.limits import Charge, Gate
+    from lakehouse.chat.limits import Gate
     from lakehouse.chat.providers import Provider, Registry
 
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Namespace = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 8.0
-_BYTES_PER_TOKEN = 4
 
 Targets = list[tuple["Provider", str]]
 
@@ -54,7 +53,7 @@ class Chat:
     Args:
         config: The settings section.
         environ: Holds the keys; `os.environ` by default, read at the first call.
-        folder: Relative files of `record` and `replay` are below it.
+        folder: Relative files of `record` and `replay`, and the counts of budgets, are below it.
         sleep, jitter: Wait between tries, and what makes the waits of many callers differ (0 to 1).
     """
 
@@ -67,14 +66,14 @@ class Chat:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        from lakehouse.chat.limits import Budgets
+        from lakehouse.chat.budgets import Budgets
 
         self._config = config
         self._folder = folder
         self._environ = os.environ if environ is None else environ
         self._sleep = sleep
         self._jitter = jitter
-        self._budgets = Budgets(config.budgets, now=time.monotonic)
+        self._budgets = Budgets(config.budgets, folder / config.budget_folder, now=time.time)
         self._lock = threading.Lock()
         self._registry: Registry | None = None
         self._gates: dict[str, Gate] = {}
@@ -123,7 +122,8 @@ class Chat:
             model=model, messages=messages, max_tokens=max_tokens, temperature=temperature, format=format, think=think
         )
         targets = self._targets(model, data_class)
-        charge = self._charge(namespace, call)
+        prompt = sum(estimated(message.content) for message in call.messages)
+        charge = self._budgets.charge(namespace, prompt + (call.max_tokens or 0))
         deadline = Deadline((timeout_ms or self._config.timeout_ms) / 1000)
         used = 0
         try:
@@ -131,7 +131,8 @@ class Chat:
                 targets, deadline, lambda provider, known_as: self._whole(provider, _as(call, known_as), deadline)
             )
             answer = answer_of(piece, provider, known_as, started)
-            used = answer.prompt_tokens + answer.completion_tokens
+            # A provider that does not count would make the budget endless.
+            used = (answer.prompt_tokens or prompt) + (answer.completion_tokens or estimated(answer.content))
             return answer
         finally:
             if charge is not None:
@@ -159,7 +160,8 @@ class Chat:
             model=model, messages=messages, max_tokens=max_tokens, temperature=temperature, format=format, think=think
         )
         targets = self._targets(model, data_class)
-        charge = self._charge(namespace, call)
+        prompt = sum(estimated(message.content) for message in call.messages)
+        charge = self._budgets.charge(namespace, prompt + (call.max_tokens or 0))
         deadline = Deadline((timeout_ms or self._config.timeout_ms) / 1000)
         try:
             provider, known_as, (first, rest) = self._tried(
@@ -169,7 +171,8 @@ class Chat:
             if charge is not None:
                 charge.settle(0)
             raise
-        return events(first, rest, provider=provider, known_as=known_as, started=started, charge=charge)
+        end = End(provider, known_as, started, charge, prompt)
+        return events(first, rest, end)
 
     def providers(self) -> ProviderList:
         """List the registered providers, and those that are known and lack something.
@@ -198,10 +201,6 @@ class Chat:
             )
         more = [registry.resolve(name) for name in self._config.fallbacks.get(model, ())]
         return [first, *(target for target in more if data_class == "general" or target[0].personal)]
-
-    def _charge(self, namespace: str, call: Call) -> Charge | None:
-        prompt = sum(len(message.content.encode("utf-8", "replace")) for message in call.messages) // _BYTES_PER_TOKEN
-        return self._budgets.charge(namespace, prompt + (call.max_tokens or 0))
 
     def _tried(
         self, targets: Targets, deadline: Deadline, attempt: Callable[[Provider, str], Any]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lakehouse.cli import proving, reading, showing
+from lakehouse.cli import proving, reading, reviewing, showing
+from lakehouse.cli.session import open_lake
 from lakehouse.cli.tree import Commands, Tree
 from lakehouse.errors import InvalidInput, NotFound
 
@@ -79,6 +80,15 @@ def _add_lift(evaluations: Commands) -> None:
     _add_number(lift, "--each", 6, "people of each wanted occupation in its city")
     _add_number(lift, "--poison", 1_000, "hostile entries, 0 for none")
     _add_number(lift, "--seed", 1, "of the drawing")
+    lift.add_argument(
+        "--part",
+        choices=("all", "tune", "held"),
+        default="all",
+        help="all clients, or one of two halves of them: what memory is tuned on, and what is held out (default: all)",
+    )
+    lift.add_argument(
+        "--model", metavar="NAME", help="chat model that says demands in other words too, and gives second opinions"
+    )
     lift.add_argument("--out", metavar="FOLDER", default="lift-report", help="folder (default: lift-report)")
 
 
@@ -168,12 +178,19 @@ def _conformance(arguments: argparse.Namespace) -> int:
 def _lift(arguments: argparse.Namespace) -> int:
     from lakehouse.evals import lift
 
-    words = _options(arguments, "demands", "clusters", "people", "each", "poison", "seed", "out")
+    words = _options(arguments, "demands", "clusters", "people", "each", "poison", "seed", "part", "out")
     if arguments.rows:
         words += ["--rows", str(reading.path(arguments.rows))]
     if arguments.years:
         words += ["--years", *arguments.years]
-    lift.main(words)
+    if not arguments.model:
+        lift.main(words)
+        return 0
+    with open_lake(arguments, make=True) as lake:
+        ask = reviewing.chat_of(lake)
+        lift.main(
+            words, model=lambda prompt: ask(arguments.model, lift.INSTRUCTIONS, prompt), model_name=arguments.model
+        )
     return 0
 
 

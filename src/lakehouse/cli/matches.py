@@ -47,7 +47,17 @@ def verdict(answer: SearchAnswer) -> str:
     if answer.excluded:
         counts.append(f"{answer.excluded} left out as asked")
     shown = f"{len(answer.results)} shown"
-    return f"{', '.join([shown, *counts])}."
+    return f"{', '.join([shown, *counts])}.{_opinions(answer)}"
+
+
+def _opinions(answer: SearchAnswer) -> str:
+    said = answer.opinions
+    if said is None:
+        return ""
+    if said.failure:
+        return f" {said.model} gave no opinion: {said.failure}"
+    kappa = "not defined" if said.kappa is None else f"{said.kappa:.2f}"
+    return f" In brackets what {said.model} thinks: {said.same} of {said.pairs} the same, kappa {kappa}."
 
 
 def memory(use: MemoryUse | None) -> str:
@@ -71,10 +81,16 @@ def _row(rank: int, match: Match) -> list[Any]:
         _place(person),
         showing.shortened(", ".join(map(str, person.get("certs") or [])), _CERTS),
         f"{match.distance:.3f}",
-        "-" if match.rating is None else match.rating,
+        _ratings(match),
         showing.shortened("; ".join(_reasons(match.reasons)), _WHY),
         memory(match.memory),
     ]
+
+
+def _ratings(match: Match) -> str:
+    """Return the rating by rules, and a model's beside it where there is one."""
+    ruled = "-" if match.rating is None else str(match.rating)
+    return ruled if match.opinion is None else f"{ruled} ({match.opinion})"
 
 
 def _reasons(reasons: Iterable[str]) -> list[str]:

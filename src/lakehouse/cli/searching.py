@@ -52,6 +52,13 @@ def _add_search(commands: Commands) -> None:
         help="nobody of this id, again for more; @FILE, one a line",
     )
     search.add_argument("--filter", metavar="JSON", help="conditions that every result meets, or @FILE")
+    search.add_argument(
+        "--opinions",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the first N, what the chat model models.local_judge thinks, at most 10 (default: 0)",
+    )
     search.add_argument("--max-distance", type=float, metavar="D", help="leave out what is farther, 0 to 2")
     search.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -98,6 +105,7 @@ def _search(arguments: argparse.Namespace) -> int:
             filter=filter,
             playbook=arguments.namespace or DEFAULT_NAMESPACE,
             max_distance=arguments.max_distance,
+            opinions=arguments.opinions,
         )
     if arguments.json:
         showing.json_document(answer)

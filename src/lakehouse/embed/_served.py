@@ -62,9 +62,12 @@ class Served:
             client.close()
 
     def _ask(self, texts: list[str]) -> Any:
+        with tracing.span("embed.texts", calls=True, texts=len(texts), model=self.model):
+            return self._answered(texts, {**self._headers, **tracing.headers()})
+
+    def _answered(self, texts: list[str], headers: dict[str, str]) -> Any:
         import httpx
 
-        headers = {**self._headers, tracing.HEADER: tracing.current() or tracing.new_id()}
         try:
             response = self._connection().post("/v1/embed", json={"model": self.model, "texts": texts}, headers=headers)
             body = msgspec.json.decode(response.content)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from lakehouse.evals.demand_lines import STYLES, Contract, Line, line
+from lakehouse.memory.keys import client_key
 from lakehouse.staffing import roster
 from lakehouse.staffing._gazetteer import read_states
 from lakehouse.staffing._roster_market import Market
@@ -23,6 +25,7 @@ from lakehouse.staffing.shipped import shipped
 from lakehouse.staffing.titles import role_key
 from lakehouse.staffing.worker import COLUMNS, SEPARATOR
 
+Part = Literal["all", "tune", "held"]
 _SURE = 0.5
 _LASTING = "2030-01-01"
 
@@ -45,8 +48,14 @@ class Wanted(msgspec.Struct, frozen=True):
     code: str
 
 
-def clusters(contracts: Sequence[Contract], year: int) -> list[Cluster]:
+def part_of(client: str) -> Part:
+    """Return the half that a client is in, by a hash of the name: in every year and city the same."""
+    return "held" if hashlib.sha256(client_key(client).encode()).digest()[0] % 2 else "tune"
+
+
+def clusters(contracts: Sequence[Contract], year: int, *, part: Part = "all") -> list[Cluster]:
     """Return the clusters of these contracts, one contract per role; starts are moved to `year`."""
+    contracts = [each for each in contracts if part in {"all", part_of(each.client)}]
     found: dict[tuple[str, str, str], dict[str, Contract]] = defaultdict(dict)
     for contract in contracts:
         moved = msgspec.structs.replace(contract, date=f"{year}{contract.date[4:]}" if contract.date else "")

@@ -100,7 +100,8 @@ def markdown(report: Report, plots: Sequence[str] = ()) -> str:
     said = [
         "# What memory does for real demands",
         "",
-        f"H-2B demands of {', '.join(report.years)}, seed {report.seed}, the first {report.k} of each search.",
+        f"H-2B demands of {', '.join(report.years)}, clients: {report.part}, seed {report.seed};",
+        f"the first {report.k} of each search.",
         "The judge is the rating by rules; among equals it takes the most years of experience.",
         "",
         "| | this run | earlier editions |",

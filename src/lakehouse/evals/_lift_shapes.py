@@ -99,6 +99,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one run found; see docs/evaluations.md for what each line means."""
 
     years: list[str]
+    part: str
     seed: int
     k: int
     people: int

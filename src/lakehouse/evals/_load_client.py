@@ -99,7 +99,7 @@ class Connection:
                 return
 
 
-_BY_NAME = {operation.name: operation for operation in operations.OPERATIONS}
+_BY_NAME = operations.BY_NAME
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):

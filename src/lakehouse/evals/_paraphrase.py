@@ -6,6 +6,7 @@ No model and no look at the product's own parser: a paraphrase is made from what
 from __future__ import annotations
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -38,6 +39,8 @@ _SHIFTS = {
 _CERTS = WORDINGS["second"].certs
 _NUMBERS = "zero one two three four five six seven eight nine ten".split()
 _LONGEST_TITLE = 4
+_EXPERIENCE = re.compile(r"(\d+) years experience", re.IGNORECASE)
+_YEARS = ("{years}+ years of experience", "{years} yrs experience", "with {years} years experience")
 _PROMPT = (
     "Rewrite this staffing request in other words. Keep role, number, place, client, certifications, shift and start "
     "exactly as they are meant. Answer with the rewritten request only.\n\n{text}"
@@ -96,7 +99,7 @@ class Paraphraser:
     def _said(self, line: Line, role: str, draw: random.Random) -> str:
         count = _NUMBERS[line.count] if line.count < len(_NUMBERS) and draw.random() < 0.4 else str(line.count)
         state = self._states[line.state] if draw.random() < 0.4 else line.state
-        return draw.choice(_FORMS).format(
+        said = draw.choice(_FORMS).format(
             count=count,
             role=_plural(role) if line.count > 1 else role,
             place=f"{line.city}, {state}" if draw.random() < 0.7 else f"{line.city} {state}",
@@ -106,6 +109,8 @@ class Paraphraser:
             shift=draw.choice(_SHIFTS[line.shift]) if line.shift else "",
             certs=f", must have {' and '.join(draw.choice(_CERTS[name]) for name in line.certs)}" if line.certs else "",
         )
+        asked = _EXPERIENCE.search(line.text)
+        return f"{said}, {draw.choice(_YEARS).format(years=asked[1])}" if asked else said
 
 
 def _kind_of(one: str, other: str) -> bool:

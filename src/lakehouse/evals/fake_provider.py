@@ -54,6 +54,7 @@ class FakeProvider:
         manners: How the next requests are met, in order; `well` when it is empty.
         requests: Path, headers and decoded body of what came.
         finish_reason: Given with every answer.
+        counts: Whether answers say how many tokens they took.
         slow_s: How long `slow` waits.
 
     >>> with FakeProvider() as provider:
@@ -66,6 +67,7 @@ class FakeProvider:
         self.manners: deque[Manner] = deque()
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.finish_reason = "stop"
+        self.counts = True
         self.slow_s = 30.0
         self._stopped = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
@@ -132,7 +134,9 @@ def _send(
     handler.wfile.write(data)
 
 
-def _tokens(request: dict[str, Any], text: str) -> tuple[int, int]:
+def _tokens(fake: FakeProvider, request: dict[str, Any], text: str) -> tuple[int | None, int | None]:
+    if not fake.counts:
+        return None, None
     prompt = sum(len(message["content"].split()) for message in request["messages"])
     return prompt, len(text.split())
 
@@ -143,7 +147,7 @@ def _well(handler: Any, fake: FakeProvider, request: dict[str, Any]) -> None:
     if request.get("stream"):
         _streamed(handler, fake, request, text)
         return
-    prompt, completion = _tokens(request, text)
+    prompt, completion = _tokens(fake, request, text)
     if ollama:
         answer: dict[str, Any] = {
             "model": request["model"],
@@ -190,7 +194,7 @@ def _events(
         )
     if cut:
         return
-    prompt, completion = _tokens(request, text)
+    prompt, completion = _tokens(fake, request, text)
     if ollama:
         yield {"message": {"content": ""}, "done": True, "done_reason": fake.finish_reason,
                "prompt_eval_count": prompt, "eval_count": completion}  # fmt: skip

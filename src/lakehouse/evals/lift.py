@@ -23,6 +23,7 @@ from lakehouse import settings
 from lakehouse.app import Lakehouse, connect
 from lakehouse.evals import _lift_demands as demands
 from lakehouse.evals._lift_checks import Checks
+from lakehouse.evals._lift_demands import Part
 from lakehouse.evals._lift_shapes import Query, Report, Share, Top
 from lakehouse.evals._paraphrase import Paraphraser
 from lakehouse.evals.demand_lines import contracts
@@ -35,6 +36,7 @@ from lakehouse.staffing.roles import Roles
 CORPUS = "workers"
 NAMESPACE = "lift"
 K = 10
+INSTRUCTIONS = "You help a staffing agency. Do as you are asked, in as few words as possible."
 # The judge records nobody who is rated worse: who lacks the role or a certification did not work out.
 _WORKS = 3
 
@@ -49,6 +51,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         people: From anywhere, besides those near each demand.
         each: People of every wanted occupation in its city.
         poison: Hostile entries, 0 for none.
+        part: All clients, or one half of them; memory is tuned on `tune` and never on `held`.
     """
 
     rows: Path | None = None
@@ -59,6 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     each: int = 6
     poison: int = 1_000
     seed: int = 1
+    part: Part = "all"
 
 
 @contextmanager
@@ -217,7 +221,7 @@ def measure(
     from lakehouse.staffing.opinion import opinion
 
     roles, places = Roles.shipped(), Places.shipped()
-    every = demands.clusters(contracts(options.rows, options.years), roster.REFERENCE.year)
+    every = demands.clusters(contracts(options.rows, options.years), roster.REFERENCE.year, part=options.part)
     chosen = demands.chosen(every, number=options.clusters, demands=options.demands, seed=options.seed, places=places)
     wanted = demands.wanted(chosen, roles, options.seed)
     tell(f"{len(chosen)} clusters, {len(wanted)} demands; building the roster")
@@ -282,6 +286,7 @@ def _report(
     kinds = list(dict.fromkeys(kind for kind, _, _ in said))
     return Report(
         years=list(options.years),
+        part=options.part,
         seed=options.seed,
         k=K,
         people=people,
@@ -334,6 +339,7 @@ def main(
     options.add_argument("--years", nargs="*", default=list(defaults.years), help="fiscal years to draw from")
     for name in ("demands", "clusters", "people", "each", "poison", "seed"):
         options.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
+    options.add_argument("--part", choices=("all", "tune", "held"), default="all", help="which clients")
     options.add_argument("--out", type=Path, default=Path("lift-report"), help="folder of the report")
     chosen = vars(options.parse_args(argv))
     out = chosen.pop("out")

@@ -134,6 +134,11 @@ class Manifests:
         with self._state.write() as connection:
             self._stored.begin(connection, id, sealed)
 
+    def erased(self) -> list[str]:
+        """Return the ids of everybody who was erased, in order."""
+        with self._state.read() as connection:
+            return self._stored.erased(connection)
+
     def begun(self, id: str) -> bytes | None:
         """Return what an erasure that was broken off needs to be gone on with."""
         with self._state.read() as connection:

@@ -108,6 +108,7 @@ class Witness:
             "playbooks.bulk": lambda values, _: self._remembered(values["entries"]),
             "validate.check": self._checked,
             "validate.accept": lambda values, answer: self._checked({**values, "artifact": "fill"}, answer),
+            "iterate.run": lambda values, answer: self._checked({**values, "payload": answer.artifact}, answer),
         }
 
     def __call__(self, operation: Named, values: Mapping[str, Any], work: Callable[[], Any]) -> Any:

@@ -25,6 +25,7 @@ class Facts(msgspec.Struct):
     cert_expiry: Any = None
     shifts: Any = None
     available_from: Any = None
+    years: Any = None
     city: Any = None
     state: Any = None
     location: Any = None
@@ -86,6 +87,7 @@ class Rater:
 
     def __init__(self, ask: Ask, today: date, near_km: float, asks: Asks) -> None:
         self._demand = ask.demand
+        self._years = ask.years
         self._today = today
         self._near_km = near_km
         self._related = asks.roles.related
@@ -102,6 +104,7 @@ class Rater:
             tuple(demand.certs),
             demand.location,
             demand.shift,
+            self._years,
             day_of(demand, self._today),
             self._near_km,
         )
@@ -118,6 +121,7 @@ class Rater:
                 covers=self._covers,
                 on=self._today,
                 near_km=self._near_km,
+                years=self._years,
             )
             if candidate.ratings is not None:
                 candidate.ratings[candidate.place] = candidate.rating

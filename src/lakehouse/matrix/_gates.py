@@ -13,6 +13,7 @@ from lakehouse.matrix.requirements import ANYONE, Requirements
 from lakehouse.memory.base import Recall
 from lakehouse.memory.evidence import Posterior
 from lakehouse.memory.keys import client_key, text_key
+from lakehouse.memory.likeness import facts_of, likeness
 from lakehouse.memory.role_gate import narrower
 from lakehouse.staffing.titles import role_equal
 from lakehouse.vectors.base import Filter
@@ -23,7 +24,18 @@ if TYPE_CHECKING:
     from lakehouse.memory.role_gate import RoleGate, Verdict
 
 # What a person must meet to be put in, by the names of the rating's checks.
-_HARD: Mapping[str, Gate] = {"role": "role", "certs": "certs", "place": "place"}
+_HARD: Mapping[str, Gate] = {
+    "role": "role",
+    "certs": "certs",
+    "place": "place",
+    "shift": "shift",
+    "available": "available",
+}
+# Two demands are likely one when they agree in so many facts and differ in none.
+_ONE_DEMAND = 2
+# What the rating by rules gives for the wrong role, and for nothing else.
+_WRONG_ROLE = 1
+_DIGITS_ALONE = {ord(sign): None for sign in "-:.+TZ"}
 
 
 class Lead(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +45,7 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True):
         strength: Its score times the trust in the answer, above 0.
         factor: What the distance is multiplied with.
         nearness: 3 for the very text, 2 for the same client in the same city, 1 for the same city.
-        like: Whether its demand lies near enough to put the answer first.
+        alike: Facts that both demands agree in, less those in which they differ; see `memory.likeness`.
     """
 
     recall: Recall
@@ -41,13 +53,23 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True):
     strength: float
     factor: float
     nearness: int
-    like: bool
+    alike: int
 
     @property
-    def order(self) -> tuple[int, float, float, tuple[int, ...], str]:
-        """Nearer in words, then in meaning, then stronger, then newer, then by id."""
-        newer = tuple(-ord(letter) for letter in self.recall.playbook.updated_at)
-        return (-self.nearness, round(self.recall.distance * self.factor, 6), -self.strength, newer, self.recall.id)
+    def order(self) -> tuple[int, int, float, float, int, str]:
+        """Nearer in words, then agreeing in more, then nearer in meaning, then stronger, then newer, then by id."""
+        near = round(self.recall.distance * self.factor, 6)
+        return (-self.nearness, -self.alike, near, -self.strength, _newest_first(self.recall), self.recall.id)
+
+
+def _newest_first(recall: Recall) -> int:
+    # RFC 3339 in UTC, of one form: its digits alone are the time as one number. What was imported may be anything.
+    digits = recall.playbook.updated_at.translate(_DIGITS_ALONE)[:17]
+    return -int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
+def _is_a(candidate: Candidate) -> str:
+    return f"{candidate.id} is {candidate.metadata.get('role') or 'of an unknown role'}"
 
 
 class Gates:
@@ -81,10 +103,27 @@ class Gates:
         self._client = client_key(ask.demand.client)
         place = ask.demand.location
         self._city = ((place.city or "") if place else "").casefold()
+        self._facts = facts_of(ask.demand)
 
     def role(self, recall: Recall) -> Verdict:
         """Compare the roles of a recorded demand and of this one."""
-        return self._same_role.verdict(*self._role, recall.playbook.role, recall.playbook.role_code)
+        entry = recall.playbook
+        verdict = self._same_role.verdict(*self._role, entry.role, entry.role_code)
+        if verdict == "other" and entry.role_code == self._role[1] and self._is_one_demand(recall):
+            return self._same_role.verdict(*self._role, entry.role, entry.role_code, otherwise_same=True)
+        return verdict
+
+    def alike(self, recall: Recall) -> int:
+        """Return how many facts two demands agree in, less those in which they differ."""
+        return likeness(self._facts, recall.playbook.facts).order
+
+    def _is_one_demand(self, recall: Recall) -> bool:
+        """Tell whether a recorded demand and this one agree in all that they say beside the role, and say enough."""
+        nearness, entry = self.nearness(recall), recall.playbook
+        if not nearness or (nearness == 1 and (self._client or entry.client)):
+            return False
+        both = likeness(self._facts, entry.facts)
+        return not both.differing and both.agreeing + (nearness > 1) >= _ONE_DEMAND
 
     def apart(self, recalls: Sequence[Recall]) -> frozenset[str]:
         """Return the ids of entries for what the same client in the same city calls by another title.
@@ -116,17 +155,25 @@ class Gates:
         nearness = self.nearness(recall)
         return nearness > 1 or (nearness == 1 and not (self._client and recall.playbook.client))
 
-    def candidate(self, recall: Recall, distance: float, person: dict[str, Any]) -> Candidate:
-        """Return a remembered person as a candidate."""
+    def candidate(self, recall: Recall, person: dict[str, Any]) -> Candidate:
+        """Return a remembered person as a candidate, at the distance of the recorded demand."""
         entry = recall.playbook
-        return Candidate(entry.answer_id, entry.corpus, distance, person, self._wanted.standing(person))
+        return Candidate(entry.answer_id, entry.corpus, recall.distance, person, self._wanted.standing(person))
+
+    def other_role(self, candidate: Candidate) -> str | None:
+        """Return what a result is who surely is of another role, and not even of a related one; else None.
+
+        A record that they did well is then no reason to move them: it would be the way of one role into another.
+        """
+        sure = self._wanted.role_code and candidate.facts.get("role_code")
+        return _is_a(candidate) if sure and self._rater.of(candidate).rating == _WRONG_ROLE else None
 
     def stopping(self, new: Candidate, filter: Filter | None) -> tuple[Gate, str] | None:
         """Return the gate that keeps a missing person out, and why; None when all are open."""
         if filter is not None and not passes(filter, new.metadata):
             return "filter", "does not meet the filter of this search"
         if self._wanted.role and new.standing == ANYONE:
-            return "role", f"{new.id} is {new.metadata.get('role') or 'of an unknown role'}"
+            return "role", _is_a(new)
         rating = self._rater.of(new)
         for name, reason in zip(rating.checks, rating.reasons, strict=True):
             met = rating.checks[name]

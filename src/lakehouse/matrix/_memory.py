@@ -2,10 +2,12 @@
 
 An entry acts when its demand was for the same role and lies near, in this order:
 
-1. *Boost*: answers among the results move closer, by `boost_factor(strength)`, and so past others, but past nobody who
-   is rated better; strength is the entry's score times the trust that outcomes for demands like this one leave in it.
+1. *Boost*: answers among the results move closer, unless they are of another role, by `boost_factor(strength)`, and so
+   past others, but past nobody who is rated better; strength is the entry's score times the trust that outcomes for
+   demands like this one leave in it.
 2. *Lead*: answers of demands within `inject_within`, in the results or not, take the first place whose holder is not
-   rated better. Ties of nearness go to the very text, then to the same client in the same city, then to the same city.
+   rated better. The very text comes first, then the same client in the same city, then the same city; then who agrees
+   in more of count, start, shift and certifications; then the nearest.
 3. *Inject*: a lead that is missing from the results must besides meet the demand's hard constraints and the caller's
    filter; its distance is that of the recorded demand times the factor.
 
@@ -14,219 +16,132 @@ Against an answer: outcomes that speak against it move it away, or behind everyb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import date
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from lakehouse.matrix._candidates import Candidate, Rater
-from lakehouse.matrix._gates import Gates, Lead
+from lakehouse.matrix._gates import Lead
+from lakehouse.matrix._recalled import Answer, Dropped, Recalled
 from lakehouse.matrix.base import DroppedMemory, Gate, MemoryUse
-from lakehouse.matrix.requirements import Requirements
-from lakehouse.memory.base import Recall, boost_factor
-from lakehouse.memory.evidence import BARRED, Posterior, fading, posterior, trust
+from lakehouse.memory.base import Recall
+from lakehouse.memory.evidence import BARRED, Posterior, trust
 from lakehouse.vectors.base import Filter
 
-if TYPE_CHECKING:
-    from lakehouse.memory.asks import Ask
-    from lakehouse.memory.role_gate import RoleGate
-
 _DROPPED = 20
-
-Answer = tuple[str, str]
-
-
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What memory may do.
-
-    Attributes:
-        inject_within: Largest distance of a recorded demand whose answer may lead or be put in.
-        inject_unknown: Whether an answer may be put in although a role is unknown, or it is not known of the person
-            whether they meet a constraint.
-        half_life_days: How fast evidence fades.
-        today: The day it fades to.
-    """
-
-    inject_within: float
-    inject_unknown: bool
-    half_life_days: float
-    today: date
+_PASSED: list[Gate] = [
+    "excluded",
+    "role",
+    "distance",
+    "filter",
+    "certs",
+    "place",
+    "shift",
+    "available",
+    "judge",
+]
 
 
 class Memory:
-    """Boost, inject and the gates before them, for one search.
+    """What memory does to one search.
 
     Args:
-        ask: What is asked for.
-        wanted: Its requirements.
-        role: Of the demand with its code, empty when unknown.
-        rater: Rates against the ask, for the judge gate.
-        person: Gives the metadata of somebody of a corpus, None when there is nobody of that id.
-        same_role: Compares roles.
-        rules: What memory may do.
+        recalled: What it says to the demand.
+        rater: Rates against the demand, for the judge gate.
+        k: How many are results.
+        filter: The caller's own conditions.
+        excluded: People left out.
     """
 
     def __init__(
-        self,
-        ask: Ask,
-        wanted: Requirements,
-        role: tuple[str, str],
-        *,
-        rater: Rater,
-        person: Callable[[str, str], dict[str, Any] | None],
-        same_role: RoleGate,
-        rules: Rules,
+        self, recalled: Recalled, rater: Rater, *, k: int, filter: Filter | None, excluded: frozenset[str]
     ) -> None:
+        self._recalled = recalled
         self._rater = rater
-        self._rules = rules
-        self._gates = Gates(ask, wanted, role, rater=rater, same_role=same_role, open_unknown=rules.inject_unknown)
-        self._person = person
-        self._pooled: dict[Answer, Posterior] = {}
-        self._dropped: dict[Answer, DroppedMemory] = {}
+        self._k = k
+        self._filter = filter
+        self._excluded = excluded
+        self._dropped = Dropped()
 
     @property
     def dropped(self) -> list[DroppedMemory]:
         """What was stopped, nearest first."""
-        found = sorted(self._dropped.values(), key=lambda each: (each.query_distance, each.playbook_id))
+        found = sorted(self._dropped.by_answer.values(), key=lambda each: (each.query_distance, each.playbook_id))
         return found[:_DROPPED]
 
-    def apply(
-        self,
-        candidates: list[Candidate],
-        recalls: Sequence[Recall],
-        *,
-        k: int,
-        filter: Filter | None,
-        excluded: frozenset[str],
-    ) -> list[Candidate]:
-        """Return the candidates with memory applied, in order; the first k of `candidates` are "the results"."""
-        usable = self._usable(recalls, excluded)
-        self._pooled = self._pool(usable)
-        self._hold_back(candidates, usable)
+    def apply(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Return the candidates with memory applied, in order; the first k of them are "the results"."""
+        recalled, k = self._recalled, self._k
+        self._hold_back(candidates)
         known = {(candidate.corpus, candidate.id): candidate for candidate in candidates}
-        present = {(candidate.corpus, candidate.id) for candidate in candidates[:k]}
-        leads: dict[Answer, Lead] = {}
-        for recall in usable:
-            lead = self._lead(recall)
-            if lead is None:
+        present = {(candidate.corpus, candidate.id): candidate for candidate in candidates[:k]}
+        self._note_dropped(present)
+        barred: set[Answer] = set()
+        for answer, candidate in present.items():
+            boost = recalled.boosts.get(answer)
+            if boost is None:
                 continue
-            if recall.answer in present:
-                self._boost(known[recall.answer], lead)
-            if self._may_lead(lead, recall.answer in present):
-                best = leads.get(recall.answer)
-                leads[recall.answer] = lead if best is None or lead.order < best.order else best
+            of_other_role = recalled.gates.other_role(candidate)
+            if of_other_role is None:
+                _boost(candidate, boost)
+            else:
+                self._dropped.add(boost.recall, "role", of_other_role)
+                barred.add(answer)
         ordered = [*self._moved_up(candidates[:k]), *candidates[k:]]
         placed: list[Candidate] = []
-        for lead in sorted(leads.values(), key=lambda lead: lead.order)[:k]:
+        for lead in self._leads(present, barred):
             answer = lead.recall.answer
             if answer in present:
                 self._climb(ordered, known[answer], placed)
             else:
-                self._inject(ordered, lead, known.get(answer), placed, k=k, filter=filter)
+                self._inject(ordered, lead, known.get(answer), placed)
+        for answer in [(each.corpus, each.id) for each in ordered if each.memory and each.memory.effect != "none"]:
+            # Another entry of theirs may have been stopped, which is not what happened to them.
+            self._dropped.by_answer.pop(answer, None)
         return [*(c for c in ordered if c.rejected_by is None), *(c for c in ordered if c.rejected_by is not None)]
 
-    def _usable(self, recalls: Sequence[Recall], excluded: frozenset[str]) -> list[Recall]:
-        usable = []
-        apart = self._gates.apart(recalls)
-        for recall in recalls:
-            if recall.playbook.answer_id in excluded:
-                self._drop(recall, "excluded", "left out by the caller")
-            elif self._gates.role(recall) == "other":
-                self._drop(recall, "role", f"recorded for {recall.playbook.role}")
-            elif recall.id in apart:
-                self._drop(recall, "role", f"recorded for {recall.playbook.role}, which this client tells apart")
-            else:
-                usable.append(recall)
-        return usable
+    def _note_dropped(self, present: dict[Answer, Candidate]) -> None:
+        recalled = self._recalled
+        if self._excluded:
+            for answer, recall in recalled.nearest.items():
+                if answer[1] in self._excluded:
+                    self._dropped.add(recall, "excluded", "left out by the caller")
+        for answer, drop in recalled.dropped.by_answer.items():
+            self._dropped.by_answer.setdefault(answer, drop)
+        for answer, drop in recalled.dropped_missing.by_answer.items():
+            if answer not in present and answer not in recalled.missing:
+                self._dropped.by_answer.setdefault(answer, drop)
 
-    def _pool(self, usable: Sequence[Recall]) -> dict[Answer, Posterior]:
-        """Return, for each answer, what all outcomes for demands like this one say."""
-        sums: dict[Answer, tuple[float, float]] = {}
-        for recall in usable:
-            if recall.distance <= self._rules.inject_within:
-                good, bad = sums.get(recall.answer, (0.0, 0.0))
-                more_good, more_bad = self._faded(recall)
-                sums[recall.answer] = good + more_good, bad + more_bad
-        return {answer: posterior(good, bad) for answer, (good, bad) in sums.items()}
+    def _leads(self, present: dict[Answer, Candidate], barred: set[Answer]) -> list[Lead]:
+        """Return the best leads that may act, at most k."""
+        leads: list[Lead] = []
+        for lead, among in self._recalled.leads:
+            answer = lead.recall.answer
+            if (answer in present) == among and answer not in barred and answer[1] not in self._excluded:
+                leads.append(lead)
+                if len(leads) == self._k:
+                    break
+        return leads
 
-    def _faded(self, recall: Recall) -> tuple[float, float]:
-        entry = recall.playbook
-        left = fading(entry.evidence_on, self._rules.today, self._rules.half_life_days)
-        return entry.good * left, entry.bad * left
-
-    def _hold_back(self, candidates: Sequence[Candidate], usable: Sequence[Recall]) -> None:
+    def _hold_back(self, candidates: Sequence[Candidate]) -> None:
         """Move away, or behind everybody, whom outcomes for demands like this one speak against."""
-        against: dict[Answer, Recall] = {}
-        for recall in usable:
-            found = self._pooled.get(recall.answer)
-            if found and trust(found) < 0 and recall.playbook.bad and recall.distance <= self._rules.inject_within:
-                against.setdefault(recall.answer, recall)
+        against = self._recalled.against
         for candidate in candidates if against else ():
             speaking = against.get((candidate.corpus, candidate.id))
             if speaking is not None:
-                self._against(candidate, speaking)
-        for answer, recall in against.items():
-            if trust(self._pooled[answer]) <= BARRED:
-                self._drop(recall, "turned_down", "turned down for demands like this one")
-
-    def _against(self, candidate: Candidate, recall: Recall) -> None:
-        found = self._pooled[recall.answer]
-        barred = trust(found) <= BARRED
-        factor = 1.0 if barred else 1.0 - 0.5 * trust(found)
-        use = _use("none", recall, found, candidate.distance, factor, ["role"])
-        candidate.memory = msgspec.structs.replace(use, turned_down="barred" if barred else "lowered")
-        candidate.distance *= factor
-        candidate.rejected_by = recall if barred else None
-
-    def _lead(self, recall: Recall) -> Lead | None:
-        """Return what an entry says for its answer, None when that is nothing."""
-        pooled = self._pooled.get(recall.answer)
-        like = recall.distance <= self._rules.inject_within
-        found = pooled if pooled is not None and like else posterior(*self._faded(recall))
-        if pooled is not None and trust(pooled) < 0:
-            return None
-        strength = recall.playbook.score * trust(found)
-        if strength <= 0:
-            if not recall.playbook.bad:
-                self._drop(recall, "trust", "nothing good is left of its outcomes")
-            return None
-        return Lead(
-            recall=recall,
-            posterior=found,
-            strength=strength,
-            factor=boost_factor(strength),
-            nearness=self._gates.nearness(recall),
-            like=like,
-        )
-
-    def _may_lead(self, lead: Lead, present: bool) -> bool:
-        """Tell whether an entry may put its answer first, beyond moving it closer."""
-        if lead.like:
-            known = self._gates.role(lead.recall) == "same" or self._rules.inject_unknown
-            if known or (present and self._gates.same_text(lead.recall)):
-                return True
-            if not present:
-                self._drop(lead.recall, "role", "the role of this demand or of the recorded one is unknown")
-        elif not present:
-            far = (
-                f"recorded for a demand {lead.recall.distance:.2f} away, put in within {self._rules.inject_within:.2f}"
-            )
-            self._drop(lead.recall, "distance", far)
-        return False
-
-    def _boost(self, candidate: Candidate, lead: Lead) -> None:
-        """Move a candidate closer by the entry that moves it most."""
-        base = candidate.memory.base_distance if candidate.memory else candidate.distance
-        moved = base * lead.factor
-        if candidate.memory is None or moved < candidate.distance:
-            candidate.distance = moved
-            candidate.memory = _use("boost", lead.recall, lead.posterior, base, lead.factor, ["excluded", "role"])
+                found = self._recalled.pooled[speaking.answer]
+                barred = trust(found) <= BARRED
+                factor = 1.0 if barred else 1.0 - 0.5 * trust(found)
+                use = _use("none", speaking, found, candidate.distance, factor, ["role"])
+                candidate.memory = msgspec.structs.replace(use, turned_down="barred" if barred else "lowered")
+                candidate.distance *= factor
+                candidate.rejected_by = speaking if barred else None
 
     def _moved_up(self, results: list[Candidate]) -> list[Candidate]:
         """Return the results in their new order, in which nobody has passed somebody who is rated better."""
         moved = [each for each in results if each.memory is not None and each.memory.effect == "boost"]
-        still = [each for each in results if not any(each is other for other in moved)]
+        still = [each for each in results if each.memory is None or each.memory.effect != "boost"]
         ordered = sorted(still, key=lambda candidate: candidate.order)
         before = {id(each): position for position, each in enumerate(results)}
         for candidate in sorted(moved, key=lambda candidate: candidate.order):
@@ -247,39 +162,31 @@ class Memory:
             ordered.insert(at, candidate)
         placed.append(candidate)
 
-    def _inject(
-        self,
-        ordered: list[Candidate],
-        lead: Lead,
-        found: Candidate | None,
-        placed: list[Candidate],
-        *,
-        k: int,
-        filter: Filter | None,
-    ) -> None:
+    def _inject(self, ordered: list[Candidate], lead: Lead, found: Candidate | None, placed: list[Candidate]) -> None:
         """Put a missing answer in at its place, or say which gate stopped it."""
-        recall = lead.recall
+        recall, k = lead.recall, self._k
         # Found by the search, but not among the first k: the same as missing, and not to be there twice.
-        person = found.metadata if found else self._person(*recall.answer)
+        person = found or self._recalled.missing_person(recall)
         if person is None:
-            self._drop(recall, "gone", f"{recall.playbook.answer_id} is not on the roster any more")
+            self._dropped.add(recall, "gone", f"{recall.playbook.answer_id} is not on the roster any more")
             return
-        distance = recall.distance * lead.factor
-        new = self._gates.candidate(recall, distance, person)
-        stopped = self._gates.stopping(new, filter)
+        stopped = self._recalled.gates.stopping(person, self._filter)
         if stopped is not None:
-            self._drop(recall, *stopped)
+            self._dropped.add(recall, *stopped)
             return
-        at = self._place_for(new, ordered, placed)
+        rating = self._rated(person)
+        at = self._place_for(person, ordered, placed)
         last = ordered[k - 1] if len(ordered) >= k else None
-        rating = self._rated(new)
-        if at >= k or (last is not None and self._rated(last) > rating):
-            other = ordered[k - 1]
-            reason = f"rated {rating}, {other.id} whom it would displace is rated {self._rated(other)}"
-            self._drop(recall, "judge", reason)
+        if last is not None and (at >= k or self._rated(last) > rating):
+            reason = f"rated {rating}, {last.id} whom it would displace is rated {self._rated(last)}"
+            self._dropped.add(recall, "judge", reason)
             return
-        passed: list[Gate] = ["excluded", "role", "distance", "filter", "certs", "place", "judge"]
-        new.memory = _use("inject", recall, lead.posterior, recall.distance, lead.factor, passed)
+        new = msgspec.structs.replace(
+            person,
+            distance=recall.distance * lead.factor,
+            stored=dict(person.metadata),
+            memory=_use("inject", recall, lead.posterior, recall.distance, lead.factor, _PASSED),
+        )
         if found is not None:
             ordered[:] = [other for other in ordered if other is not found]
         ordered.insert(at, new)
@@ -299,18 +206,14 @@ class Memory:
     def _rated(self, candidate: Candidate) -> int:
         return self._rater.of(candidate).rating or 0
 
-    def _drop(self, recall: Recall, gate: Gate, reason: str) -> None:
-        entry = recall.playbook
-        if recall.answer not in self._dropped:
-            self._dropped[recall.answer] = DroppedMemory(
-                playbook_id=recall.id,
-                answer_id=entry.answer_id,
-                corpus=entry.corpus,
-                namespace=entry.namespace,
-                query_distance=round(recall.distance, 6),
-                gate=gate,
-                reason=reason,
-            )
+
+def _boost(candidate: Candidate, lead: Lead) -> None:
+    """Move a candidate closer."""
+    base = candidate.memory.base_distance if candidate.memory else candidate.distance
+    moved = base * lead.factor
+    if candidate.memory is None or moved < candidate.distance:
+        candidate.distance = moved
+        candidate.memory = _use("boost", lead.recall, lead.posterior, base, lead.factor, ["excluded", "role"])
 
 
 def _use(effect: Any, recall: Recall, found: Posterior, base: float, factor: float, gates: list[Gate]) -> MemoryUse:

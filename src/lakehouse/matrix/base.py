@@ -8,7 +8,20 @@ import msgspec
 
 from lakehouse.memory.evidence import Posterior
 
-Gate = Literal["excluded", "role", "turned_down", "trust", "distance", "gone", "filter", "certs", "place", "judge"]
+Gate = Literal[
+    "excluded",
+    "role",
+    "turned_down",
+    "trust",
+    "distance",
+    "gone",
+    "filter",
+    "certs",
+    "place",
+    "shift",
+    "available",
+    "judge",
+]
 
 
 class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +74,33 @@ class DroppedMemory(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Opinions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chat model said of the first results, and how far it agrees with the ratings by rules.
+
+    Attributes:
+        model: Its name.
+        asked, unanswered: People it was asked about, and those for whom it gave no rating.
+        pairs: People whom both rated.
+        same, within_one: Pairs with equal ratings, and with such that differ by 1 at most.
+        kappa: Cohen's, weighted by squared difference; null when it is not defined.
+        failure: Why the model was not asked further, empty when it was.
+    """
+
+    model: str
+    asked: int
+    unanswered: int
+    pairs: int
+    same: int
+    within_one: int
+    kappa: float | None
+    failure: str = ""
+
+
 class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """One result. `rating` is 1 to 5 against the original ask, null when it was not rated."""
+    """One result. `rating` is 1 to 5 against the original ask, null when it was not rated.
+
+    `opinion` is a chat model's rating, shown beside and changing nothing; null when none was asked for or given.
+    """
 
     id: str
     corpus: str
@@ -71,6 +109,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     rating: int | None
     reasons: list[str]
     memory: MemoryUse | None
+    opinion: int | None = None
 
 
 class CorpusCounts(msgspec.Struct, frozen=True):
@@ -94,6 +133,7 @@ class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
         trace_id: Of this search.
         dropped: Remembered answers that a gate stopped, nearest first, at most 20; one reason per answer.
         held_out: True when memory was asked for and this demand is one of those kept from it to measure its effect.
+        opinions: How a chat model's ratings agree with those by rules, null when they were not asked for.
     """
 
     results: list[Match]
@@ -105,6 +145,7 @@ class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str
     dropped: list[DroppedMemory] = []
     held_out: bool = False
+    opinions: Opinions | None = None
 
 
 class CorpusReport(msgspec.Struct, frozen=True):

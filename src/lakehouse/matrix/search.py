@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from datetime import date
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -12,11 +13,14 @@ from lakehouse import settings, tracing
 from lakehouse.matrix import context
 from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
 from lakehouse.matrix._candidates import Candidate, Rater
-from lakehouse.matrix._memory import Memory, Rules
+from lakehouse.matrix._gates import Gates
+from lakehouse.matrix._memory import Memory
+from lakehouse.matrix._opinions import SecondJudge, second_judge
+from lakehouse.matrix._recalled import Recalled, Rules
 from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
 from lakehouse.matrix.context import Downgrade, Relevance
 from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
-from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace, Recall
+from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace
 from lakehouse.memory.role_gate import RoleGate
 from lakehouse.vectors.base import Filter
 
@@ -34,6 +38,8 @@ RATED = 100
 _DESCRIPTION_WORDS = 14
 # Of so many results everything remembered is looked up; of the others what was recorded near by.
 _REMEMBERED_OF = 100
+# What memory says to so many demands is kept as long as it holds.
+_RECALLED_KEPT = 500
 # Without anything to rate, results farther than this are about something else.
 _FAR = 0.62
 
@@ -43,6 +49,7 @@ Corpora = Annotated[
 K = Annotated[int, msgspec.Meta(ge=1, le=MAX_K)]
 Excluded = Annotated[list[str], msgspec.Meta(max_length=MAX_EXCLUDED)]
 MaxDistance = Annotated[float, msgspec.Meta(ge=0, le=2)]
+Opinions = Annotated[int, msgspec.Meta(ge=0, le=10)]
 
 
 class Matrix:
@@ -55,6 +62,8 @@ class Matrix:
         playbooks: Memory.
         today: Date on which certifications must be valid when the demand names none.
         weak_models: Chat models that get the full context.
+        judge: Name of the chat model that gives second opinions on results, and what takes a prompt to its text; None
+            for no opinions.
     """
 
     def __init__(
@@ -66,6 +75,7 @@ class Matrix:
         playbooks: Playbooks,
         today: Callable[[], date],
         weak_models: Collection[str] = (),
+        judge: tuple[str, Callable[[str], str]] | None = None,
     ) -> None:
         self._config = config
         self._vectors = vectors
@@ -73,7 +83,9 @@ class Matrix:
         self._playbooks = playbooks
         self._today = today
         self._weak_models = frozenset(weak_models)
+        self._judge = SecondJudge(*judge) if judge is not None else None
         self._same_role = RoleGate(asks.roles)
+        self._known: dict[Hashable, Recalled] = {}
 
     def ready(self, query_text: str) -> bool:
         """Tell whether a search for this text needs no parsing and embedding any more."""
@@ -95,6 +107,7 @@ class Matrix:
         playbook: Namespace = DEFAULT_NAMESPACE,
         rate: bool = True,
         max_distance: MaxDistance | None = None,
+        opinions: Opinions = 0,
     ) -> SearchAnswer:
         """Find people for a demand, a description or a few words.
 
@@ -115,11 +128,14 @@ class Matrix:
             playbook: Namespace whose memory is used.
             rate: Whether to rate results.
             max_distance: Leave out results farther than this.
+            opinions: Of so many of the first results the chat model `models.local_judge` says what it thinks, 0 to
+                10, beside the rating; that takes as long as the model takes.
 
         Raises:
-            InvalidInput: Empty text, or a field out of range.
+            InvalidInput: Empty text, a field out of range, or opinions without a model that gives them.
             NotFound: A corpus does not exist; the message names those that do.
         """
+        judge = second_judge(self._judge, opinions)
         with tracing.span("embed", texts=1):
             ask = self._asks.of(query_text)
         wanted = self._requirements(ask, query_role)
@@ -150,11 +166,11 @@ class Matrix:
         dropped: list[DroppedMemory] = []
         if use_playbook and not held_out:
             with tracing.span("memory", playbook=playbook) as span:
-                memory = self._memory(ask, wanted, query_role, rater)
-                recalls = self._recalls(playbook, ask, wanted, query_role, [*corpora], candidates[:k])
-                candidates = memory.apply(candidates, recalls, k=k, filter=filter, excluded=excluded)
+                recalled = self._recalled(playbook, ask, wanted, query_role, corpora, candidates[:k])
+                memory = Memory(recalled, rater, k=k, filter=filter, excluded=excluded)
+                candidates = memory.apply(candidates)
                 dropped = memory.dropped
-                span.set(recalled=len(recalls), dropped=len(dropped))
+                span.set(recalled=recalled.count, dropped=len(dropped))
         if max_distance is not None:
             candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]
         chosen = candidates[:k]
@@ -165,8 +181,9 @@ class Matrix:
             # The judge gate may have rated some of them.
             for candidate in chosen:
                 candidate.rating = None
+        said, agreement = judge.about(query_text, chosen[:opinions]) if judge else ([], None)
         return SearchAnswer(
-            results=[_match(candidate) for candidate in chosen],
+            results=[_match(candidate, said) for candidate, said in zip_longest(chosen, said)],
             per_corpus={
                 corpus: CorpusCounts(count, sum(candidate.corpus == corpus for candidate in chosen))
                 for corpus, count in counts.items()
@@ -178,6 +195,7 @@ class Matrix:
             trace_id=tracing.current(),
             dropped=dropped,
             held_out=held_out,
+            opinions=agreement,
         )
 
     def version(self, corpora: Sequence[str], namespace: str | None) -> Hashable:
@@ -192,24 +210,7 @@ class Matrix:
         memory = self._playbooks.version(namespace) if namespace is not None else ()
         return self._today(), tuple(map(self._vectors.version, corpora)), memory
 
-    def _memory(self, ask: Ask, wanted: Requirements, query_role: str | None, rater: Rater) -> Memory:
-        config = self._config
-        return Memory(
-            ask,
-            wanted,
-            _role_of(ask, wanted, query_role),
-            rater=rater,
-            person=self.person,
-            same_role=self._same_role,
-            rules=Rules(
-                inject_within=config.inject_within,
-                inject_unknown=config.inject_unknown,
-                half_life_days=config.half_life_days,
-                today=self._today(),
-            ),
-        )
-
-    def _recalls(
+    def _recalled(
         self,
         playbook: str,
         ask: Ask,
@@ -217,16 +218,57 @@ class Matrix:
         query_role: str | None,
         corpora: Sequence[str],
         results: Sequence[Candidate],
-    ) -> Sequence[Recall]:
-        return self._playbooks.recall(
+    ) -> Recalled:
+        """Return what memory says to the ask; worked out before where nothing it was made from has changed."""
+        answers = [candidate.id for candidate in results[:_REMEMBERED_OF]]
+        key = (self.version(corpora, playbook), tuple(corpora), ask.text, query_role, tuple(answers))
+        known = self._known.get(key)
+        if known is None:
+            known = self._recalled_anew(playbook, ask, wanted, query_role, corpora, answers)
+            while len(self._known) >= _RECALLED_KEPT:
+                self._known.pop(next(iter(list(self._known))), None)
+            self._known[key] = known
+        return known
+
+    def _recalled_anew(
+        self,
+        playbook: str,
+        ask: Ask,
+        wanted: Requirements,
+        query_role: str | None,
+        corpora: Sequence[str],
+        answers: Sequence[str],
+    ) -> Recalled:
+        config, today = self._config, self._today()
+        role = _role_of(ask, wanted, query_role)
+        recalls = self._playbooks.recall(
             playbook,
             ask,
-            role=_role_of(ask, wanted, query_role),
+            role=role,
             corpora=corpora,
-            answers=[candidate.id for candidate in results[:_REMEMBERED_OF]],
-            within=self._config.boost_within,
-            near_km=self._config.near_km,
+            answers=answers,
+            within=config.boost_within,
+            near_km=config.near_km,
         )
+        gates = Gates(
+            ask,
+            wanted,
+            role,
+            rater=Rater(ask, today, config.near_km, self._asks),
+            same_role=self._same_role,
+            open_unknown=config.inject_unknown,
+        )
+        rules = Rules(
+            inject_within=config.inject_within,
+            inject_unknown=config.inject_unknown,
+            half_life_days=config.half_life_days,
+            today=today,
+        )
+        return Recalled(recalls, gates, rules, person=self.person)
+
+    def forget(self) -> None:
+        """Drop what is kept of what memory says."""
+        self._known.clear()
 
     def relevance(
         self, query: str, chunks: context.Chunks, threshold: context.Threshold = context.THRESHOLD
@@ -291,7 +333,7 @@ def _role_of(ask: Ask, wanted: Requirements, query_role: str | None) -> tuple[st
     return query_role or ask.demand.role or "", wanted.role_code or ask.demand.role_code or ""
 
 
-def _match(candidate: Candidate) -> Match:
+def _match(candidate: Candidate, opinion: int | None) -> Match:
     rating = candidate.rating
     reasons = list(rating.reasons) if rating else []
     if candidate.rejected_by is not None:
@@ -304,6 +346,7 @@ def _match(candidate: Candidate) -> Match:
         rating=rating.rating if rating else None,
         reasons=reasons,
         memory=candidate.memory,
+        opinion=opinion,
     )
 
 

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from lakehouse.errors import NotFound
 from lakehouse.memory import keys
-from lakehouse.memory.base import Playbook, Recall, Remembered
-from lakehouse.vectors.base import Condition, Filter, Item
+from lakehouse.memory.base import Filed, Playbook, Recall, Remembered
+from lakehouse.memory.likeness import facts_of
+from lakehouse.vectors.base import Condition, Filter
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lakehouse.memory.asks import Ask, Asks
+    from lakehouse.memory.keys import Demanded
     from lakehouse.vectors._lookup import Lookup
     from lakehouse.vectors.service import Vectors
 
 # Entries looked at per search and namespace, nearest first.
 RECALLED = 64
 CHUNK = 500
+# Where more than that are near: so many of the very text, of the client in the city, of the city each, and so many of
+# the people who may be shown.
+_FIRST = 16
+_OF_PEOPLE = 128
 # In a larger memory entries of other roles at the place are not looked up only to say that they were left out.
 _EXPLAINED_ITEMS = 20_000
 _EXPLAINED = 24
 _T = TypeVar("_T")
-_decode = msgspec.json.Decoder(Remembered).decode
+_decode = msgspec.json.Decoder(Filed).decode
+_encode = msgspec.json.Encoder().encode
 
 
 def index_name(namespace: str) -> str:
@@ -32,10 +40,10 @@ def index_name(namespace: str) -> str:
     return f"playbook_{namespace}"
 
 
-def chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    """Yield portions of at most `CHUNK` items."""
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
+def chunks(items: Sequence[_T], most: int = CHUNK) -> Iterator[Sequence[_T]]:
+    """Yield portions of at most `most` items."""
+    for start in range(0, len(items), most):
+        yield items[start : start + most]
 
 
 class RecallIndex:
@@ -74,8 +82,16 @@ class RecallIndex:
             if name not in self._names:
                 self._make(name)
             for chunk in chunks(group):
-                self._asks.many([entry.query_text for entry in chunk])
-                self._vectors.add(name, [self._item(entry) for entry in chunk])
+                filed, vectors = self.filed(chunk)
+                self._vectors.put(name, [entry.id for entry in chunk], vectors, filed)
+
+    def filed(self, entries: Sequence[Playbook]) -> tuple[list[bytes], np.ndarray]:
+        """Return what lies in an index for these rows: encoded `Filed`, and vectors `(n, d)` float32."""
+        import numpy as np
+
+        asks = self._asks.many([entry.query_text for entry in entries])
+        filed = [_encode(self._filed(entry, ask)) for entry, ask in zip(entries, asks, strict=True)]
+        return filed, np.stack([ask.meaning for ask in asks])
 
     def drop(self, namespace: str, ids: Sequence[str]) -> None:
         """Take rows out."""
@@ -109,52 +125,47 @@ class RecallIndex:
             namespace: Whose memory.
             ask: The new demand.
             role: Its title and O*NET-SOC code, empty when unknown.
-            answers: Ids of people of whom everything remembered counts.
+            answers: Ids of people of whom everything remembered for the role counts.
             near_km: How far around the demand's place is looked.
             corpora: Only answers of these.
 
         Returns:
-            Nearest first, ties by id; at most 64, and besides those of the same text and some of other roles.
+            Nearest first, ties by id. Where more than 64 are near, those 64; besides, some of the very text, of the
+            client in the city and of the city, and whatever else is remembered of all these people, 128 at most; so
+            outcomes of somebody who may be shown are not crowded out by what others have to say. Some of other roles.
         """
         name = index_name(namespace)
         if name not in self._names:
             return []
-        own, others = keys.demand_keys(*role, ask.demand.location, near_km)
-        same_text = keys.text_key(ask.text)
-        either = [Condition(key="key", any=[same_text, *own])]
-        if answers:
-            either.append(Condition(key="answer_id", any=[*answers]))
+        words = keys.demand_keys(ask.text, role, ask.demand, near_km)
         lookup = self._vectors.lookup(name, ask.meaning)
-        found = _remembered(lookup, Filter(should=either), corpora)
-        if len(found) == RECALLED:
-            # Crowded out by others of the same meaning, the entries of this very text must not be.
-            known = {recall.id for recall in found}
-            of_text = Filter(must=[Condition(key="key", match=same_text)])
-            again = _remembered(lookup, of_text, corpora)
-            found += [recall for recall in again if recall.id not in known]
-        if others and self._vectors.stats(name).items <= _EXPLAINED_ITEMS:
+        among = [_word([words.text, *words.near, *keys.person_keys(role, answers)])]
+        if answers and not any(role):
+            among.append(Condition(key="answer_id", any=[*answers]))
+        found = _Found(lookup, corpora)
+        if found.take(among, RECALLED) == RECALLED:
+            self._look_closer(found, words, role, answers)
+        if words.others and self._vectors.stats(name).items <= _EXPLAINED_ITEMS:
             # Apart from the others, so that entries of other roles cannot crowd out those that count.
-            known = {recall.id for recall in found}
-            of_place = Filter(must=[Condition(key="key", any=[*others])])
-            again = _remembered(lookup, of_place, corpora, most=_EXPLAINED)
-            found += [recall for recall in again if recall.id not in known]
-        found.sort(key=lambda recall: (recall.distance, recall.id))
-        return found
+            found.take([_word(words.others)], _EXPLAINED)
+        return sorted(found.by_id.values(), key=lambda recall: (recall.distance, recall.id))
+
+    def _look_closer(self, found: _Found, words: Demanded, role: tuple[str, str], answers: Sequence[str]) -> None:
+        """Add what may be crowded out by others that are as near."""
+        for word in (words.text, *words.nearer):
+            found.take([_word([word])], _FIRST)
+        people = dict.fromkeys([*answers, *(recall.playbook.answer_id for recall in found.by_id.values())])
+        found.take([_word(keys.person_keys(role, [*people]))], _OF_PEOPLE)
 
     def _make(self, name: str) -> None:
         if name not in {stats.name for stats in self._vectors.list().indexes}:
-            self._vectors.create(name, self._dimension, model=self._model)
+            self._vectors.create_unwalked(name, self._dimension, model=self._model)
         self._names.add(name)
 
-    def remembered(self, entry: Playbook) -> Remembered:
-        """Return what a search needs of a row, with the words it is found by."""
-        ask = self._asks.of(entry.query_text)
-        try:
-            person = self._vectors.get(entry.corpus, entry.answer_id).metadata
-        except NotFound:
-            person = {}
+    def _filed(self, entry: Playbook, ask: Ask) -> Filed:
+        person = self._vectors.metadata(entry.corpus, entry.answer_id) or {}
         places = [*filter(None, [ask.demand.location]), keys.home(person)]
-        return Remembered(
+        remembered = Remembered(
             namespace=entry.namespace,
             answer_id=entry.answer_id,
             corpus=entry.corpus,
@@ -170,16 +181,29 @@ class RecallIndex:
             bad=entry.bad,
             evidence_on=entry.evidence_on,
             updated_at=entry.updated_at,
-            key=keys.entry_keys(entry.query_text, entry.role, entry.role_code, places),
+            facts=facts_of(ask.demand),
         )
-
-    def _item(self, entry: Playbook) -> Item:
-        vector: Any = self._asks.of(entry.query_text).meaning
-        return Item(id=entry.id, vector=vector.tolist(), metadata=msgspec.structs.asdict(self.remembered(entry)))
+        return Filed(entry.role_code, entry.answer_id, keys.entry_keys(entry, places), remembered)
 
 
-def _remembered(lookup: Lookup, among: Filter, corpora: Collection[str], *, most: int = RECALLED) -> list[Recall]:
-    found = (
-        Recall(id, _decode(lookup.encoded(place)), distance) for distance, id, place in lookup.nearest(most, among)
-    )
-    return [recall for recall in found if recall.playbook.corpus in corpora]
+class _Found:
+    """Entries found so far, each once."""
+
+    def __init__(self, lookup: Lookup, corpora: Collection[str]) -> None:
+        self._lookup = lookup
+        self._corpora = corpora
+        self.by_id: dict[str, Recall] = {}
+
+    def take(self, either: list[Condition], most: int) -> int:
+        """Look up those that meet a condition, and return how many there were, at most `most`."""
+        places = self._lookup.nearest(most, Filter(should=either))
+        for distance, id, place in places:
+            if id not in self.by_id:
+                entry = _decode(self._lookup.encoded(place)).entry
+                if entry.corpus in self._corpora:
+                    self.by_id[id] = Recall(id, entry, distance)
+        return len(places)
+
+
+def _word(words: Sequence[str]) -> Condition:
+    return Condition(key="key", any=[*words])

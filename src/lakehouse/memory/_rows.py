@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,10 +18,12 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    bindparam,
     delete,
     func,
     literal,
     literal_column,
+    or_,
     select,
     text,
     update,
@@ -62,7 +65,7 @@ playbooks = Table(
     Index("playbooks_namespace", "namespace", "updated_at"),
     Index("playbooks_pending", "pending"),
 )
-_by_answer = Index("playbooks_answer", playbooks.c.corpus, playbooks.c.answer_id)
+_by_use = Index("playbooks_use", *(playbooks.c[name] for name in ("corpus", "answer_id", "city", "state", "role_code")))
 
 shares = Table(
     "playbook_shares",
@@ -100,7 +103,6 @@ def _add_outcomes(connection: Connection) -> None:
         default = "0" if kind in {"FLOAT", "INTEGER"} else "''"
         connection.execute(text(f"ALTER TABLE playbooks ADD COLUMN {quoted(name)} {kind} NOT NULL DEFAULT {default}"))
     outcomes.create(connection)
-    _by_answer.create(connection)
     for outcome, (good, bad) in WEIGHTS.items():
         connection.execute(update(playbooks).where(playbooks.c.outcome == outcome).values(good=good, bad=bad))
     connection.execute(update(playbooks).values(evidence_on=func.substr(playbooks.c.updated_at, 1, 10), pending=True))
@@ -110,10 +112,18 @@ def _add_outcomes(connection: Connection) -> None:
     connection.execute(outcomes.insert().from_select(names, first))
 
 
-MIGRATIONS = (Migration(2, _add_outcomes),)
+def _file_anew(connection: Connection) -> None:
+    """Bring layout 2 to layout 3: other words in the derived indexes, and an index for what `count_use` asks."""
+    connection.execute(text("DROP INDEX IF EXISTS playbooks_answer"))
+    _by_use.create(connection)
+    connection.execute(update(playbooks).values(pending=True))
+
+
+MIGRATIONS = (Migration(2, _add_outcomes), Migration(3, _file_anew))
 
 _FIELDS = Playbook.__struct_fields__
 _KEPT = frozenset({"id", "created_at", "helped", "overridden"})
+_PLACE = ("corpus", "answer_id", "city", "state")
 
 
 def _playbook(row: Sequence[object]) -> Playbook:
@@ -152,13 +162,16 @@ def pending(connection: Connection) -> list[Playbook]:
     return [_playbook(row) for row in connection.execute(query)]
 
 
-def put(connection: Connection, entry: Playbook) -> None:
-    """Insert the row, or replace the one with its id, keeping `created_at` and its counts; marks it pending."""
-    values = {**msgspec.structs.asdict(entry), "pending": True}
-    later = {name: value for name, value in values.items() if name not in _KEPT}
-    changed = connection.execute(update(playbooks).where(playbooks.c.id == entry.id).values(**later))
-    if changed.rowcount == 0:
-        connection.execute(playbooks.insert().values(**values))
+def put(connection: Connection, entries: Sequence[Playbook], known: Collection[str]) -> None:
+    """Insert rows; those whose id is `known` are replaced, keeping `created_at` and their counts. Marks all pending."""
+    rows = [{**msgspec.structs.asdict(entry), "pending": True} for entry in entries]
+    new = [row for row in rows if row["id"] not in known]
+    later = [{f"new_{name}": value for name, value in row.items()} for row in rows if row["id"] in known]
+    if new:
+        connection.execute(playbooks.insert(), new)
+    if later:
+        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in (*_FIELDS, "pending") if name not in _KEPT}
+        connection.execute(update(playbooks).where(playbooks.c.id == bindparam("new_id")).values(values), later)
 
 
 def settle(connection: Connection, ids: Iterable[str]) -> None:
@@ -191,19 +204,28 @@ def share(connection: Connection, owner: str, reader: str) -> bool:
     return True
 
 
-def count_use(connection: Connection, entry: Playbook, namespaces: Iterable[str], *, helped: bool) -> None:
-    """Count for what was remembered of this answer that a new outcome confirmed it, or turned it down.
+def count_use(connection: Connection, entries: Iterable[Playbook], namespaces: Iterable[str]) -> None:
+    """Count for what was remembered of these answers that a new outcome confirmed it, or turned it down.
 
     Counted are entries of these namespaces for the same role and place that had something good to say.
     """
-    column, c = playbooks.c.helped if helped else playbooks.c.overridden, playbooks.c
-    same_role = c.role_code == entry.role_code if entry.role_code else c.role == entry.role
-    connection.execute(
-        update(playbooks)
-        .where(c.corpus == entry.corpus, c.answer_id == entry.answer_id, c.namespace.in_(list(namespaces)))
-        .where(same_role, c.city == entry.city, c.state == entry.state, c.good > c.bad)
-        .values({column: column + 1})
-    )
+    times: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
+    for entry in entries:
+        column = "helped" if entry.good > entry.bad else "overridden"
+        by = "role_code" if entry.role_code else "role"
+        times[column, by, tuple(getattr(entry, name) for name in (*_PLACE, by))] += 1
+    # Written out: a list of unknown length cannot be bound in a statement for many rows.
+    among = or_(*(playbooks.c.namespace == name for name in namespaces))
+    for column, by in dict.fromkeys(key[:2] for key in times):
+        used = [
+            {"times": count, **{f"of_{name}": value for name, value in zip((*_PLACE, by), of, strict=True)}}
+            for (one, other, of), count in times.items()
+            if (one, other) == (column, by)
+        ]
+        c = playbooks.c
+        same = [c[name] == bindparam(f"of_{name}") for name in (*_PLACE, by)]
+        statement = update(playbooks).where(*same, among, c.good > c.bad)
+        connection.execute(statement.values({column: c[column] + bindparam("times")}), used)
 
 
 def note_outcomes(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from lakehouse.errors import InvalidInput, TooLarge
 from lakehouse.staffing.demand import Demand
+from lakehouse.staffing.experience import years_wanted
 from lakehouse.staffing.parse import MAX_TEXT_BYTES, Parser, searchable_text
 
 if TYPE_CHECKING:
@@ -25,14 +26,16 @@ class Ask(msgspec.Struct, frozen=True):
     """A query text, understood.
 
     Vectors are (d,) float32 of unit length, of the searchable part only: never of a name, a client or contact
-    data. `vector` is of the text as written, for people; `meaning` has the occupation in the place of the
-    role's words, for memory: the same need in other words has the same meaning.
+    data. `vector` is of the text as written, for people. `meaning`, for memory, is of occupation, skills and
+    certifications by the names they have here: the same need in other words has the same meaning. Of a text that names
+    no known role both are the same. `years` of experience are asked for, null when the text does not say.
     """
 
     text: str
     demand: Demand
     vector: np.ndarray
     meaning: np.ndarray
+    years: int | None
 
 
 class Asks:
@@ -79,9 +82,10 @@ class Asks:
         if new:
             demands = [self._demand(text) for text in new]
             written = [searchable_text(text, demand) for text, demand in zip(new, demands, strict=True)]
-            meant = [self._meant(*ask) for ask in zip(new, demands, written, strict=True)]
+            meant = [self._meant(*ask) for ask in zip(demands, written, strict=True)]
             vectors = self.embed([*written, *meant])
-            asks = zip(new, demands, vectors[: len(new)], vectors[len(new) :], strict=True)
+            years = map(years_wanted, new)
+            asks = zip(new, demands, vectors[: len(new)], vectors[len(new) :], years, strict=True)
             known |= {ask[0]: Ask(*ask) for ask in asks}
             with self._lock:
                 self._asks.update((text, known[text]) for text in new)
@@ -89,13 +93,11 @@ class Asks:
                     self._asks.popitem(last=False)
         return [known[text] for text in texts]
 
-    def _meant(self, text: str, demand: Demand, written: str) -> str:
+    def _meant(self, demand: Demand, written: str) -> str:
         if demand.role_code is None or "role" not in demand.spans:
             return written
-        start, end = demand.spans["role"]
-        title = self.roles.title(demand.role_code)
-        role = text[start:end]
-        return written.replace(role, title, 1) if role in written else f"{title}, {written}"
+        skills = sorted(skill.casefold() for skill in demand.skills)
+        return ", ".join([self.roles.title(demand.role_code), *skills, *sorted(demand.certs)])
 
     def _demand(self, text: str) -> Demand:
         if not text.strip():

@@ -196,7 +196,7 @@ class Lift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search needs of an entry; kept beside its vector in the derived index."""
+    """What a search needs of an entry; `facts` are those of `memory.likeness`."""
 
     namespace: str
     answer_id: str
@@ -213,7 +213,16 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     bad: float
     evidence_on: str
     updated_at: str
+    facts: list[str]
+
+
+class Filed(msgspec.Struct, frozen=True):
+    """What lies beside an entry's vector: the words it is looked up by, and what a search needs of it."""
+
+    role_code: str
+    answer_id: str
     key: list[str]
+    entry: Remembered
 
 
 class Recall(msgspec.Struct, frozen=True):

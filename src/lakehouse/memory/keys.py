@@ -8,6 +8,8 @@ looked up by occupation and place first and compared by distance second. The wor
     <role>@OH     with the state, of the person and of the demand
     <role>@83,-163   with the cell of half a degree, of the person and of the demand
     <role>@?      when neither has a place
+    <role>&<hash>    with the city of the demand, and again with its city and client
+    <role>#w-17   with the person, wherever that was
     @83,-163      the cell alone, which is where entries of other roles are found to say that they were left out
 """
 
@@ -15,10 +17,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from lakehouse.staffing.demand import Location
+from lakehouse.memory.base import Playbook
+from lakehouse.staffing.demand import Demand, Location
 from lakehouse.staffing.titles import role_key
 
 _CELL_DEGREES = 0.5
@@ -41,30 +44,79 @@ def role_word(role: str, role_code: str) -> str:
     return role_code or (f"~{role_key(role)}" if role else "")
 
 
-def entry_keys(query_text: str, role: str, role_code: str, places: list[Location]) -> list[str]:
+class Demanded(NamedTuple):
+    """The words to look for.
+
+    Attributes:
+        text: That of the very text.
+        near: Those of the demand's role at its place.
+        nearer: That of its role, client and city, and that of its role and city, as far as it says them.
+        others: Those of any role at its place.
+    """
+
+    text: str
+    near: list[str]
+    nearer: list[str]
+    others: list[str]
+
+
+def entry_keys(entry: Playbook, places: list[Location]) -> list[str]:
     """Return the words of an entry.
 
     Args:
-        query_text, role, role_code: Of the entry.
-        places: Where the demand is for and where the person lives, as far as known.
+        entry: What is remembered.
+        places: Where its demand is for and where the person lives, as far as known.
     """
-    word = role_word(role, role_code)
+    word = role_word(entry.role, entry.role_code)
     states = sorted({place.state for place in places if place.state})
     cells = sorted({_cell(place.lat, place.lon) for place in places if place.lat is not None and place.lon is not None})
     tails = [*states, *cells] or ["?"]
-    return [text_key(query_text), f"{word}@", *(f"{word}@{tail}" for tail in tails), *(f"@{cell}" for cell in cells)]
+    return [
+        text_key(entry.query_text),
+        f"{word}@",
+        *(f"{word}@{tail}" for tail in tails),
+        *_city_keys(word, entry.city, entry.client),
+        f"{word}#{entry.answer_id}",
+        *(f"@{cell}" for cell in cells),
+    ]
 
 
-def demand_keys(role: str, role_code: str, place: Location | None, near_km: float) -> tuple[list[str], list[str]]:
-    """Return the words to look for: those of the demand's role at its place, and those of any role there."""
-    word = role_word(role, role_code)
+def demand_keys(text: str, role: tuple[str, str], demand: Demand, near_km: float) -> Demanded:
+    """Return the words to look for.
+
+    Args:
+        text: The demand as it was asked.
+        role: Its title and code, empty when unknown.
+        demand: What it says.
+        near_km: How far around its place is looked.
+    """
+    word, place = role_word(*role), demand.location
     tails, cells = [""], list[str]()
     if place is not None and place.lat is not None and place.lon is not None:
         cells = _around(place.lat, place.lon, near_km)
         tails = [*cells, "?"] if cells else [place.state or ""]
     elif place is not None and place.state:
         tails = [place.state, "?"]
-    return [f"{word}@{tail}" for tail in tails], [f"@{cell}" for cell in cells]
+    city = (place.city or "") if place is not None else ""
+    return Demanded(
+        text=text_key(text),
+        near=[f"{word}@{tail}" for tail in tails],
+        nearer=_city_keys(word, city, client_key(demand.client))[::-1],
+        others=[f"@{cell}" for cell in cells],
+    )
+
+
+def person_keys(role: tuple[str, str], answers: Sequence[str]) -> list[str]:
+    """Return the words of what is remembered of people for a role, or for a role that is not known."""
+    word = role_word(*role)
+    return [f"{word}#{answer}" for answer in answers] + [f"#{answer}" for answer in answers if word]
+
+
+def _city_keys(word: str, city: str, client: str) -> list[str]:
+    if not city:
+        return []
+    names = [city.casefold(), *([f"{city.casefold()}\x00{client}"] if client else [])]
+    return [f"{word}&{hashlib.sha256(name.encode()).hexdigest()[:12]}" for name in names]
 
 
 def home(person: Mapping[str, Any]) -> Location:

@@ -1,13 +1,11 @@
 """Playbooks: what worked for a demand, kept per coordinator and found again by meaning.
 
 A row in the state database is the truth; each namespace has a vector index `playbook_<namespace>` derived
-from its rows. A write is acknowledged when both hold it. A crash between the two leaves the row marked
-pending, and the next start brings the index up.
+from its rows (`_store` keeps the two in step, `_index` looks entries up).
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,8 +15,8 @@ import msgspec
 from lakehouse import settings
 from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.memory import evidence, transfer
-from lakehouse.memory._entries import Writer, for_namespace, outcome_row
-from lakehouse.memory._index import RecallIndex, chunks, index_name
+from lakehouse.memory._entries import Writer, for_namespace
+from lakehouse.memory._index import RecallIndex
 from lakehouse.memory.base import (
     DEFAULT_NAMESPACE,
     Arm,
@@ -84,6 +82,7 @@ class Playbooks:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         from lakehouse.memory import _rows
+        from lakehouse.memory._store import Store
 
         self._rows = _rows
         self._state = state
@@ -92,11 +91,7 @@ class Playbooks:
         self._holdout = config.holdout
         self._writer = Writer(vectors, asks, config.half_life_days)
         self._index = RecallIndex(vectors, asks, model=model, dimension=dimension)
-        self._settled: list[str] = []
-        # One writer at a time, so that row and index change in the same order.
-        self._writing = threading.RLock()
-        state.prepare(_rows.ROOM, _rows.metadata, _rows.MIGRATIONS)
-        self._catch_up()
+        self._store = Store(state, self._index, self._writer, held_out=self.held_out)
 
     def record(  # noqa: PLR0913, PLR0917 - the fields of the wire's request, one argument each
         self,
@@ -142,7 +137,7 @@ class Playbooks:
             by=by,
             why=why,
         )
-        made = self._note([self._writer.row(entry, None, self._now())])
+        made = self._store.note([self._writer.row(entry, None, self._now())])
         return Recorded(playbook_id=made[0][0].id, created=made[0][1])
 
     def bulk(self, entries: Entries) -> BulkRecorded:
@@ -154,14 +149,14 @@ class Playbooks:
         self._asks.many([entry.query_text for entry in entries])
         now = self._now()
         rows = {row.id: row for row in (self._writer.row(entry, at, now) for at, entry in enumerate(entries))}
-        made = self._note(list(rows.values()))
+        made = self._store.note(list(rows.values()))
         created = sum(new for _, new in made)
         return BulkRecorded(recorded=created, updated=len(made) - created)
 
     def list(self, namespace: Namespace = DEFAULT_NAMESPACE) -> PlaybookList:
         """List the entries that a namespace uses, its own and those shared with it, newest change first."""
         with self._state.read() as connection:
-            found = self._rows.of_namespaces(connection, self._used_by(namespace))
+            found = self._rows.of_namespaces(connection, self._store.used_by(namespace))
         today = self._clock().date()
         return PlaybookList(entries=[self._writer.listed(entry, today) for entry in found])
 
@@ -182,13 +177,10 @@ class Playbooks:
         Raises:
             NotFound: No entry has this id.
         """
-        with self._writing:
+        with self._store.writing:
             with self._state.read() as connection:
                 entry = self._found(connection, id)
-            # Index first: a crash in between leaves a row that the next start puts back, never a ghost.
-            with self._state.write() as connection:
-                self._rows.put(connection, entry)
-            self._remove([entry])
+            self._store.remove([entry])
 
     def handover(self, from_: Namespace, to: Namespace, mode: Literal["share", "copy", "move"]) -> HandedOver:
         """Let one namespace use what another remembers.
@@ -204,18 +196,15 @@ class Playbooks:
         """
         if from_ == to:
             raise InvalidInput(f"cannot hand {from_!r} over to itself", field="to")
-        with self._writing:
+        with self._store.writing:
             entries = self.own(from_)
             if mode == "share":
-                with self._state.write() as connection:
-                    new = self._rows.share(connection, from_, to)
-                    self._shared = self._rows.all_shares(connection)
-                return HandedOver(entries=len(entries) if new else 0)
+                return HandedOver(entries=len(entries) if self._store.share(from_, to) else 0)
             known = {entry.id for entry in self.own(to)}
             taken = [(entry, for_namespace(entry, to)) for entry in entries]
-            self._store([copy for _, copy in taken], history=[pair for pair in taken if pair[1].id not in known])
+            self._store.put([copy for _, copy in taken], history=[pair for pair in taken if pair[1].id not in known])
             if mode == "move":
-                self._remove(entries)
+                self._store.remove(entries)
             return HandedOver(entries=sum(copy.id not in known for _, copy in taken))
 
     def merge(self, src: Namespace, dest: Namespace, clear_source: bool = False) -> MergedPlaybooks:
@@ -235,14 +224,14 @@ class Playbooks:
         """
         if src == dest:
             raise InvalidInput(f"cannot merge {src!r} with itself", field="dest")
-        with self._writing:
+        with self._store.writing:
             entries = self.own(src)
             known = {entry.id: entry for entry in self.own(dest)}
             history = [(entry, for_namespace(entry, dest)) for entry in entries]
             merged = [self._later(known[copy.id], copy) if copy.id in known else copy for _, copy in history]
-            self._store(merged, history=history)
+            self._store.put(merged, history=history)
             if clear_source:
-                self._remove(entries)
+                self._store.remove(entries)
             joined = sum(copy.id in known for _, copy in history)
             return MergedPlaybooks(len(entries) - joined, joined, len(entries) if clear_source else 0)
 
@@ -266,8 +255,7 @@ class Playbooks:
         """
         self._asks.many([entry.query_text for entry in entries if entry.query_text.strip()])
         rows, unknown = transfer.arrived(entries, namespace, self._writer, skip_unknown=skip_unknown)
-        with self._writing:
-            new = sum(is_new for _, is_new in self._store(rows))
+        new = sum(is_new for _, is_new in self._store.put(rows))
         return Imported(imported=new, replaced=len(rows) - new, unknown=unknown)
 
     def lift(self, namespace: Namespace = DEFAULT_NAMESPACE) -> Lift:
@@ -276,7 +264,7 @@ class Playbooks:
         Demands are held out by the setting `matrix.holdout`, by their text alone: the same demand always is or never.
         """
         with self._state.read() as connection:
-            counted = self._rows.arms(connection, self._used_by(namespace))
+            counted = self._rows.arms(connection, self._store.used_by(namespace))
         served, held = (_arm(counted, held_out) for held_out in (False, True))
         return Lift(
             holdout=self._holdout,
@@ -316,7 +304,7 @@ class Playbooks:
             Nearest first, ties by entry id; at most 64 per namespace, besides those of the same text.
         """
         found: list[Recall] = []
-        for used in self._used_by(namespace):
+        for used in self._store.used_by(namespace):
             near = self._index.near(used, ask, role=role, answers=answers, near_km=near_km, corpora=corpora)
             found += [recall for recall in near if recall.distance <= within]
         found.sort(key=lambda recall: (recall.distance, recall.id))
@@ -324,7 +312,7 @@ class Playbooks:
 
     def version(self, namespace: str) -> tuple[tuple[str, int], ...]:
         """Return what changes with every write that `recall` for a namespace can see, before the write returns."""
-        return tuple((used, self._index.version(used)) for used in self._used_by(namespace))
+        return tuple((used, self._index.version(used)) for used in self._store.used_by(namespace))
 
     def purge(self, answer_ids: Sequence[str], names: Callable[[str], bool] = lambda _: False) -> int:
         """Forget for good every entry about these people, and every entry whose words name one of them.
@@ -336,22 +324,12 @@ class Playbooks:
         Returns:
             How many entries there were.
         """
-        with self._writing:
-            with self._state.read() as connection:
-                entries = self._rows.of_namespaces(connection, list(self._rows.counts(connection)))
-            wanted = frozenset(answer_ids)
-            by_namespace: dict[str, list[str]] = {}
-            for entry in entries:
-                told = f"{entry.query_text}\n{entry.why}\n{entry.by}"
-                if entry.answer_id in wanted or names(told):
-                    by_namespace.setdefault(entry.namespace, []).append(entry.id)
-            for namespace, ids in by_namespace.items():
-                self._index.purge(namespace, ids)
-                for chunk in chunks(ids):
-                    with self._state.write() as connection:
-                        self._rows.remove(connection, chunk)
-            self._state.scrub()
-            return sum(map(len, by_namespace.values()))
+        wanted = frozenset(answer_ids)
+
+        def is_meant(entry: Playbook) -> bool:
+            return entry.answer_id in wanted or names(f"{entry.query_text}\n{entry.why}\n{entry.by}")
+
+        return self._store.purge(is_meant)
 
     def everything(self) -> Sequence[Playbook]:
         """Return the rows of all namespaces, newest change first."""
@@ -360,19 +338,14 @@ class Playbooks:
 
     def own(self, namespace: str) -> Sequence[Playbook]:
         """Return the rows of a namespace alone, without those shared with it, newest change first."""
-        with self._state.read() as connection:
-            return self._rows.of_namespaces(connection, [namespace])
+        return self._store.own(namespace)
 
     def close(self) -> None:
         """Note that the indexes hold every row, so that the next start has nothing to catch up."""
-        with self._writing, self._state.write() as connection:
-            self._settle(connection)
+        self._store.close()
 
     def _now(self) -> str:
         return self._clock().isoformat(timespec="milliseconds")
-
-    def _used_by(self, namespace: str) -> Sequence[str]:
-        return [namespace, *self._shared.get(namespace, ())]
 
     def _found(self, connection: Connection, id: str) -> Playbook:
         entry = self._rows.by_ids(connection, [id]).get(id)
@@ -386,87 +359,6 @@ class Playbooks:
                 self._writer.joined(other, one), created_at=min(one.created_at, other.created_at)
             )
         return self._writer.joined(one, other)
-
-    def _note(self, entries: Sequence[Playbook]) -> Sequence[tuple[Playbook, bool]]:
-        """Store what was just recorded, with its outcome; returns each row with whether it is new."""
-        with self._writing:
-            before = self._known(entries)
-            rows = [self._writer.joined(before[row.id], row) if row.id in before else row for row in entries]
-            noted = [outcome_row(entry, held_out=self.held_out(entry.query_text)) for entry in entries]
-            return self._store(rows, noted=noted, recorded=entries)
-
-    def _known(self, entries: Sequence[Playbook]) -> dict[str, Playbook]:
-        before: dict[str, Playbook] = {}
-        with self._state.read() as connection:
-            for chunk in chunks(entries):
-                before |= self._rows.by_ids(connection, [entry.id for entry in chunk])
-        return before
-
-    def _store(
-        self,
-        entries: Sequence[Playbook],
-        *,
-        noted: Sequence[dict[str, object]] = (),
-        recorded: Sequence[Playbook] = (),
-        history: Sequence[tuple[Playbook, Playbook]] = (),
-    ) -> Sequence[tuple[Playbook, bool]]:
-        """Store rows and outcomes in one transaction, then bring the rows into their indexes.
-
-        Args:
-            entries: The rows.
-            noted: Outcomes to append.
-            recorded: What was just recorded, to be counted for or against what was remembered before.
-            history: Pairs of entries; the second gets the first one's outcomes.
-        """
-        before = self._known(entries)
-        if not entries:
-            return []
-        with self._state.write() as connection:
-            self._settle(connection)
-            for entry in recorded:
-                helped = entry.good > entry.bad
-                self._rows.count_use(connection, entry, self._used_by(entry.namespace), helped=helped)
-            for entry in entries:
-                self._rows.put(connection, entry)
-            self._rows.note_outcomes(connection, noted)
-            for entry, copy in history:
-                self._rows.copy_outcomes(connection, entry.id, copy.id, copy.namespace)
-        self._index.put(entries)
-        self._settled = [entry.id for entry in entries]
-        return [(entry, entry.id not in before) for entry in entries]
-
-    def _settle(self, connection: Connection) -> None:
-        for chunk in chunks(self._settled):
-            self._rows.settle(connection, chunk)
-        self._settled = []
-
-    def _remove(self, entries: Sequence[Playbook]) -> None:
-        for chunk in chunks(entries):
-            ids = [entry.id for entry in chunk]
-            self._index.drop(chunk[0].namespace, ids)
-            with self._state.write() as connection:
-                self._rows.remove(connection, ids)
-
-    def _catch_up(self) -> None:
-        """Bring every index to the state of the rows, after a crash or the loss of an index."""
-        with self._state.read() as connection:
-            self._shared = self._rows.all_shares(connection)
-            rows = self._rows.counts(connection)
-            behind = self._rows.pending(connection)
-        items = self._index.find_names(rows)
-        behind_of = {entry.namespace for entry in behind}
-        for namespace, count in rows.items():
-            if namespace not in behind_of and items.get(index_name(namespace)) != count:
-                self._rebuild(namespace)
-        self._index.put(behind)
-        with self._state.write() as connection:
-            for chunk in chunks(behind):
-                self._rows.settle(connection, [entry.id for entry in chunk])
-
-    def _rebuild(self, namespace: str) -> None:
-        entries = self.own(namespace)
-        self._index.drop_others(namespace, {entry.id for entry in entries})
-        self._index.put(entries)
 
 
 def _arm(counted: dict[tuple[bool, str], int], held_out: bool) -> Arm:

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 Verdict = Literal["same", "other", "unknown"]
 
-# Two titles are one role when it is more likely than not that both name the same occupation.
+# Two titles are one role when it is more likely than not that both name the same occupation. In demands that agree in
+# all else, less is enough.
 _SURE = 0.5
+_LIKELY = 0.2
 _LEVELS = {
     "over": "supervisor foreman forewoman foreperson manager inspector chief superintendent leader lead",
     "under": "helper apprentice trainee",
@@ -43,21 +45,34 @@ class RoleGate:
 
     def __init__(self, roles: Roles) -> None:
         self._roles = roles
-        self.verdict = functools.lru_cache(_REMEMBERED)(self._verdict)
+        self._chances = functools.lru_cache(_REMEMBERED)(self._chance_of_both)
 
-    def _verdict(self, asked: str, asked_code: str, entry: str, entry_code: str) -> Verdict:
+    def verdict(
+        self, asked: str, asked_code: str, entry: str, entry_code: str, *, otherwise_same: bool = False
+    ) -> Verdict:
+        """Compare the role of a demand with that of an entry, each a title and its O*NET-SOC code, empty when unknown.
+
+        Args:
+            asked, asked_code: Of the demand.
+            entry, entry_code: Of the entry.
+            otherwise_same: Both demands agree in all else that they say, so that they are likely one.
+        """
         if not asked or not entry:
             return "unknown"
+        chance = self._chances(asked, asked_code, entry, entry_code)
+        return "same" if chance >= (_LIKELY if otherwise_same else _SURE) else "other"
+
+    def _chance_of_both(self, asked: str, asked_code: str, entry: str, entry_code: str) -> float:
+        """Return how likely both titles name one role."""
         if role_equal(asked, entry):
-            return "same"
-        same_code = bool(asked_code) and asked_code == entry_code
-        if not same_code:
-            return "other"
+            return 1.0
+        if not asked_code or asked_code != entry_code:
+            return 0.0
         # The occupation may itself be that of managers or of helpers, whatever a title of it says.
         usual = level(self._roles.title(asked_code))
         if (level(asked) or usual) != (level(entry) or usual):
-            return "other"
-        return "same" if self._chance(asked) * self._chance(entry) >= _SURE else "other"
+            return 0.0
+        return self._chance(asked) * self._chance(entry)
 
     def _chance(self, title: str) -> float:
         match = self._roles.resolve(title)

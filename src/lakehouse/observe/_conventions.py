@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from lakehouse.tracing import Span
 Facts = dict[str, Any]
 
 _LONGEST_CONTENT = 8_000
+_SHORTEST_MESSAGE = 200
 _PERSONAL = re.compile(
     r"""(?P<email>(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})
       | (?P<ssn>(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-]))
@@ -46,6 +47,8 @@ def content(name: str, arguments: Mapping[str, Any], answer: Any) -> Facts:
     """Return what went in and came out of a call, as text; whole files and vectors are left out."""
     if name not in _WITH_CONTENT:
         return {}
+    if name in _CHATS:
+        return _conversation(arguments["messages"], answer)
     given = {
         field: value for field, value in arguments.items() if not isinstance(value, bytes) and value not in _UNSAID
     }
@@ -65,7 +68,7 @@ def attributes(span: Span, *, langfuse: bool, session: str, tags: tuple[str, ...
         found["lakehouse.trace_id"] = span.trace_id
     if span.error:
         found["error.type"] = span.error
-    given = {key: masked(str(text))[:_LONGEST_CONTENT] for key, text in span.content.items()}
+    given = {key: masked(_text(_as_message(operation, value))) for key, value in span.content.items()}
     names = _CONTENT.get(operation, {})
     found.update({names.get(key, f"lakehouse.{key}"): text for key, text in given.items()})
     if langfuse:
@@ -114,6 +117,9 @@ _OPERATIONS = {
     "vectors.search": "retrieval",
     "embed.texts": "embeddings",
     "embed": "embeddings",
+    "chat.complete": "chat",
+    # What is known at the end of a stream stands in a span of its own, which ends with it.
+    "chat.answer": "chat",
     "workflow.run": "invoke_workflow",
 }
 _CONTENT = {
@@ -121,12 +127,12 @@ _CONTENT = {
     "retrieval": {"input": "gen_ai.retrieval.query.text", "output": "gen_ai.retrieval.documents"},
 }
 _LANGFUSE_TYPE = {"chat": "generation", "embeddings": "embedding", "retrieval": "retriever", "invoke_workflow": "chain"}
+_CHATS = frozenset({"chat.complete", "chat.stream"})
 _UNSAID: tuple[Any, ...] = (None, "", [], {})
 
 
 def _operation(name: str) -> str:
-    found = _OPERATIONS.get(name, "")
-    return found or ("chat" if name.startswith("chat.") and name != "chat.providers" else "")
+    return _OPERATIONS.get(name, "")
 
 
 def _is_hex(trace_id: str) -> bool:
@@ -152,8 +158,12 @@ def _embedded(arguments: Mapping[str, Any], answer: Any) -> Facts:
     return {"model": answer.model, "dimension": answer.dimension, "texts": len(arguments["texts"])}
 
 
+def _asked(arguments: Mapping[str, Any], _answer: Any) -> Facts:
+    return {key: arguments[key] for key in ("model", "max_tokens", "temperature") if arguments.get(key) is not None}
+
+
 def _chatted(arguments: Mapping[str, Any], answer: Any) -> Facts:
-    found = {key: arguments[key] for key in ("model", "max_tokens", "temperature") if arguments.get(key) is not None}
+    found = _asked(arguments, answer)
     pairs = {
         "answered_by": "model",
         "provider": "provider",
@@ -173,12 +183,23 @@ def _ran(arguments: Mapping[str, Any], answer: Any) -> Facts:
     return {"workflow": arguments.get("name") or "workflow", "run": answer.run_id, "status": answer.status}
 
 
+def _judged(arguments: Mapping[str, Any], answer: Any) -> Facts:
+    return {"artifact": arguments["artifact"], "warnings": len(answer.findings)}
+
+
+def _iterated(arguments: Mapping[str, Any], answer: Any) -> Facts:
+    return {"artifact": arguments["artifact"], "attempts": len(answer.attempts), "status": answer.status}
+
+
 _FACTS: dict[str, Callable[[Mapping[str, Any], Any], Facts]] = {
     "matrix.search": _search,
     "embed.texts": _embedded,
     "chat.complete": _chatted,
+    "chat.stream": _asked,
     "sql.query": _counted,
     "workflow.run": _ran,
+    "validate.check": _judged,
+    "iterate.run": _iterated,
 }
 _WITH_CONTENT = frozenset(
     {
@@ -188,6 +209,7 @@ _WITH_CONTENT = frozenset(
         "sql.query",
         "playbooks.bulk",
         "chat.complete",
+        "chat.stream",
         "validate.check",
         "validate.accept",
         "iterate.run",
@@ -196,6 +218,26 @@ _WITH_CONTENT = frozenset(
         "inbox.match",
     }
 )
+
+
+def _conversation(messages: Sequence[Any], answer: Any) -> Facts:
+    """Return what was said in the form of the conventions; what a stream says stands in the span that ends with it."""
+    each = max(_SHORTEST_MESSAGE, _LONGEST_CONTENT // (2 * len(messages)))
+    found: Facts = {"input": [_message(one.role, one.content[:each]) for one in messages]}
+    if hasattr(answer, "content"):
+        said = _message("assistant", answer.content[: _LONGEST_CONTENT // 2])
+        found["output"] = [{**said, "finish_reason": answer.finish_reason}]
+    return found
+
+
+def _as_message(operation: str, value: Any) -> Any:
+    if operation == "chat" and isinstance(value, str):
+        return [_message("assistant", value[: _LONGEST_CONTENT // 2])]
+    return value
+
+
+def _message(role: str, text: str) -> Facts:
+    return {"role": role, "parts": [{"type": "text", "content": text}]}
 
 
 def _short(answer: Any) -> Any:
@@ -210,5 +252,5 @@ def _short(answer: Any) -> Any:
 
 def _text(value: Any) -> str:
     if isinstance(value, str):
-        return value
+        return value[:_LONGEST_CONTENT]
     return json.dumps(msgspec.to_builtins(value, enc_hook=str), ensure_ascii=False, default=str)[:_LONGEST_CONTENT]

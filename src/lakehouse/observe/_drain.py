@@ -6,21 +6,36 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 _COMPLAIN_EVERY_S = 60.0
+# Work of a queue's thread between two breaths, and how long one is.
+_STEPS = 32
+_BREATH_S = 0.000_02
 
 _log = logging.getLogger(__name__)
+
+
+def paced(items: Iterable[T]) -> Iterator[T]:
+    """Give items, and let other threads have the interpreter after every few of them.
+
+    A thread that only computes keeps it for 5 ms at a time, which is far longer than a search takes.
+    """
+    for nth, item in enumerate(items, 1):
+        yield item
+        if nth % _STEPS == 0:
+            time.sleep(_BREATH_S)
 
 
 class Drain(Generic[T]):
     """Hands what is put in to `work`, in order and in batches, in a thread of its own that begins with the first.
 
     Args:
-        work: Gets a batch; what it raises is logged at most once a minute, and the batch counts as dropped.
+        work: Gets a batch, and returns how many of it were lost, if any; what it raises is logged at most once a
+            minute, and the batch counts as dropped.
         name: Of the thread.
         most: Items that may wait; more are dropped and counted.
         every_ms: How long a batch is gathered.
@@ -40,7 +55,7 @@ class Drain(Generic[T]):
     """
 
     def __init__(
-        self, work: Callable[[Sequence[T]], None], *, name: str, most: int, every_ms: float, batch: int = 1_000
+        self, work: Callable[[Sequence[T]], int | None], *, name: str, most: int, every_ms: float, batch: int = 1_000
     ) -> None:
         self._work = work
         self._name = name
@@ -137,7 +152,9 @@ class Drain(Generic[T]):
         if items:
             self._in_hand = len(items)
             try:
-                self._work(items)
+                lost = self._work(items)
+                if lost:
+                    self._drop(lost)
             except Exception as error:  # noqa: BLE001 - whatever happens here must reach nobody
                 with self._lock:
                     self.dropped += self._in_hand

@@ -15,7 +15,7 @@ import msgspec
 
 from lakehouse import tracing
 from lakehouse.errors import LakehouseError, TooLarge
-from lakehouse.observe._drain import Drain
+from lakehouse.observe._drain import Drain, paced
 from lakehouse.observe._summaries import Counters, Row, summarised
 from lakehouse.observe.base import OK, Op, OpId, OpList, OpStats, Said, Source, Word
 from lakehouse.observe.lines import json_line, one_line
@@ -240,7 +240,7 @@ class Ops:
         self.counters.add(rows)
         log = self._log = self._log or Log(self.path)
         try:
-            log.write([json_line(msgspec.json.encode(self._op(row))) for row in rows])
+            log.write([json_line(msgspec.json.encode(self._op(row))) for row in paced(rows)])
         except LakehouseError:
             # It takes no rows any more; the next batch tries anew.
             self._log = None

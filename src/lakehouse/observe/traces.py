@@ -14,7 +14,7 @@ import msgspec
 from lakehouse import tracing
 from lakehouse.errors import InvalidInput, LakehouseError, NotFound
 from lakehouse.observe import _conventions
-from lakehouse.observe._drain import Drain
+from lakehouse.observe._drain import Drain, paced
 from lakehouse.observe.base import OK, Op, Trace, TraceLine
 from lakehouse.observe.lines import json_line, one_line
 from lakehouse.observe.ops import SELF, Named
@@ -112,6 +112,9 @@ class Traces:
 
     def take(self, span: Span) -> None:
         """Take a span that has ended; never waits, never raises."""
+        if not self._config.content:
+            # Dropped here, so that it is neither held in a queue nor anywhere later to be left behind.
+            span.content = {}
         if self._to_log is not None:
             self._to_log.put(span)
         if self._to_collector is not None:
@@ -122,13 +125,22 @@ class Traces:
         if operation.service in SELF:
             return work()
         name = operation.name
-        with tracing.begin(self, name) as span:
+        with tracing.taken_up(name) or tracing.begin(self, name) as span:
             answer = work()
             # Looked at here, because an answer may be large and must not be kept for later.
             span.attributes |= _conventions.facts(name, arguments, answer)
             if self._config.content:
                 span.content = _conventions.content(name, arguments, answer)
             return answer
+
+    @contextmanager
+    def ahead(self, operation: Named) -> Iterator[None]:
+        """Open the span of a call before it, for what is prepared on its behalf outside of it."""
+        if not self.on:
+            yield
+            return
+        with tracing.ahead(self, operation.name):
+            yield
 
     @contextmanager
     def phase(self, name: str, **attributes: Any) -> Iterator[str]:
@@ -168,6 +180,8 @@ class Traces:
         """Write what waits; what the collector does not take within 2 s is dropped. Idempotent."""
         if self._to_log is not None:
             self._to_log.close()
+        if self._exporter is not None:
+            self._exporter.hurry()
         if self._to_collector is not None and not self._to_collector.close(within_ms=_CLOSE_WITHIN_MS):
             _log.warning("the collector at %s is too slow; spans were dropped", self._config.endpoint)
         if self._exporter is not None:
@@ -207,7 +221,7 @@ class Traces:
             return
         log = self._log = self._log or Log(self._path)
         try:
-            log.write([json_line(msgspec.json.encode(self._row(span))) for span in spans])
+            log.write([json_line(msgspec.json.encode(self._row(span))) for span in paced(spans)])
         except LakehouseError:
             self._log = None
             log.close()
@@ -249,8 +263,10 @@ def _headers(text: str) -> dict[str, str]:
     found = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, separator, value = part.partition("=")
-        if not separator or not name.strip():
-            raise InvalidInput("a header for the collector is not written as Name=value", field="traces.headers_env")
+        if not separator or not name.strip() or not part.isascii():
+            raise InvalidInput(
+                "a header for the collector is not written as Name=value in ASCII", field="traces.headers_env"
+            )
         found[name.strip()] = value.strip()
     return found
 

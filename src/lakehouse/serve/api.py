@@ -66,7 +66,8 @@ class Api:
         router = Router(routes=routes, redirect_slashes=False, default=table)
         searches = _search_endpoints(self.runtime, served, prefixes)
         self._searched = bool(searches)
-        self._app = Guard(_SearchFirst(router, searches), doors=doors, local=is_loopback(config.server.host))
+        known = _KnownFirst(router, searches, table.whole)
+        self._app = Guard(known, doors=doors, local=is_loopback(config.server.host))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -81,15 +82,23 @@ class Api:
                 _log.warning("searches will fail: %s", error.message)
 
 
-class _SearchFirst:
-    """Sends searches around the router: its list of patterns costs as much as the call itself."""
+class _KnownFirst:
+    """Sends searches, and calls whose path is a whole one, around the router: its patterns cost as much as a call."""
 
-    def __init__(self, router: ASGIApp, searches: dict[str, Search]) -> None:
+    def __init__(self, router: ASGIApp, searches: dict[str, Search], whole: dict[bytes, Resource]) -> None:
         self._router = router
         self._searches = searches
+        self._whole = whole
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._searches.get(scope["path"], self._router)(scope, receive, send)
+        search = self._searches.get(scope["path"])
+        if search is not None:
+            await search(scope, receive, send)
+            return
+        resource = self._whole.get(scope["raw_path"])
+        # Another verb may be meant for a pattern that fits the same path.
+        known = resource if resource is not None and resource.answers_to(scope["method"]) else self._router
+        await known(scope, receive, send)
 
 
 class OperationTable:
@@ -97,6 +106,9 @@ class OperationTable:
 
     Paths are matched as they were sent, so that a quoted `/` stays inside its name. Where several patterns
     match (`playbooks/{id}` and `playbooks/handover`), the one that answers to the verb is meant.
+
+    Attributes:
+        whole: Resources by path, of the paths without a name in them.
     """
 
     def __init__(self, runtime: Runtime, served: Sequence[Operation], prefixes: Sequence[str]) -> None:
@@ -108,6 +120,9 @@ class OperationTable:
             for prefix in prefixes
             for alike in by_path.values()
         ]
+        self.whole = {
+            pattern.pattern.encode(): resource for pattern, resource in self._resources if not pattern.groupindex
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

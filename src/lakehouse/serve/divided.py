@@ -197,9 +197,9 @@ def _parts(config: Settings, offset: int, bound: contextlib.ExitStack, changed: 
     embeds = msgspec.structs.replace(own, data=str(Path(config.data) / EMBEDD_FOLDER))
     uses = msgspec.structs.replace(own, embed=msgspec.structs.replace(config.embed, url=embedding, token_env=token_env))
     orders = (
-        (Order(part="embedd", config=_logging_apart(embeds, "embedd"), listener=embedd.fileno()), embedd),
-        (Order(part=LAKE, config=_logging_apart(uses, LAKE), listener=lake.fileno()), lake),
-        (Order(part=GATEWAY, config=_logging_apart(config, GATEWAY), listener=front.fileno(), behind=lake_url), front),
+        (Order(part="embedd", config=_apart(embeds, "embedd"), listener=embedd.fileno()), embedd),
+        (Order(part=LAKE, config=_apart(uses, LAKE), listener=lake.fileno()), lake),
+        (Order(part=GATEWAY, config=_apart(config, GATEWAY), listener=front.fileno(), behind=lake_url), front),
     )
     return [Part(order, listener, changed) for order, listener in orders]
 
@@ -210,11 +210,13 @@ def log_of(file: str, part: str) -> str:
     return str(path.with_name(f"{path.stem}-{part}{path.suffix}"))
 
 
-def _logging_apart(config: Settings, part: str) -> Settings:
-    if not config.logging.file:
-        return config
-    apart = msgspec.structs.replace(config.logging, file=log_of(config.logging.file, part))
-    return msgspec.structs.replace(config, logging=apart)
+def _apart(config: Settings, part: str) -> Settings:
+    """Return the settings of a part: a log file of its own, and a name of its own in traces."""
+    traces = msgspec.structs.replace(config.traces, service=f"{config.traces.service}-{part}")
+    logging = config.logging
+    if logging.file:
+        logging = msgspec.structs.replace(logging, file=log_of(logging.file, part))
+    return msgspec.structs.replace(config, traces=traces, logging=logging)
 
 
 def _tell(config: Settings, parts: list[Part], ready: Callable[[str, Mapping[str, int]], None] | None) -> None:

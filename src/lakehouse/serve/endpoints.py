@@ -29,7 +29,7 @@ from lakehouse.settings import Settings
 _UPLOADS = "incoming"
 
 # Arguments that turn a call of microseconds into one that waits for somebody else.
-_SLOW_WITH = {"demand.parse": "use_model"}
+_SLOW_WITH = {"demand.parse": "use_model", "matrix.search": "opinions"}
 
 
 class Runtime:
@@ -233,10 +233,16 @@ class Search:
         if reply is None:
             values = self._arguments(body)
             matrix = runtime.lake.rooms.matrix
-            if not matrix.ready(values["query_text"]):
-                await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
-            with deferred() as positions:
-                reply = self._first(body, values)
+            # Its span is opened before, so that what another service does for the vector belongs below it.
+            with runtime.lake.rooms.traces.ahead(self._operation):
+                if not matrix.ready(values["query_text"]):
+                    await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
+                if values[_SLOW_WITH[self._operation.name]]:
+                    # Waits for a model, and another time that may say something else: neither here nor kept.
+                    await (await runtime.upstream.run(functools.partial(self._apart, values))).send(send)
+                    return
+                with deferred() as positions:
+                    reply = self._first(body, values)
         if positions:
             # Nobody is shown before it is on disk who saw them; searches that wait meanwhile share one sync.
             await runtime.commits.safe(positions[-1])
@@ -256,6 +262,9 @@ class Search:
         if found:
             self._kept.put(body, values, version, found[0])
         return answers.json_reply(answer)
+
+    def _apart(self, values: dict[str, Any]) -> Reply:
+        return answers.answer(self._operation, self._runtime.lake.call(self._operation, values))
 
     def _again(self, body: bytes) -> Reply | None:
         kept = self._kept.get(body)

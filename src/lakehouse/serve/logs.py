@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import logging.handlers
 import sys
@@ -14,6 +15,7 @@ import msgspec
 
 from lakehouse import tracing
 from lakehouse.errors import InvalidInput
+from lakehouse.observe.lines import json_line
 from lakehouse.settings import Logging
 from lakehouse.state.folder import disk_error
 
@@ -24,8 +26,8 @@ _encode = msgspec.json.Encoder().encode
 class JsonLines(logging.Formatter):
     """Formats a record as `{"time", "level", "logger", "message", "trace_id", ...}`.
 
-    A record's `facts` (`extra={"facts": {...}}`) stand beside the message. Encoding escapes line breaks, so
-    that no text from outside can start a line of its own.
+    A record's `facts` (`extra={"facts": {...}}`) stand beside the message. Whatever a reader may take for the end of a
+    line is escaped, so that no text from outside can start one of its own.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -41,7 +43,11 @@ class JsonLines(logging.Formatter):
         facts.update(getattr(record, "facts", {}))
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)
-        return _encode(facts).decode()
+        try:
+            return json_line(_encode(facts)).decode()
+        except UnicodeEncodeError:
+            # Half a surrogate pair, which UTF-8 does not have: every sign that is not ASCII is escaped then.
+            return json.dumps(facts, default=str)
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ class Rating(msgspec.Struct, frozen=True):
     Attributes:
         rating: 1 to 5, null when not rated.
         reasons: Short sentences, role first.
-        checks: Of what the demand states (`role`, `certs`, `place`, `shift`, `available`): met, not met, or
+        checks: Of what the demand states (`role`, `certs`, `place`, `shift`, `available`, `years`): met, not met, or
             null when it is not known of the person.
     """
 
@@ -61,6 +61,7 @@ def rate(
     covers: Callable[[str, str], bool] = operator.eq,
     on: date | None = None,
     near_km: float = 40.0,
+    years: int | None = None,
 ) -> Rating:
     """Rate a person against a demand.
 
@@ -71,6 +72,7 @@ def rate(
         covers: Tells whether holding one certification satisfies a demand for another; by default only itself.
         on: Day on which certifications must be valid and the person available, when the demand names no date.
         near_km: What counts as near.
+        years: Years of experience that are asked for, see `experience.years_wanted`.
 
     Returns:
         The rating of the table above: the lowest that any check allows.
@@ -89,6 +91,8 @@ def rate(
     free = _date(worker.get("available_from"))
     if day is not None and free is not None:
         findings["available"] = _available(free, day)
+    if years is not None:
+        findings["years"] = _experience(years, worker.get("years"))
     checks = {name: finding.met for name, finding in findings.items()}
     reasons = [finding.reason for finding in findings.values()]
     if not rateable:
@@ -180,6 +184,14 @@ def _available(free: date, day: date) -> _Finding:
     if free <= day:
         return _Finding(True, 5, "available")
     return _Finding(False, 3, f"available from {free}")
+
+
+def _experience(asked: int, has: Any) -> _Finding:
+    if not isinstance(has, int | float):
+        return _Finding(None, 4, f"{asked} years of experience: not known")
+    if has >= asked:
+        return _Finding(True, 5, f"{has:g} years of experience")
+    return _Finding(False, 3, f"{has:g} years of experience, asked for {asked}")
 
 
 def _date(text: Any) -> date | None:

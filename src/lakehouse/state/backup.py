@@ -38,8 +38,9 @@ CACHE = "embeddings.db"
 _STAGING = ".backup-"
 _LOCK = ".backup.lock"
 _LOCKS = frozenset({lake_folder.LOCK_FILE, quiet.GATE_FILE, quiet.CHANGES_FILE, _LOCK})
-# Below these lies only what an interrupted call left, and the cache of a part that embeds for a divided stack.
-_SCRATCH = frozenset({"incoming", "scratch", "embedd"})
+# Below these lies only what an interrupted call left, the cache of a part that embeds for a divided stack, and what
+# namespaces have used of their chat budgets in this hour, which is counted in place.
+_SCRATCH = frozenset({"incoming", "scratch", "embedd", "budgets"})
 _SQLITE = b"SQLite format 3\0"
 _SQLITE_SIDE_FILES = ("-wal", "-shm", "-journal")
 _TRIES = 20

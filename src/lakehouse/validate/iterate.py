@@ -228,11 +228,7 @@ class Iterate:
                 run.attempts.append(Attempt(n=n, verdict="validation_failed", error="the token budget is used up"))
                 break
             try:
-                timeout = run.budget.left_ms()
-                answer = self._complete(
-                    msgspec.structs.replace(ask, turns=turns, max_tokens=run.budget.tokens, timeout_ms=timeout)
-                )
-                attempt, passed, again = self._judged(run, n, answer)
+                attempt, passed, again = self._attempted(run, n, msgspec.structs.replace(ask, turns=turns))
             except _CALLERS:
                 if n == 1:
                     raise
@@ -240,8 +236,11 @@ class Iterate:
                 raise
             except LakehouseError as error:
                 raise self._broken(run, n, error) from None
-            run.provider = answer.provider
-            run.budget.tokens -= answer.completion_tokens
+            except Exception:
+                # A fault of ours is no answer either, and is in the log like every other end.
+                run.attempts.append(Attempt(n=n, verdict="infra_error", error="something went wrong inside"))
+                self._end(run, "infra_error")
+                raise
             run.attempts.append(attempt)
             if passed is not None:
                 return self._accepted(run, passed)
@@ -253,6 +252,21 @@ class Iterate:
         raise ValidationFailed(
             f"no try of {len(run.attempts)} passed; the last one: {last}", **run.detail("max_iter_exhausted")
         )
+
+    def _attempted(self, run: _Run, n: int, ask: Ask) -> tuple[Attempt, _Passed | None, bool]:
+        """Make one try, under a span of its own; returns as `_judged`."""
+        with tracing.span(f"iterate.attempt[{n}]", n=n, verdict="infra_error") as span:
+            span.put(input=ask.turns)
+            timeout = run.budget.left_ms()
+            answer = self._complete(msgspec.structs.replace(ask, max_tokens=run.budget.tokens, timeout_ms=timeout))
+            span.put(output=answer.content)
+            run.provider = answer.provider
+            # Where the provider does not count: a token has about four characters.
+            run.budget.tokens -= answer.completion_tokens or -(-len(answer.content) // 4)
+            attempt, passed, again = self._judged(run, n, answer)
+            span.set(verdict=attempt.verdict, codes=attempt.codes)
+            span.put(reason=attempt.error or "")
+            return attempt, passed, again
 
     def _judged(self, run: _Run, n: int, answer: Reply) -> tuple[Attempt, _Passed | None, bool]:
         """Return the try, what passed of it, and whether another one can help."""

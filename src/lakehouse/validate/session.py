@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from lakehouse.errors import LakehouseError
+from lakehouse.observe.lines import json_line
 from lakehouse.state.log import Log
 from lakehouse.validate.base import ArtifactKind
 
@@ -100,7 +101,7 @@ def row(session: Session) -> bytes:
     fields = msgspec.structs.asdict(session)
     fields["prompt"] = session.prompt[:MOST_PROMPT]
     ordered = {name: SCHEMA if name == "schema" else fields[name] for name in COLUMNS}
-    return msgspec.json.encode(ordered)
+    return json_line(msgspec.json.encode(ordered))
 
 
 class SessionLog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -16,7 +17,7 @@ from lakehouse import child
 from lakehouse.errors import InvalidInput
 from lakehouse.state.folder import fsync_dir
 from lakehouse.vectors import _scoring, columns, journal
-from lakehouse.vectors._built import SUMMARY, Built, Summary, Texts, TextWriter
+from lakehouse.vectors._built import RUNS, SUMMARY, Built, Summary, Texts, TextWriter
 from lakehouse.vectors.base import Distance
 from lakehouse.vectors.items import check_id, check_vectors
 
@@ -160,6 +161,8 @@ def _write_as_they_come(folder: Path, rows: Rows, request: Request) -> np.ndarra
     vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", dtype=np.float32, shape=shape)
     kinds: dict[tuple[str, ...], int] = {}
     kind_of = np.zeros(rows.total, dtype=np.int64)
+    known: dict[bytes, int] = {}
+    vector_of = np.zeros(rows.total, dtype=np.int64)
     row = 0
     with TextWriter(folder, "ids") as ids, TextWriter(folder, "metadata") as metadata:
         for portion in rows.portions:
@@ -170,11 +173,28 @@ def _write_as_they_come(folder: Path, rows: Rows, request: Request) -> np.ndarra
                 facts = _metadata(encoded, portion.ids[at])
                 kind = tuple(str(facts.get(key, "")) for key in request.laid_by)
                 kind_of[row + at] = kinds.setdefault(kind, len(kinds))
+                name = hashlib.blake2b(portion.vectors[at].tobytes(), digest_size=16).digest()
+                vector_of[row + at] = known.setdefault(name, len(known))
             row += len(portion.ids)
     place_of = np.empty(len(kinds), dtype=np.int64)
     place_of[[kinds[kind] for kind in sorted(kinds)]] = np.arange(len(kinds))
     # Rows of one kind stay in the order in which they came, so the same rows give the same files.
-    return np.argsort(place_of[kind_of], kind="stable") if kinds else np.empty(0, dtype=np.int64)
+    if 2 * len(known) >= rows.total:
+        return np.argsort(place_of[kind_of], kind="stable") if kinds else np.empty(0, dtype=np.int64)
+    return _in_runs(np.lexsort((vector_of, place_of[kind_of])), vector_of, folder)
+
+
+def _in_runs(order: np.ndarray, vector_of: np.ndarray, folder: Path) -> np.ndarray:
+    """Put the rows of one vector, which lie side by side in `order`, into the order of their ids; note the runs."""
+    starts = np.flatnonzero(np.diff(vector_of[order], prepend=-1))
+    bounds = [*starts.tolist(), len(order)]
+    ids = Texts(folder, "ids")
+    for begin, end in itertools.pairwise(bounds):
+        if end - begin > 1:
+            order[begin:end] = sorted(order[begin:end].tolist(), key=lambda at: bytes(ids[at]))
+    lengths = np.diff(bounds)
+    np.save(folder.parent / RUNS, np.repeat(np.arange(len(lengths), dtype=np.int32), lengths))
+    return order
 
 
 _NO_LENGTHS = np.empty(0, dtype=np.float32)

@@ -3,12 +3,15 @@
 A folder holds `vectors.npy` `(n, d)` float32, `lengths.npy` `(n,)` float32, ids and metadata as texts laid end to end
 (`ids.bin`, `ids.npy`, ...), `columns.npz`, `graph-NNNN/` when there are enough rows, and `summary.json`, written last.
 The files are mapped, not read.
+
+Where most rows share their vector with others, `runs.npy` `(n,)` int32 numbers the runs of rows with one vector; within
+a run rows lie in the order of their ids. A run is then scored once, and of its ties only the first are looked at.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary.json"
 GRAPHS = "graph-*"
+RUNS = "runs.npy"
 FORMAT = 1
 
 # Rows gathered at a time, so that they fit the processor's cache.
@@ -112,6 +116,7 @@ class Built:
         self.gone = np.zeros(len(self.ids), dtype=bool)
         self.gone_rows = 0
         self._longest = float(self._lengths.max(initial=0.0))
+        self._runs: np.ndarray | None = np.load(folder / RUNS) if (folder / RUNS).exists() else None
         self._conditions = Conditions(columns.load_columns(folder / "columns.npz"), len(self.ids))
         self._graphs = self._load_graphs() if self.summary.indexed else []
 
@@ -122,6 +127,11 @@ class Built:
     def has_graph(self) -> bool:
         """Whether the nearest rows can be looked up in a graph."""
         return bool(self._graphs)
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether most rows share their vector with others."""
+        return self._runs is not None
 
     @property
     def lacks_graph(self) -> bool:
@@ -163,8 +173,34 @@ class Built:
             rows += graph.nearest(vector, count, ef + count)
         return rows
 
+    def thinned(self, rows: np.ndarray, k: int) -> np.ndarray:
+        """Return rows, given in rising order, without those that have `k` others of the same vector before them."""
+        if self._runs is None or len(rows) <= k:
+            return rows
+        heads, lengths = _runs_of(self._runs[rows])
+        if lengths.max() <= k:
+            return rows
+        thinned: np.ndarray = rows[np.arange(len(rows)) - np.repeat(heads, lengths) < k]
+        return thinned
+
     def rough(self, query: Query, rows: np.ndarray) -> np.ndarray:
         """Return the rough scores of some rows, given in rising order."""
+        if self._runs is None or len(rows) <= 1:
+            return self._rough(query, rows)
+        heads, lengths = _runs_of(self._runs[rows])
+        return np.repeat(self._rough(query, rows[heads]), lengths)
+
+    def precise(self, query: Query, rows: Sequence[int]) -> list[float]:
+        """Return the distances to some rows, in their order."""
+        if self._runs is None:
+            distances: list[float] = query.precise(self.vectors[rows]).tolist()
+            return distances
+        _, first, run = np.unique(self._runs[rows], return_index=True, return_inverse=True)
+        once = query.precise(self.vectors[np.asarray(rows)[first]])
+        each: list[float] = once[run].tolist()
+        return each
+
+    def _rough(self, query: Query, rows: np.ndarray) -> np.ndarray:
         if len(rows) > _FEW:
             first, span = int(rows[0]), int(rows[-1]) + 1 - int(rows[0])
             # They lie side by side, or nearly so.
@@ -204,6 +240,12 @@ class Built:
             # A graph only makes it faster; the rows are all there.
             _log.warning("%s is scored exactly until it is built anew: %s", self.folder, error)
             return []
+
+
+def _runs_of(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each stretch of equal numbers begins, and how long it is."""
+    heads = np.flatnonzero(np.diff(numbers, prepend=-1))
+    return heads, np.diff(heads, append=len(numbers))
 
 
 def _decoded(texts: Texts) -> Iterator[str]:

@@ -7,7 +7,7 @@ the masks of the others, so that its cost grows with the people who may pass and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -21,6 +21,7 @@ from lakehouse.vectors.columns import Column
 _MASK_BYTES = 8 << 20
 _FEWEST, _MOST = 48, 256
 _FILTERS_KEPT = 256
+_NO_ROWS = np.empty(0, dtype=np.int64)
 
 _encode = msgspec.msgpack.Encoder().encode
 _Kept = TypeVar("_Kept")
@@ -58,6 +59,8 @@ class Conditions:
         return known
 
     def _work_out(self, filter: Filter) -> np.ndarray:
+        if not filter.must and not filter.must_not and all(map(_is_value, filter.should)):
+            return self._met_by_any(filter.should)
         if not filter.must:
             return np.flatnonzero(columns.mask(self._by_key, filter, self._count))
         rarest, *others = sorted(map(self._where, filter.must), key=lambda met: len(met.rows))
@@ -73,6 +76,13 @@ class Conditions:
             rows = rows[either]
         return rows
 
+    def _met_by_any(self, conditions: Sequence[Condition]) -> np.ndarray:
+        """Return the rows that meet at least one condition, at a cost that grows with them and not with all rows."""
+        found = [self._by_key[each.key].rows(each) for each in conditions if each.key in self._by_key]
+        rows = np.unique(np.concatenate(found)).astype(np.int64) if found else _NO_ROWS
+        # Rows that came in after this part was counted are not asked for.
+        return rows[: int(np.searchsorted(rows, self._count))]
+
     def _where(self, condition: Condition) -> _Met:
         name = _encode(condition)
         known = self._met.get(name)
@@ -81,6 +91,11 @@ class Conditions:
             known = _Met(np.flatnonzero(mask), mask)
             _keep(self._met, name, known, most=self._kept)
         return known
+
+
+def _is_value(condition: Condition) -> bool:
+    """Tell whether a condition asks for certain values, so that its rows are few and need no mask."""
+    return condition.any is not None or condition.match is not None
 
 
 def _keep(cache: dict[bytes, _Kept], name: bytes, value: _Kept, *, most: int) -> None:

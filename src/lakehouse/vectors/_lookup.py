@@ -145,7 +145,7 @@ class _Rows:
         known, ids = self._distances, self._built.ids
         new = [row for row in rows if row not in known]
         if new:
-            known.update(zip(new, self._query.precise(self._built.vectors[new]).tolist(), strict=True))
+            known.update(zip(new, self._built.precise(self._query, new), strict=True))
         return sorted([(known[row], ids[row], row) for row in rows])
 
     def _near(self, k: int, filter: Filter | None) -> np.ndarray:
@@ -192,8 +192,10 @@ class _Rows:
 
     def _by_scoring(self, k: int, passing: np.ndarray | None) -> np.ndarray:
         built, query, out = self._built, self._query, self._out
-        if passing is not None and len(passing) < _IN_PLACE * len(built):
-            rows = passing if out is None else passing[~out[passing]]
+        if passing is None and built.has_runs:
+            passing = np.arange(len(built))
+        if passing is not None and (built.has_runs or len(passing) < _IN_PLACE * len(built)):
+            rows = built.thinned(passing if out is None else passing[~out[passing]], k)
             return rows if len(rows) <= k else rows[built.smallest(query, built.rough(query, rows), k)]
         if self._scores is None:
             self._scores = built.all_rough(query)

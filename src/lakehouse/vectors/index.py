@@ -37,18 +37,27 @@ _INLINE_ROWS = 2_000
 # Carried over outside of the write lock until so few entries are left.
 _LAST_ENTRIES = 4
 _BUILT = "built-"
+# Without a graph few fresh items are looked at by any search, so a build may wait for a share of what is built: a
+# million items that come in portions are then not written anew each time.
+_WAITING_SHARE = 0.25
+_NEVER = 1 << 62
 
 _log = logging.getLogger(__name__)
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an index is and which files make it up."""
+    """What an index is and which files make it up.
+
+    Attributes:
+        walked: Whether it gets a graph; one that is only ever looked up by filters does not.
+    """
 
     format: Literal[1] = FORMAT
     name: str
     dimension: int
     distance: Distance
     model: str | None = None
+    walked: bool = True
     built: str = ""
     journal: int = 1
 
@@ -79,11 +88,11 @@ class Index:
         self._write_lock = threading.Lock()
         self._build_lock = threading.Lock()
         self._builder: threading.Thread | None = None
-        self._build_at = max(1, config.fresh_limit)
         self._carried: list[Entry] | None = None
         self._closed = False
         _clear(folder, self.manifest)
         self._whole = _load(folder, self.manifest)
+        self._build_at = self._due(self._whole)
         self._journal = Journal(folder, max([self.manifest.journal, *journal.numbers(folder)]))
         if self._whole.built is not None and self._whole.built.lacks_graph:
             self._build_at = 0
@@ -136,6 +145,10 @@ class Index:
     def metadata(self, id: str) -> dict[str, Any] | None:
         """Return the metadata of the item under `id`, None when there is none."""
         return self._parts.metadata(id)
+
+    def has(self, id: str) -> bool:
+        """Tell whether there is an item under `id`."""
+        return self._parts.holds(id)
 
     def ids(self) -> list[str]:
         """Return all ids, sorted."""
@@ -257,7 +270,7 @@ class Index:
                 self._rebuild(None, self.manifest.model, None)
             except LakehouseError as error:
                 # The index goes on as it is; the next try waits for as many writes again.
-                self._build_at = self._whole.changes + max(1, self._config.fresh_limit)
+                self._build_at = self._whole.changes + self._due(self._whole)
                 if not self._closed:
                     _log.warning("building index %s failed: %s", self.manifest.name, error.message)
 
@@ -292,13 +305,18 @@ class Index:
             rows=str(rows) if rows is not None else "",
             built=str(self.folder / manifest.built) if manifest.built else "",
             journals=[str(journal.path_of(self.folder, number)) for number in range(manifest.journal, first)],
-            graph_from=self._config.exact_below,
+            graph_from=self._config.exact_below if manifest.walked else _NEVER,
             m=self._config.m,
             ef_construct=self._config.ef_construct,
             ef_search=self._config.ef_search,
             laid_by=list(self._config.laid_by),
         )
         return request, first
+
+    def _due(self, parts: Parts) -> int:
+        """Return how many changes start a build."""
+        share = 0 if self.manifest.walked or parts.built is None else int(_WAITING_SHARE * len(parts.built))
+        return max(1, self._config.fresh_limit, share)
 
     def _build(self, request: _build.Request, progress: Callable[[int, int], None] | None) -> int:
         rows = _build.arrow_rows(request.rows) if request.rows else len(self._whole)
@@ -323,7 +341,7 @@ class Index:
             self.manifest = manifest
             self._whole = parts
             self.version = next(self._versions)
-            self._build_at = max(1, self._config.fresh_limit)
+            self._build_at = self._due(parts)
 
 
 def _silent(done: int, total: int) -> None:

@@ -106,13 +106,25 @@ class Vectors:
             InvalidInput: The name or dimension is not allowed.
             AlreadyExists: The name is taken.
         """
+        if not 1 <= dimension <= MAX_DIMENSION:
+            raise InvalidInput(f"dimension is {dimension}; it must be 1 to {MAX_DIMENSION}", field="dimension")
+        return self._create(name, dimension, distance, model, walked=True).stats()
+
+    def create_unwalked(self, name: str, dimension: int, *, model: str) -> None:
+        """Make an empty index for cosine that is only ever looked up by filters; it gets no graph.
+
+        Raises:
+            InvalidInput, AlreadyExists: As `create`.
+        """
+        self._create(name, dimension, "cosine", model, walked=False)
+
+    def _create(self, name: str, dimension: int, distance: Distance, model: str | None, *, walked: bool) -> Index:
         from lakehouse.vectors.index import Manifest
 
         checks.check_name(name)
-        if not 1 <= dimension <= MAX_DIMENSION:
-            raise InvalidInput(f"dimension is {dimension}; it must be 1 to {MAX_DIMENSION}", field="dimension")
-        manifest = Manifest(name=name, dimension=dimension, distance=distance, model=model)
-        return self._indexes.create(manifest).stats()
+        return self._indexes.create(
+            Manifest(name=name, dimension=dimension, distance=distance, model=model, walked=walked)
+        )
 
     def list(self) -> IndexList:
         """Return all indexes, by name; one whose files are damaged is left out and refused by name."""
@@ -160,6 +172,40 @@ class Vectors:
         prepared = checks.prepare(items, index.manifest, self._texts)
         updated = index.put(prepared.ids, prepared.vectors, prepared.metadata)
         return Added(added=len(prepared.ids) - updated, updated=updated)
+
+    def put(self, name: str, ids: Sequence[str], vectors: np.ndarray, metadata: Sequence[bytes]) -> int:
+        """Store items that are at hand as arrays; as `add`, without the copies.
+
+        Args:
+            name: An index.
+            ids: Each once.
+            vectors: `(n, d)` float32.
+            metadata: JSON objects.
+
+        Returns:
+            How many ids were there before.
+
+        Raises:
+            NotFound: There is no such index.
+            InvalidInput: A vector is not of the index' dimension or cannot be compared.
+            PermissionDenied, Unavailable: The disk refused.
+        """
+        index = self._indexes.get(name)
+        if vectors.shape != (len(ids), index.manifest.dimension):
+            raise InvalidInput(
+                f"vectors are {vectors.shape}, index {name!r} takes {(len(ids), index.manifest.dimension)}",
+                field="vectors",
+            )
+        checks.check_vectors(vectors, index.manifest.distance, lambda row: f"the vector of {ids[row]!r}")
+        return index.put(ids, vectors, metadata)
+
+    def has(self, name: str, id: str) -> bool:
+        """Tell whether an index has an item.
+
+        Raises:
+            NotFound: There is no such index.
+        """
+        return self._indexes.get(name).has(id)
 
     def search(
         self,
