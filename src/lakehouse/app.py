@@ -334,6 +334,7 @@ class Rooms:
         """Open what stands around every call: who may call, and who saw whose data."""
         from lakehouse.lake.query import watched
         from lakehouse.lake.shown import people_of
+        from lakehouse.lake.store import bucket
         from lakehouse.learn.tables import purge
         from lakehouse.ledger.access import Access
         from lakehouse.ledger.erasure import Eraser
@@ -364,7 +365,7 @@ class Rooms:
             ),
         )
         self.ledger = self._closing(
-            Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
+            Ledger(config.ledger, path, clock=clock, bucket=functools.partial(bucket, config.storage))
         )
         self.subjects = Subjects(
             Manifests(self.state, DataKeys(self.ledger.keys)),
@@ -571,15 +572,6 @@ def _traces(
 def _sessions(config: settings.Settings, path: Path) -> Path | None:
     named = config.validatord.session_log_path
     return path / named if named else None
-
-
-def _bucket(storage: settings.Storage, name: str, prefix: str) -> Store:
-    """Open a bucket of the configured S3 service below a prefix."""
-    import msgspec
-
-    from lakehouse.lake.store import Store
-
-    return Store(msgspec.structs.replace(storage, backend="s3", bucket=name, prefix=prefix), Path())
 
 
 def connect(

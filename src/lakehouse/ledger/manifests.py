@@ -117,11 +117,6 @@ class Manifests:
             found = self._stored.all_said(connection)
         return [(id, self._said(id, sealed)) for id, sealed in found]
 
-    def erased(self) -> list[str]:
-        """Return the ids of everybody who was erased, in order."""
-        with self._state.read() as connection:
-            return self._stored.erased(connection)
-
     def put(self, id: str, now: str, **said: Any) -> None:
         """Say what holds of a subject, in place of what was said before; who gave consent is no longer erased."""
         sealed = self._keys.seal(id, msgspec.json.encode(self._stored.Said(**said)))
