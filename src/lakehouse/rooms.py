@@ -106,7 +106,6 @@ class Rooms:
             self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
             self._bring_in(config, path)
             self._witness(config, path, clock)
-            self._open_sql(config, path)
             self.embed = self._closing(Embeddings(config.embed, path))
             self.vectors = self._closing(
                 Vectors(
@@ -163,13 +162,16 @@ class Rooms:
             raise
 
     def _bring_in(self, config: settings.Settings, path: Path) -> None:
-        """Open what brings files in, but for rows of people who were erased."""
+        """Open what brings files in, but for rows of people who were erased, and SQL over datasets and logs."""
         from lakehouse.lake.ingest import Ingest
+        from lakehouse.lake.query import Query
+        from lakehouse.learn.tables import log_tables
         from lakehouse.ledger.erased import Erased
         from lakehouse.ledger.ledger import folder_of_keys
 
         self._erased = Erased(self.state, folder_of_keys(config.ledger, path))
         self.ingest = Ingest(config.ingest, self.catalog, barred=self._erased)
+        self.sql = self._closing(Query(config.query, self.catalog, log_tables(path, _sessions(config, path))))
 
     def _witness(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
         """Open what watches every call: ops always, spans where a setting asks for them."""
@@ -187,17 +189,11 @@ class Rooms:
         if self.traces.on:
             self.around.append(self.traces.around)
 
-    def _open_sql(self, config: settings.Settings, path: Path) -> None:
-        """Open SQL over the datasets and the logs."""
-        from lakehouse.lake.query import Query
-        from lakehouse.learn.tables import log_tables
-
-        self.sql = self._closing(Query(config.query, self.catalog, log_tables(path, _sessions(config, path))))
-
     def _open_ledger(self, clock: Callable[[], datetime]) -> None:
         """Open what stands around every call: who may call, and who saw whose data."""
         from lakehouse.lake.query import watched
         from lakehouse.lake.shown import people_of
+        from lakehouse.lake.store import bucket
         from lakehouse.learn.tables import purge
         from lakehouse.ledger.access import Access
         from lakehouse.ledger.erasure import Eraser
@@ -228,7 +224,7 @@ class Rooms:
             ),
         )
         self.ledger = self._closing(
-            Ledger(config.ledger, path, clock=clock, bucket=functools.partial(_bucket, config.storage))
+            Ledger(config.ledger, path, clock=clock, bucket=functools.partial(bucket, config.storage))
         )
         self.subjects = Subjects(
             Manifests(self.state, DataKeys(self.ledger.keys)),
@@ -316,15 +312,7 @@ class Rooms:
         from lakehouse.learn.service import Learn
 
         self.learn = self._closing(
-            Learn(
-                config,
-                self,
-                folder=path,
-                asks=asks,
-                complete=self._ask_model,
-                clock=clock,
-                new_id=_new_id,
-            )
+            Learn(config, self, folder=path, asks=asks, complete=self._ask_model, clock=clock, new_id=_new_id)
         )
 
     def _mode(self, operation: Operation) -> Mode:

@@ -135,7 +135,7 @@ def test_firewall_leak(lake, leak):
         broken(lake, 8, "train has 2 rows, the lineage names 1")
     else:
         with lake.rooms.state.write() as connection:
-            lake.rooms.subjects._stored.erase(connection, "w-2", "2026-11-27T00:00:00Z")
+            lake.rooms.subjects._manifests._stored.erase(connection, "w-2", "2026-11-27T00:00:00Z")
         broken(lake, 8, "must never be exported: erased_subject")
 
 

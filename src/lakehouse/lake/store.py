@@ -206,3 +206,8 @@ def _fault(segment: str) -> str | None:
     if mark and tail.isascii() and tail.isdigit():
         return f"has the segment {segment!r}, which ends in '#' and digits; drop the '#'"
     return None
+
+
+def bucket(storage: settings.Storage, name: str, prefix: str) -> Store:
+    """Open a bucket of the configured S3 service below a prefix."""
+    return Store(msgspec.structs.replace(storage, backend="s3", bucket=name, prefix=prefix), Path())
