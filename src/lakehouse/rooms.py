@@ -17,7 +17,6 @@ from lakehouse import operations, settings, tracing
 
 if TYPE_CHECKING:
     from lakehouse.chat.base import ChatAnswer
-    from lakehouse.lake.store import Store
     from lakehouse.memory.asks import Asks
     from lakehouse.observe.base import Op
     from lakehouse.observe.modes import Mode
@@ -419,12 +418,3 @@ def traces_of(
 def _sessions(config: settings.Settings, path: Path) -> Path | None:
     named = config.validatord.session_log_path
     return path / named if named else None
-
-
-def _bucket(storage: settings.Storage, name: str, prefix: str) -> Store:
-    """Open a bucket of the configured S3 service below a prefix."""
-    import msgspec
-
-    from lakehouse.lake.store import Store
-
-    return Store(msgspec.structs.replace(storage, backend="s3", bucket=name, prefix=prefix), Path())
