@@ -208,6 +208,6 @@ def _fault(segment: str) -> str | None:
     return None
 
 
-def bucket(storage: settings.Storage, name: str, prefix: str) -> Store:
+def bucket(storage: Storage, name: str, prefix: str) -> Store:
     """Open a bucket of the configured S3 service below a prefix."""
     return Store(msgspec.structs.replace(storage, backend="s3", bucket=name, prefix=prefix), Path())
