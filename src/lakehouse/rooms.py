@@ -115,7 +115,7 @@ class Rooms:
                     embed_dimension=self.embed.dimension,
                 )
             )
-            roles = Roles.shipped()
+            self.roles = roles = Roles.shipped()
             self.demand = Parser(Places.shipped(), roles, Certifications.shipped())
             self.corpora = Corpora(
                 self.state,

@@ -15,7 +15,6 @@ from lakehouse.vectors.base import Item
 from learn.made import session, tree, written
 
 FORKLIFT = "Need 2 Forklift Operators in Cleveland OH, day shift"
-COOK = "Need 2 Line Cooks in Cleveland OH, day shift"
 
 
 def folder_of(lake: lakehouse.Lakehouse) -> Path:
@@ -165,14 +164,15 @@ def test_memory_that_helps_nobody(lake):
     broken(lake, 10, "1 of 1 remembered answers do not come back", verdict="warn")
 
 
-def test_memory_that_bleeds_into_another_role(lake, monkeypatch):
-    lake.playbooks.record(FORKLIFT, "w-1", "workers", 1.0)
-    lake.playbooks.record(COOK, "w-25", "workers", 1.0)
+def test_memory_that_bleeds_into_another_role(lake, reopen):
+    lake.playbooks.record("Need 2 Forklift Operators in Detroit MI", "w-9", "workers", 1.0)
+    # A row that has come to say that its demand's role is of another occupation: the gate believes it.
+    lake.playbooks.record(FORKLIFT.replace("Forklift Operators", "Warehouse Workers"), "w-1", "workers", 1.0)
     assert phase(lake, 10).metrics["p10_bleed"] == 0
-    monkeypatch.setattr("lakehouse.learn.audit.promises.role_equal", lambda one, other: False)
     with lake.rooms.state.write() as connection:
-        rows = lake.rooms.playbooks._rows.playbooks
-        connection.execute(rows.update().where(rows.c.answer_id == "w-1").values(role_code="35-2014.00"))
+        connection.exec_driver_sql("UPDATE playbooks SET role_code = '53-7051.00' WHERE answer_id = 'w-1'")
+    lake.vectors.delete("playbook_default")
+    lake = reopen(lake)
     assert broken(lake, 10, "memory of another role acted").metrics["p10_bleed"] > 0
 
 
@@ -187,11 +187,12 @@ def test_ledger_changed_row(lake):
     broken(lake, 12, "integrity")
 
 
-def test_phase_that_cannot_look_fails_and_the_others_go_on(lake, monkeypatch):
-    monkeypatch.setattr(lake.rooms.storage, "list", lambda **_: (_ for _ in ()).throw(OSError("gone")))
+def test_phase_that_cannot_look_fails_and_the_others_go_on(lake):
+    # A file where the folder of objects would be.
+    (folder_of(lake) / "objects").write_bytes(b"")
     found = lake.learn.audit_full(phases=[1, 2])
     assert [each.verdict for each in found.phases] == ["fail", "ok"]
-    assert found.phases[0].findings == ["OSError: gone"]
+    assert "cannot use" in found.phases[0].findings[0]
 
 
 def test_baseline_is_appended_and_compared(lake):

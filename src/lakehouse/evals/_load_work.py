@@ -155,12 +155,16 @@ async def sms_validate(client: Client, number: int) -> str | None:
 
 
 async def playbook_record_replay(client: Client, number: int) -> str | None:
-    """Search, record somebody from further down, search again with memory: they must have moved."""
+    """Search, record somebody from further down who fits, search again with memory: it must have acted."""
     text, namespace = demand(number), f"load-{number % 50}"
-    cold = await client.search(text)
+    cold = await client.search(text, rate=True)
     if not cold:
         return "nobody found"
-    chosen = cold[-1]
+    # Memory rightly leaves alone whom the demand itself refuses. Where nobody fits, nobody worked out.
+    good = [match for match in cold if (match.rating or 0) >= _GOOD]
+    if not good:
+        return None
+    chosen = good[-1]
     entry = {"query_text": text, "answer_id": chosen.id, "corpus": chosen.corpus, "score": 1.0, "namespace": namespace}
     await client.call("playbooks.record", entry)
     warm = await client.search(text, use_playbook=True, playbook=namespace)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,22 +16,20 @@ import msgspec
 from lakehouse.errors import (
     DeadlineExceeded,
     InternalError,
-    InvalidInput,
     LakehouseError,
     LimitExceeded,
     PermissionDenied,
     Unavailable,
 )
-from lakehouse.progress import abandoned
+from lakehouse.lake._deadline import deadline
+from lakehouse.lake._engine import datasets_read, executed_on, spark_of
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
     from lakehouse import settings
-    from lakehouse.lake._iceberg import Version
     from lakehouse.lake._session import Session
-    from lakehouse.lake._spark import Spark
     from lakehouse.lake.catalog import Catalog
     from lakehouse.lake.shown import Shown
 
@@ -41,8 +37,6 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Timeout = Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
 
 BATCH_ROWS = 16_384
-INTERRUPT_EVERY_S = 0.02
-LOOK_EVERY_S = 0.1
 TRUNCATED = b"lakehouse.truncated"
 
 _watched: ContextVar[list[Shown] | None] = ContextVar("lakehouse_query_watched", default=None)
@@ -134,7 +128,7 @@ class Query:
         self._session: Session | None = None
         self._seen_revision = -1
         self._seen_at = 0.0
-        self._spark = _spark(query)
+        self._spark = spark_of(query)
 
     def query(
         self,
@@ -225,7 +219,7 @@ class Query:
                 # Several columns of a result may have one name.
                 names = [f"c{at}" for at in range(shown.table.num_columns)]
                 cursor.register(ROWS, shown.table.rename_columns(names))
-                with _deadline(cursor.interrupt, self._settings.timeout_ms) as stopped:
+                with deadline(cursor.interrupt, self._settings.timeout_ms) as stopped:
                     try:
                         yield cursor
                     except _engine_errors() as error:
@@ -300,11 +294,11 @@ class Query:
                     self._spark.interrupt(tag)
 
             try:
-                with _deadline(interrupt, allowed_ms) as stopped:
+                with deadline(interrupt, allowed_ms) as stopped:
                     try:
                         check(cursor, sql, session.names, session.broken)
-                        if self._spark is not None and (read := _datasets_read(sql, session)):
-                            return _executed_on(self._spark, cursor, (sql, tag), wanted, read)
+                        if self._spark is not None and (read := datasets_read(sql, session)):
+                            return executed_on(self._spark, cursor, (sql, tag), wanted, read)
                         return _executed(cursor, sql, wanted)
                     except _engine_errors() as error:
                         raise self._named(error, session, stopped) from error
@@ -390,58 +384,6 @@ class Query:
         return refused(reason)
 
 
-def _spark(query: settings.Query) -> Spark | None:
-    if query.engine == "duckdb":
-        return None
-    if not query.spark_url:
-        raise InvalidInput('query.engine is "spark", so query.spark_url must name a server', field="query.spark_url")
-    # Where nothing says where Spark lies, its client ends a process that was started with `python -c`.
-    os.environ.setdefault("SPARK_HOME", "")
-    try:
-        with warnings.catch_warnings():
-            # Results come as Arrow, so it is all the same which pandas there is.
-            warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-            from lakehouse.lake._spark import Spark
-    except ImportError as error:
-        raise Unavailable(
-            f'query.engine is "spark", which needs another package ({error.name}): pip install "lakehouse[spark]"'
-        ) from error
-    return Spark(query.spark_url, query.spark_token_env)
-
-
-def _datasets_read(sql: str, session: Session) -> dict[str, Version]:
-    """Return the datasets that a statement reads; none for a question about tables or logs, which is answered here."""
-    from lakehouse.lake._spark_dialect import tables_of
-
-    read = tables_of(sql)
-    if read is None:
-        return {}
-    datasets = {name: version for name, version in session.versions.items() if name in read}
-    logs = sorted(read & (session.names - session.snapshots.keys()))
-    if datasets and logs:
-        raise InvalidInput(
-            f"{logs[0]!r} is a log of this machine and Spark cannot join it to a dataset; ask for each by itself",
-            field="sql",
-            table=logs[0],
-        )
-    return datasets
-
-
-def _executed_on(
-    spark: Spark,
-    cursor: duckdb.DuckDBPyConnection,
-    statement: tuple[str, str],
-    limit: int,
-    read: Mapping[str, Version],
-) -> tuple[list[ResultColumn], pa.Table, bool]:
-    sql, tag = statement
-    # Planned here: a function that this engine does not know is refused, and names and types are its own.
-    planned = cursor.sql(sql)
-    columns = [ResultColumn(name, str(kind)) for name, kind in zip(planned.columns, planned.types, strict=True)]
-    table, more = spark.run(sql, read, planned.limit(0).to_arrow_table().schema, limit=limit, tag=tag)
-    return columns, table, more
-
-
 def _executed(cursor: duckdb.DuckDBPyConnection, sql: str, limit: int) -> tuple[list[ResultColumn], pa.Table, bool]:
     import pyarrow as pa
 
@@ -466,33 +408,3 @@ def _engine_errors() -> tuple[type[Exception], ...]:
     import pyarrow as pa
 
     return duckdb.Error, pa.ArrowException, OSError
-
-
-@contextmanager
-def _deadline(interrupt: Callable[[], None], allowed_ms: int) -> Iterator[list[LakehouseError]]:
-    """Stop what runs once its time is over or nobody waits for it; the list given then holds the reason."""
-    done = threading.Event()
-    stopped: list[LakehouseError] = []
-    gone = abandoned()
-    ends = time.monotonic() + allowed_ms / 1000
-
-    def watch() -> None:
-        while not gone() and (left := ends - time.monotonic()) > 0:
-            if done.wait(min(left, LOOK_EVERY_S)):
-                return
-        if gone():
-            stopped.append(DeadlineExceeded("the caller hung up, so the statement was stopped"))
-        else:
-            reason = f"the statement took longer than {allowed_ms} ms and was stopped; narrow it"
-            stopped.append(DeadlineExceeded(reason, timeout_ms=allowed_ms))
-        # Again and again: an interrupt that comes between two steps of a statement is lost.
-        while not done.wait(INTERRUPT_EVERY_S):
-            interrupt()
-
-    watcher = threading.Thread(target=watch, name="sql-deadline", daemon=True)
-    watcher.start()
-    try:
-        yield stopped
-    finally:
-        done.set()
-        watcher.join()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from lakehouse.lake._lineage import Origin
 from lakehouse.lake._relation import quoted, text
 from lakehouse.staffing import worker
+from lakehouse.staffing.worker import CorpusShape
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,28 +51,12 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     columns: frozenset[str] = frozenset()
 
 
-class Corpus(Protocol):
-    """What is read of a corpus: whose rows are people, and how their ids are made."""
-
-    @property
-    def dataset(self) -> str:
-        """The dataset it is made from."""
-
-    @property
-    def id_column(self) -> str:
-        """Column of the dataset with a person's id."""
-
-    @property
-    def id_prefix(self) -> str:
-        """What stands before each id in the corpus."""
-
-
 class _Look(msgspec.Struct, frozen=True):
     """What is looked for in a result."""
 
     cursor: duckdb.DuckDBPyConnection
     table: pa.Table
-    corpus: Corpus
+    corpus: CorpusShape
     origins: Sequence[Origin]
 
     @property
@@ -83,7 +68,7 @@ class _Look(msgspec.Struct, frozen=True):
         return self.corpus.id_column.casefold()
 
 
-def people_of(query: Query, shown: Shown, corpus: Corpus) -> Held:
+def people_of(query: Query, shown: Shown, corpus: CorpusShape) -> Held:
     """Find the people of a corpus in a result.
 
     - Where a column comes from the id column, by aliases, subqueries or functions that give one of the values they are

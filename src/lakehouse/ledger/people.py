@@ -10,8 +10,8 @@ import msgspec
 
 from lakehouse.ledger.base import Appearance
 from lakehouse.ledger.pieces import number_of
-from lakehouse.ledger.witness import Shape
 from lakehouse.staffing import worker
+from lakehouse.staffing.worker import CorpusShape
 
 Query = Callable[[str], Any]
 # A statement may have 200,000 characters; texts of a person are far shorter than a fiftieth of that.
@@ -45,7 +45,7 @@ class People:
 
     def __init__(
         self,
-        corpora: Callable[[], Sequence[Shape]],
+        corpora: Callable[[], Sequence[CorpusShape]],
         query: Query,
         columns: Callable[[], Mapping[str, Sequence[str]]] = dict,
     ) -> None:
@@ -129,7 +129,7 @@ class People:
         for key, rows in by_key.items():
             yield key, _found(key, rows)
 
-    def _values(self, id: str) -> Iterator[tuple[Shape, str]]:
+    def _values(self, id: str) -> Iterator[tuple[CorpusShape, str]]:
         for shape in self._corpora():
             if id.startswith(shape.id_prefix):
                 # The dataset may hold the id with its prefix or without.

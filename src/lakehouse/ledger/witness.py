@@ -10,29 +10,10 @@ from typing import Any, Protocol
 from lakehouse import caller
 from lakehouse.ledger.ledger import Ledger
 from lakehouse.ledger.rows import Event
+from lakehouse.staffing.worker import CorpusShape
 
 SHOWN = "shown"
 _STATEMENTS: Mapping[str, str] = {"sql.query": "sql", "sql.arrow": "export"}
-
-
-class Shape(Protocol):
-    """Of a corpus: whose rows are people, and how their ids are made."""
-
-    @property
-    def name(self) -> str:
-        """Name of the corpus and of its index."""
-
-    @property
-    def dataset(self) -> str:
-        """The dataset it is made from."""
-
-    @property
-    def id_column(self) -> str:
-        """Column of the dataset with a person's id."""
-
-    @property
-    def id_prefix(self) -> str:
-        """What stands before each id in the corpus."""
 
 
 class Named(Protocol):
@@ -71,7 +52,7 @@ class Held(Protocol):
         """Columns of the dataset that it shows."""
 
 
-def subject_of(shape: Shape, value: object) -> str:
+def subject_of(shape: CorpusShape, value: object) -> str:
     """Return the id that somebody has in a corpus."""
     id = str(value)
     return id if id.startswith(shape.id_prefix) else shape.id_prefix + id
@@ -90,16 +71,16 @@ class Witness:
     def __init__(
         self,
         ledger: Ledger,
-        corpora: Callable[[], Sequence[Shape]],
+        corpora: Callable[[], Sequence[CorpusShape]],
         *,
         watched: Callable[[], AbstractContextManager[Sequence[Given]]],
-        holders: Callable[[Any, Shape], Held],
+        holders: Callable[[Any, CorpusShape], Held],
     ) -> None:
         self._ledger = ledger
         self._corpora = corpora
         self._watched = watched
         self._holders = holders
-        self._shapes: dict[str, Shape] | None = None
+        self._shapes: dict[str, CorpusShape] | None = None
         self._seen: Mapping[str, Callable[[Mapping[str, Any], Any], Iterable[Event]]] = {
             "matrix.search": self._found,
             "vectors.get": self._viewed,
@@ -128,7 +109,7 @@ class Witness:
         return answer
 
     @property
-    def shapes(self) -> Mapping[str, Shape]:
+    def shapes(self) -> Mapping[str, CorpusShape]:
         """Corpora by name."""
         if self._shapes is None:
             self._shapes = {shape.name: shape for shape in self._corpora()}

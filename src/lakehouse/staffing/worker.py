@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from lakehouse.staffing.certifications import Certifications
@@ -35,6 +35,26 @@ _NAME_OF_PERSON = re.compile(r"^(first|last|middle|maiden|given|family|full|lega
 _WORD = re.compile(r"[^\W_]+")
 _NAME_PART = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _DIGIT = re.compile(r"\d")
+
+
+class CorpusShape(Protocol):
+    """What rooms beside and below search read of a corpus: whose rows are people, and how their ids are made."""
+
+    @property
+    def name(self) -> str:
+        """Of the corpus and its index."""
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that it is made from."""
+
+    @property
+    def id_column(self) -> str:
+        """Column of the dataset with one distinct value per row."""
+
+    @property
+    def id_prefix(self) -> str:
+        """Stands before each id in the corpus."""
 
 
 def is_personal(column: str) -> bool:

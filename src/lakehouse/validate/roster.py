@@ -6,12 +6,13 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.staffing import worker
+from lakehouse.staffing.worker import CorpusShape
 from lakehouse.validate.base import People, Question
 
 if TYPE_CHECKING:
@@ -28,26 +29,6 @@ _ID_COLUMNS = ("id", "worker_id", "employee_id", "person_id")
 _LEFT_OUT = frozenset({"resume"})
 _DIGITS = re.compile(r"\D+")
 _COUNTRY = "1"
-
-
-class CorpusShape(Protocol):
-    """What is asked of a corpus definition."""
-
-    @property
-    def name(self) -> str:
-        """Of the corpus and its index."""
-
-    @property
-    def dataset(self) -> str:
-        """Where its rows are."""
-
-    @property
-    def id_column(self) -> str:
-        """Column with one distinct value per row."""
-
-    @property
-    def id_prefix(self) -> str:
-        """Stands before each id."""
 
 
 class _Known(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.observe.ops import Ops
     from lakehouse.staffing.parse import Parser
+    from lakehouse.staffing.roles import Roles
     from lakehouse.validate.service import Validators
     from lakehouse.vectors.service import Vectors
 
@@ -125,6 +126,7 @@ class Rooms(Protocol):
     matrix: Matrix
     playbooks: Playbooks
     demand: Parser
+    roles: Roles
     observer: Ops
     subjects: Subjects
     ledger: Ledger

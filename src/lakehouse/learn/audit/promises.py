@@ -67,7 +67,8 @@ def _should_come_back(lake: Lake, entry: Playbook) -> bool:
 def _for_another_role(lake: Lake, entry: Playbook, others: Sequence[Playbook]) -> str:
     """Return the demand of an entry with the role of another one in its place, empty when none has another."""
     demand = lake.rooms.demand.parse(entry.query_text)
-    role = next((each.role for each in others if each.role_code != entry.role_code and each.role), "")
+    own = _occupation(lake, entry.role)
+    role = next((each.role for each in others if each.role and _occupation(lake, each.role) != own), "")
     if "role" not in demand.spans or not role:
         return ""
     start, end = demand.spans["role"]
@@ -79,7 +80,13 @@ def _bleeds(lake: Lake, text: str, entry: Playbook | None) -> bool:
     demand = lake.rooms.demand.parse(text)
     if entry is None or not entry.role or not demand.role:
         return False
-    return not role_equal(demand.role, entry.role) and demand.role_code != entry.role_code
+    return not role_equal(demand.role, entry.role) and demand.role_code != _occupation(lake, entry.role)
+
+
+def _occupation(lake: Lake, role: str) -> str:
+    """Return the occupation that a role's words name: the one that its row states the gate has believed already."""
+    match = lake.rooms.roles.resolve(role)
+    return match.code if match else ""
 
 
 def sessions(lake: Lake) -> Found:
