@@ -150,11 +150,15 @@ def call(port: int, path: str, body: bytes, kind: str = "application/json") -> d
     return answer.json()
 
 
-def build(port: int, name: str, prefix: str, workers: int, seed: int) -> dict:
-    """Generate, ingest and index a roster through the running stack."""
+def ingest(port: int, name: str, workers: int, seed: int) -> None:
+    """Generate and ingest a roster through the running stack."""
     command = [sys.executable, "-m", "lakehouse", "roster", "generate", "--workers", str(workers), "--seed", str(seed)]
     roster = subprocess.run([*command, "--output", "-"], check=True, capture_output=True).stdout
     call(port, f"/v1/ingest?name={name}", roster, "text/csv")
+
+
+def index(port: int, name: str, prefix: str) -> dict:
+    """Make an ingested roster a corpus through the running stack."""
     shape = {
         "name": name,
         "dataset": name,
@@ -175,6 +179,12 @@ def build(port: int, name: str, prefix: str, workers: int, seed: int) -> dict:
         ],
     }
     return call(port, "/v1/corpora", json.dumps(shape).encode())
+
+
+def build(port: int, name: str, prefix: str, workers: int, seed: int) -> dict:
+    """Generate, ingest and index a roster through the running stack."""
+    ingest(port, name, workers, seed)
+    return index(port, name, prefix)
 
 
 def free_port() -> int:
@@ -201,26 +211,32 @@ def searches_beside_a_build(port: int, workers: int) -> None:
 
     def building() -> None:
         try:
-            print(build(port, "big", "b-", workers, 3))
+            print(index(port, "big", "b-"))
         finally:
             done.set()
 
     async def watch() -> list[float]:
         connection = Connection(port)
         await connection.open()
+        # The first of a fresh stack load models and indexes; what a build does to searches comes after them.
+        for number in range(len(SIX)):
+            assert await connection.send(*rotating(number)) == 200
+        worker.start()
         took: list[float] = []
         for number in itertools.count():
             if done.is_set():
                 return took
-            begin = time.perf_counter()
+            asked = time.perf_counter()
             assert await connection.send(*rotating(number)) == 200
-            took.append(1000 * (time.perf_counter() - begin))
+            took.append(1000 * (time.perf_counter() - asked))
+            if took[-1] > 100:
+                print(f"{took[-1]:.0f} ms, {asked - begin:.0f} s after the start")
             await asyncio.sleep(0.002)
         return took
 
+    ingest(port, "big", workers, 3)
     worker = threading.Thread(target=building)
     begin = time.perf_counter()
-    worker.start()
     took = asyncio.run(watch())
     worker.join()
     print(f"{workers} people built in {time.perf_counter() - begin:.0f} s, {len(took)} searches beside it")
