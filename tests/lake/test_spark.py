@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -58,11 +60,11 @@ SAME = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[str]:
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
     """A Spark Connect server; its client looks for itself beside the program that runs, so that is a file."""
     pytest.importorskip("pysail", reason="no Sail here: install pysail and pyspark-client")
-    program = tmp_path_factory.mktemp("sail") / "serve.py"
+    program = folder / "serve.py"
     program.write_text(SERVER, encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, str(program)],
@@ -71,9 +73,19 @@ def server(tmp_path_factory) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    port = process.stdout.readline().strip()
-    yield f"sc://127.0.0.1:{port}"
-    process.communicate("", timeout=30)
+    with process:
+        try:
+            yield f"sc://127.0.0.1:{process.stdout.readline().strip()}", process
+            process.stdin.close()
+            process.wait(30)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("sail")) as (url, _):
+        yield url
 
 
 @pytest.fixture
@@ -142,17 +154,32 @@ def test_statement_is_refused_with_a_reason(data, spark, sql, error, says) -> No
         spark.query(sql)
 
 
-# A product of more than 10**12 rows.
-ENDLESS = (
+# 10**18 rows, made in many steps of about nothing each.
+ENDLESS = "SELECT sum(p.id + a.x * b.x) FROM people p" + "".join(
+    f" CROSS JOIN (SELECT unnest(range(100)) AS x) {name}" for name in "abcdefghi"
+)
+# 10**12 rows in steps of a million batches, between which alone this server looks whether it is to stop.
+DEAF = (
     "SELECT sum(p.id + a.x * b.x) FROM people p"
     " CROSS JOIN (SELECT unnest(range(1000000)) AS x) a CROSS JOIN (SELECT unnest(range(1000000)) AS x) b"
 )
 
 
-def test_statement_is_stopped_at_its_time(data, spark) -> None:
-    with pytest.raises(DeadlineExceeded, match="longer than 500 ms"):
-        spark.query(ENDLESS, timeout_ms=500)
+@pytest.mark.parametrize("after_ms", [20, 100, 250, 500, 1_500])
+def test_statement_is_stopped_at_its_time_and_leaves_the_server_free(data, spark, after_ms) -> None:
+    with pytest.raises(DeadlineExceeded, match=f"longer than {after_ms} ms"):
+        spark.query(ENDLESS, timeout_ms=after_ms)
     assert spark.query("SELECT count(*) FROM people").rows == [[3]]
+
+
+@pytest.mark.filterwarnings("ignore:.*RETRIES_EXCEEDED")
+def test_statement_that_the_server_does_not_stop_ends_for_the_caller(data, catalog, tmp_path) -> None:
+    with serving(tmp_path) as (url, process):
+        query = Query(settings.Query(engine="spark", spark_url=url), catalog)
+        with pytest.raises(DeadlineExceeded, match="longer than 3000 ms"):
+            query.query(DEAF, timeout_ms=3_000)
+        process.kill()
+        query.close()
 
 
 def test_statement_is_stopped_when_nobody_waits(data, spark) -> None:

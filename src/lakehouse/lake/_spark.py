@@ -32,6 +32,8 @@ _BATCH_ROWS = 2_000
 _RETRIES = 2
 _LOOK_EVERY_S = 0.05
 _STOPS_WITHIN_S = 2.0
+_INTERRUPT_EVERY_S = 0.2
+_INTERRUPTS = 300
 # What a Spark server answers when it was restarted and no longer knows who is calling.
 _FORGOTTEN = ("SESSION_NOT_FOUND", "SESSION_CHANGED", "SESSION_CLOSED")
 _UNREACHABLE = ("UNAVAILABLE", "failed to connect", "Connection refused", "CONNECTION_CLOSED")
@@ -68,11 +70,15 @@ class Spark:
             InvalidInput: The statement cannot be put into Spark's SQL, or Spark refuses it; the message is Spark's.
             Unavailable: The server does not answer, or cannot read the files.
         """
+        stop = threading.Event()
 
         def fetch() -> pa.Table:
             with self._views(versions.values(), tag) as (session, views):
                 session.addTag(tag)
-                return session.sql(translated(sql, views)).limit(limit + 1).toArrow()
+                frame = session.sql(translated(sql, views)).limit(limit + 1)
+                if stop.is_set():
+                    raise Unavailable("the statement was stopped before it began")
+                return frame.toArrow()
 
         ended: SimpleQueue[pa.Table | Exception] = SimpleQueue()
 
@@ -83,10 +89,11 @@ class Spark:
                 ended.put(error)
 
         # In a thread of its own, because a server that is busy may notice late, or never, that it is to stop.
-        threading.Thread(target=run, name="spark", daemon=True).start()
-        stop = self._stops[tag] = threading.Event()
+        running = threading.Thread(target=run, name="spark", daemon=True)
+        running.start()
+        self._stops[tag] = stop
         try:
-            table = self._result(ended, stop, tag)
+            table = self._result(ended, stop, tag, running)
         finally:
             del self._stops[tag]
         return _shaped(table.slice(0, limit), schema), table.num_rows > limit
@@ -120,22 +127,34 @@ class Spark:
             with suppress(PySparkException):
                 session.stop()
 
-    def _result(self, ended: SimpleQueue[pa.Table | Exception], stop: threading.Event, tag: str) -> pa.Table:
+    def _result(
+        self, ended: SimpleQueue[pa.Table | Exception], stop: threading.Event, tag: str, running: threading.Thread
+    ) -> pa.Table:
         """Wait for what a thread brings; once it is to stop, no longer than a server may need to notice."""
         while not stop.is_set():
             with suppress(Empty):
                 return _brought(ended.get(timeout=_LOOK_EVERY_S))
-        threading.Thread(target=self._interrupt, args=(tag,), name="spark-interrupt", daemon=True).start()
+        threading.Thread(target=self._interrupt, args=(tag, running), name="spark-interrupt", daemon=True).start()
         try:
             return _brought(ended.get(timeout=_STOPS_WITHIN_S))
         except Empty:
             raise Unavailable(f"the Spark server {self._url} did not stop a statement that it was told to") from None
 
-    def _interrupt(self, tag: str) -> None:
-        session = self._opened
-        if session is not None:
-            with suppress(PySparkException):
+    def _interrupt(self, tag: str, running: threading.Thread) -> None:
+        """Tell the server until the statement has ended: what it hears before the statement has begun is lost."""
+        for _ in range(_INTERRUPTS):
+            session = self._opened
+            if session is None:
+                return
+            try:
                 session.interruptTag(tag)
+            except PySparkException:
+                pass  # It is told again.
+            except ValueError:
+                return  # The connection was closed meanwhile, which ends what runs on it.
+            running.join(_INTERRUPT_EVERY_S)
+            if not running.is_alive():
+                return
 
     @contextmanager
     def _session(self) -> Iterator[SparkSession]:
