@@ -85,7 +85,7 @@ class Matrix:
         self._weak_models = frozenset(weak_models)
         self._judge = SecondJudge(*judge) if judge is not None else None
         self._same_role = RoleGate(asks.roles)
-        self._known: dict[Hashable, Recalled] = {}
+        self._known: dict[Hashable, tuple[Callable[[], bool], Recalled]] = {}
 
     def ready(self, query_text: str) -> bool:
         """Tell whether a search for this text needs no parsing and embedding any more."""
@@ -221,14 +221,15 @@ class Matrix:
     ) -> Recalled:
         """Return what memory says to the ask; worked out before where nothing it was made from has changed."""
         answers = [candidate.id for candidate in results[:_REMEMBERED_OF]]
-        key = (self.version(corpora, playbook), tuple(corpora), ask.text, query_role, tuple(answers))
+        key = (playbook, self.version(corpora, None), tuple(corpora), ask.text, query_role, tuple(answers))
         known = self._known.get(key)
-        if known is None:
-            known = self._recalled_anew(playbook, ask, wanted, query_role, corpora, answers)
+        if known is None or not known[0]():
+            before = known[1] if known is not None else None
+            known = self._recalled_anew(playbook, ask, wanted, query_role, corpora, answers, before=before)
             while len(self._known) >= _RECALLED_KEPT:
                 self._known.pop(next(iter(list(self._known))), None)
             self._known[key] = known
-        return known
+        return known[1]
 
     def _recalled_anew(
         self,
@@ -238,10 +239,13 @@ class Matrix:
         query_role: str | None,
         corpora: Sequence[str],
         answers: Sequence[str],
-    ) -> Recalled:
+        *,
+        before: Recalled | None,
+    ) -> tuple[Callable[[], bool], Recalled]:
+        """Return what memory says, and what tells whether it still says so."""
         config, today = self._config, self._today()
         role = _role_of(ask, wanted, query_role)
-        recalls = self._playbooks.recall(
+        recollection = self._playbooks.recall(
             playbook,
             ask,
             role=role,
@@ -250,13 +254,17 @@ class Matrix:
             within=config.boost_within,
             near_km=config.near_km,
         )
-        gates = Gates(
-            ask,
-            wanted,
-            role,
-            rater=Rater(ask, today, config.near_km, self._asks),
-            same_role=self._same_role,
-            open_unknown=config.inject_unknown,
+        gates = (
+            before.gates
+            if before is not None
+            else Gates(
+                ask,
+                wanted,
+                role,
+                rater=Rater(ask, today, config.near_km, self._asks),
+                same_role=self._same_role,
+                open_unknown=config.inject_unknown,
+            )
         )
         rules = Rules(
             inject_within=config.inject_within,
@@ -264,7 +272,7 @@ class Matrix:
             half_life_days=config.half_life_days,
             today=today,
         )
-        return Recalled(recalls, gates, rules, person=self.person)
+        return recollection.still, Recalled(recollection.recalls, gates, rules, person=self.person, before=before)
 
     def forget(self) -> None:
         """Drop what is kept of what memory says."""

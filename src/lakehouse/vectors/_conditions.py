@@ -58,6 +58,10 @@ class Conditions:
             _keep(self._passing, name, known, most=_FILTERS_KEPT)
         return known
 
+    def meeting(self, condition: Condition) -> np.ndarray:
+        """Return the numbers of the rows that meet one condition, int64, sorted; not remembered."""
+        return self._met_by_any([condition])
+
     def _work_out(self, filter: Filter) -> np.ndarray:
         if not filter.must and not filter.must_not and all(map(_is_value, filter.should)):
             return self._met_by_any(filter.should)

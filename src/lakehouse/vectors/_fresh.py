@@ -18,7 +18,7 @@ from lakehouse.vectors._conditions import Conditions
 
 if TYPE_CHECKING:
     from lakehouse.vectors._scoring import Query
-    from lakehouse.vectors.base import Filter
+    from lakehouse.vectors.base import Condition, Filter
 
 # Of fewer slots than this share only they are scored, not all.
 _FEW = 0.3
@@ -94,6 +94,14 @@ class Fresh:
         if known is None or known[0] != count:
             known = self._conditions = (count, Conditions(self._columns, count))
         return known[1]
+
+    def holding(self, condition: Condition) -> dict[str, int]:
+        """Return the items that meet one condition, each with its slot."""
+        gone, count = self._gone, self._count
+        column = self._columns.get(condition.key)
+        slots = sorted(set(column.rows(condition).tolist())) if column is not None else []
+        # In rising order, so that of an item that is just written again the newer slot stays.
+        return {self.ids[slot]: slot for slot in slots if slot < count and not (slot < len(gone) and gone[slot])}
 
     def rough(self, query: Query, count: int) -> np.ndarray:
         """Return the rough scores of the first `count` slots."""
