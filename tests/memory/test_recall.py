@@ -101,8 +101,8 @@ def test_write_elsewhere_leaves_what_is_known_of_a_demand(lake):
 
     first = recalled()
     people = {id: lake.vectors.get("workers", id).metadata["city"] for id in lake.vectors.ids("workers").ids}
-    elsewhere = next(id for id, city in people.items() if city == "Chicago")
-    lake.playbooks.record("Need a Line Cook in Chicago IL", elsewhere, "workers", 1.0)
+    elsewhere = next(id for id, city in people.items() if city == "Detroit")
+    lake.playbooks.record("Need a Line Cook in Detroit MI", elsewhere, "workers", 1.0)
     assert recalled() is first
     lake.playbooks.record("Need 2 Forklift Operators in Cleveland OH", "w-2", "workers", 1.0)
     assert recalled() is not first

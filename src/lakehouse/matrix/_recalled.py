@@ -6,9 +6,9 @@ on who is excluded, on the caller's filter, or on who is among the results.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,6 +18,9 @@ from lakehouse.matrix.base import DroppedMemory, Gate
 from lakehouse.memory.base import Recall
 from lakehouse.memory.evidence import BARRED, Posterior, fading, posterior, trust
 from lakehouse.vectors.base import Filter
+
+if TYPE_CHECKING:
+    from lakehouse.matrix._replay import Applied
 
 Answer = tuple[str, str]
 _Pairs = list[tuple[Recall, Answer]]
@@ -82,6 +85,7 @@ class Recalled:
         leads: What puts answers first, best first; each with whether that is for those among the results.
         dropped: Answers stopped, wherever they are.
         dropped_missing: Answers stopped that are not among the results.
+        applied: What it made of results, kept by `_replay`.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Recalled:
     ) -> None:
         self.gates = gates
         self.count = len(recalls)
+        self.applied: dict[Hashable, Applied] = {}
         self._rules = rules
         self._person = person
         self._people: dict[Answer, Candidate | None] = before._people if before is not None else {}

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from lakehouse import settings, tracing
-from lakehouse.matrix import context
+from lakehouse.matrix import _replay, context
 from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._gates import Gates
-from lakehouse.matrix._memory import Memory
 from lakehouse.matrix._opinions import SecondJudge, second_judge
 from lakehouse.matrix._recalled import Recalled, Rules
 from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
@@ -167,9 +166,7 @@ class Matrix:
         if use_playbook and not held_out:
             with tracing.span("memory", playbook=playbook) as span:
                 recalled = self._recalled(playbook, ask, wanted, query_role, corpora, candidates[:k])
-                memory = Memory(recalled, rater, k=k, filter=filter, excluded=excluded)
-                candidates = memory.apply(candidates)
-                dropped = memory.dropped
+                candidates, dropped = _replay.apply(recalled, candidates, rater, k=k, filter=filter, excluded=excluded)
                 span.set(recalled=recalled.count, dropped=len(dropped))
         if max_distance is not None:
             candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]
