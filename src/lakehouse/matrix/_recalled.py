@@ -99,6 +99,7 @@ class Recalled:
     ) -> None:
         self.gates = gates
         self.count = len(recalls)
+        self._recalls = recalls
         self.applied: dict[Hashable, Applied] = {}
         self._rules = rules
         self._person = person
@@ -126,6 +127,13 @@ class Recalled:
         missing = [(lead, False) for lead in self.missing.values()]
         self.leads = sorted([*among, *missing], key=lambda each: each[0].order)
         self._before = {}
+
+    def says(self, recalls: Sequence[Recall]) -> bool:
+        """Tell whether it was made of these very entries."""
+        return len(recalls) == self.count and all(
+            one.playbook is other.playbook and one.id == other.id and one.distance == other.distance
+            for one, other in zip(recalls, self._recalls, strict=True)
+        )
 
     def missing_person(self, recall: Recall) -> Candidate | None:
         """Return who is remembered as a candidate, not to be changed; None when they are not on the roster any more."""

@@ -251,6 +251,9 @@ class Matrix:
             within=config.boost_within,
             near_km=config.near_km,
         )
+        if before is not None and before.says(recollection.recalls):
+            # What was written was not near enough to be among them.
+            return recollection.still, before
         gates = (
             before.gates
             if before is not None

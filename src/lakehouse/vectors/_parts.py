@@ -93,19 +93,20 @@ class Parts:
         """Yield the items that hold a string under a metadata key, those of one vector together as far as they lie so.
 
         Yields:
-            A vector `(d,)` float32 and ids, sorted; a vector may come again with other ids.
+            A vector `(d,)` float32 and ids; a vector may come again with other ids.
         """
         condition = Condition(key=key, match=value)
         built = self.built
         # The built part first, as in a search.
         runs = list(built.holding(condition)) if built is not None else []
         newer = self.fresh.holding(condition)
+        moved = {id for _, ids in newer for id in ids}
         for row, ids in runs:
-            kept = [id for id in ids if id not in newer] if newer else ids
+            kept = [id for id in ids if id not in moved] if moved else ids
             if kept and built is not None:
                 yield built.vectors[row], kept
-        for id, slot in newer.items():
-            yield self.fresh.vector(slot), [id]
+        for slot, ids in newer:
+            yield self.fresh.vector(slot), ids
 
     def ids(self) -> list[str]:
         """Return all ids, sorted."""

@@ -9,7 +9,6 @@ words. A build that takes the writes in changes none: shelves name items, not pl
 from __future__ import annotations
 
 import bisect
-import hashlib
 import itertools
 import threading
 from collections import OrderedDict
@@ -152,7 +151,7 @@ class Shelves:
         for id in entry.ids:
             item = parts.item(id)
             if item is not None:
-                found[id] = _digest(item[0]), _words(item[1])
+                found[id] = _scoring.digest(item[0]), _words(item[1])
         return found
 
     def apply(self, entry: Entry, before: Before | None) -> None:
@@ -257,7 +256,7 @@ class Shelves:
             yield groups if groups is None or len(groups) <= self._most_groups else None
 
     def _number(self, vector: np.ndarray) -> int:
-        name = _digest(vector)
+        name = _scoring.digest(vector)
         number = self._vectors.get(name)
         if number is None:
             number = self._vectors[name] = len(self._vectors)
@@ -270,7 +269,7 @@ class Shelves:
         return number
 
     def _distances(self, vector: np.ndarray, numbers: set[int]) -> dict[int, float]:
-        name = _digest(vector)
+        name = _scoring.digest(vector)
         known = self._measured.setdefault(name, {})
         self._measured.move_to_end(name)
         if len(self._measured) > _QUERIES_KEPT:
@@ -312,7 +311,7 @@ def first(lists: Sequence[list[str]], k: int) -> list[str]:
 
 
 def _insert(ids: list[str], new: Sequence[str]) -> int:
-    """Put ids into a sorted list, those that are there once; returns how many were new."""
+    """Put ids, each once, into a sorted list, where they may be already; returns how many were new."""
     before = len(ids)
     if len(new) == 1:
         at = bisect.bisect_left(ids, new[0])
@@ -320,7 +319,7 @@ def _insert(ids: list[str], new: Sequence[str]) -> int:
             ids.insert(at, new[0])
     else:
         # In place: sorted stretches are merged, not sorted again.
-        ids[:] = [id for id, _ in itertools.groupby(sorted([*ids, *sorted(new)]))] if ids else sorted(set(new))
+        ids[:] = dict.fromkeys(sorted([*ids, *new])) if ids else sorted(new)
     return len(ids) - before
 
 
@@ -331,7 +330,3 @@ def _words(encoded: Any) -> set[Word]:
             if isinstance(single, str):
                 found.add((key, single))
     return found
-
-
-def _digest(vector: np.ndarray) -> bytes:
-    return hashlib.blake2b(vector.tobytes(), digest_size=16).digest()
