@@ -22,6 +22,9 @@ from lakehouse.vectors.base import Filter
 if TYPE_CHECKING:
     from lakehouse.matrix._replay import Applied
 
+# An entry of a score of next to nothing, or faded to that, puts nobody first: what leads is decided by rank, in which
+# any strength above 0 would do.
+LEAST_STRENGTH = 0.01
 Answer = tuple[str, str]
 _Pairs = list[tuple[Recall, Answer]]
 
@@ -204,9 +207,10 @@ class Recalled:
         known = self._before.get(recall.id)
         if known is None or known.recall != recall or known.posterior != found:
             strength = recall.playbook.score * trust(found)
-            if strength <= 0:
+            if strength < LEAST_STRENGTH:
                 if not recall.playbook.bad:
-                    self.dropped.add(recall, "trust", "nothing good is left of its outcomes")
+                    what = "nothing" if strength <= 0 else "hardly anything"
+                    self.dropped.add(recall, "trust", f"{what} good is left of its outcomes")
                 return None
             nearness, alike = self.gates.nearness(recall), self.gates.alike(recall)
             known = lead_of(recall, found, strength, nearness=nearness, alike=alike)
