@@ -91,7 +91,7 @@ class Shelves:
         self._time = itertools.count(1)
         self._shelves: OrderedDict[Word, _Shelf] = OrderedDict()
         self._ids = 0
-        self._notes: dict[str, Any] = {}
+        self._notes: OrderedDict[str, Any] = OrderedDict()
         self._empty_vectors()
 
     def nearest(
@@ -286,7 +286,7 @@ class Shelves:
             # Dropped, by a write that is about to take it from the shelves.
             return None
         while len(self._notes) >= _NOTES_KEPT:
-            del self._notes[next(iter(self._notes))]
+            self._notes.popitem(last=False)
         noted = self._notes[id] = note(item[1])
         return noted
 
