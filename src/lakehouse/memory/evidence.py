@@ -11,6 +11,7 @@ bad one.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ WEIGHTS: Mapping[str, tuple[float, float]] = {
 BARRED = -0.5
 
 _DIGITS = 9
+_REMEMBERED = 8_192
 
 
 class Posterior(msgspec.Struct, frozen=True):
@@ -51,6 +53,7 @@ class Posterior(msgspec.Struct, frozen=True):
         return self.alpha * self.beta / (total * total * (total + 1))
 
 
+@functools.lru_cache(_REMEMBERED)
 def posterior(good: float, bad: float) -> Posterior:
     """Return the posterior after outcomes of these weights, starting from Beta(1, 1).
 
