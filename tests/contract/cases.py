@@ -405,6 +405,7 @@ PLAYBOOKS = [
 # Below everything those modules take from this one.
 from contract import (  # noqa: E402
     chat_cases,
+    demands_cases,
     lake_cases,
     learn_cases,
     ledger_cases,
@@ -423,6 +424,7 @@ ROOMS = (
     chat_cases,
     proof_cases,
     learn_cases,
+    demands_cases,
 )
 CASES = [
     *STORAGE,

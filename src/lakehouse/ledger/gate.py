@@ -23,6 +23,7 @@ SCOPES: Mapping[str, frozenset[str]] = {
     "catalog.dataset": _ALL,
     "corpora.list": _ALL,
     "demand": _ALL,
+    "demands": _WORK,
     "embed": _WORK,
     "matrix": _WORK,
     "matrix.search": _ALL,
