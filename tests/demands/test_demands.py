@@ -188,3 +188,11 @@ def test_demand_of_a_cancelled_message_is_not_opened(lake):
     )
     with pytest.raises(Conflict, match="cancelled"):
         lake.demands.open(message=sent.id)
+
+
+def test_texts_that_no_database_keeps_are_kept_as_they_can_be(lake):
+    id = opened(lake, owner="a\x00b")
+    lake.demands.note(id, "half \ud83d of a letter", by="\x00")
+    lake.demands.place(id, who("w-1"), "proposed", why="\udc00")
+    one = lake.demands.get(id)
+    assert (one.owner, one.notes[0].text, one.people[0].why) == ("a\ufffdb", "half ? of a letter", "?")

@@ -82,6 +82,13 @@ _CHUNK = 500
 _STORED = tuple(name for name in Placed.__struct_fields__ if name != "fill_id")
 
 
+def kept(value: Any) -> Any:
+    """Return a value as every database can keep it: no zero bytes in texts, and no halves of letters."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
 def client_key(demand: Demand) -> str:
     """Return what a client is known by: its name without case and extra space."""
     return " ".join((demand.client or "").split()).casefold()[:200]
@@ -143,7 +150,7 @@ def people_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[Plac
 def place(connection: Connection, demand: str, placed: Sequence[Placed]) -> None:
     """Put people on a demand, in place of what was said of them there."""
     for each in placed:
-        values = {name: getattr(each, name) for name in _STORED}
+        values = {name: kept(getattr(each, name)) for name in _STORED}
         mine = (PEOPLE.c.demand_id == demand) & (PEOPLE.c.id == each.id)
         if not connection.execute(update(PEOPLE).where(mine).values(**values)).rowcount:
             connection.execute(insert(PEOPLE).values(demand_id=demand, **values))
@@ -169,7 +176,11 @@ def barred(connection: Connection, client: str) -> list[str]:
 
 def note(connection: Connection, demand: str, written: Note) -> None:
     """Add a note."""
-    connection.execute(insert(NOTES).values(demand_id=demand, **msgspec.structs.asdict(written)))
+    connection.execute(
+        insert(NOTES).values(
+            demand_id=demand, **{name: kept(value) for name, value in msgspec.structs.asdict(written).items()}
+        )
+    )
 
 
 def forget(connection: Connection, id: str) -> int:
@@ -179,8 +190,8 @@ def forget(connection: Connection, id: str) -> int:
 
 def _columns(demand: OpenDemand) -> dict[str, Any]:
     names = "text line owner namespace urgency status starts opened_at changed_at message".split()
-    columns = {name: getattr(demand, name) for name in names}
-    return {**columns, "client": client_key(demand.demand), "demand": msgspec.json.encode(demand.demand).decode()}
+    columns = {name: kept(getattr(demand, name)) for name in names}
+    return {**columns, "client": kept(client_key(demand.demand)), "demand": msgspec.json.encode(demand.demand).decode()}
 
 
 def _read(row: Mapping[Any, Any]) -> OpenDemand:

@@ -60,7 +60,7 @@ def need_line(fields: Fields) -> str:
     said = {name: " ".join(str(value).split()) for name, value in msgspec.structs.asdict(fields).items()}
     place = " ".join(filter(None, (said["city"], said["state"])))
     count = _count(said["count"]) or "1"
-    ask = " ".join(filter(None, ("Need", count, _for(count, said["role"]), f"in {place}" if place else "")))
+    ask = " ".join(filter(None, ("Need", count, in_number(count, said["role"]), f"in {place}" if place else "")))
     extras = [
         f"{said['shift']} shift" if said["shift"] else "",
         # Some names are certifications only beside the word ("Telehandler", "Red Card").
@@ -86,6 +86,21 @@ def understood(typed: Fields, parse: Callable[[str], Demand]) -> tuple[Fields, f
     return Fields(**{name: getattr(typed if name in lost else known, name) for name in NAMES}), lost
 
 
+def in_number(count: str, role: str) -> str:
+    """Return the role in the number that goes with a count, where it is certain to be read back as it was."""
+    if count == "1":
+        return role
+    low = role.lower()
+    if low.endswith("man"):
+        plural = role[:-2] + "en"
+    elif low.endswith("y") and low[-2:-1] not in "aeiou":
+        plural = role[:-1] + "ies"
+    else:
+        plural = role + ("es" if low.endswith(("s", "x", "z", "ch", "sh")) else "s")
+    plural = plural.upper() if role.isupper() else plural
+    return plural if singular(plural) == role else role
+
+
 def whole_number(text: str) -> int | None:
     """Return the number that up to nine digits stand for, null for every other text."""
     return int(text) if _DIGITS.fullmatch(text) else None
@@ -103,18 +118,3 @@ def _items(value: str) -> list[str]:
 def _count(text: str) -> str:
     number = whole_number(text)
     return str(number) if number is not None and 1 <= number <= MOST_PEOPLE else ""
-
-
-def _for(count: str, role: str) -> str:
-    """Return the role in the number that goes with a count, where it is certain to be read back as it was."""
-    if count == "1":
-        return role
-    low = role.lower()
-    if low.endswith("man"):
-        plural = role[:-2] + "en"
-    elif low.endswith("y") and low[-2:-1] not in "aeiou":
-        plural = role[:-1] + "ies"
-    else:
-        plural = role + ("es" if low.endswith(("s", "x", "z", "ch", "sh")) else "s")
-    plural = plural.upper() if role.isupper() else plural
-    return plural if singular(plural) == role else role
