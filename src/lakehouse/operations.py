@@ -29,7 +29,7 @@ Runs = Literal["inline", "thread", "upstream"]
 _READS_BY_POST = frozenset(
     "sql.query sql.arrow ingest.explain embed.texts vectors.search demand.parse matrix.search matrix.relevance"
     " matrix.downgrade playbooks.export inbox.match chat.complete chat.stream validate.check"
-    " demands.candidates demands.relax".split()
+    " corpora.people demands.candidates demands.relax".split()
 )
 
 # What changes something, and the same again changes nothing more.
@@ -258,6 +258,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("vectors.delete", "DELETE /v1/vectors/index/{name}", _VECTORS, status=204),
     _operation("corpora.build", "POST /v1/corpora", _CORPORA),
     _operation("corpora.list", "GET /v1/matrix/corpora", _CORPORA),
+    _operation("corpora.people", "POST /v1/corpora/people", _CORPORA),
     _operation("demand.parse", "POST /v1/demand/parse", _PARSER, runs="inline"),
     _operation("matrix.search", "POST /v1/matrix/search", _MATRIX, runs="inline"),
     _operation("matrix.relevance", "POST /v1/matrix/relevance", _MATRIX),

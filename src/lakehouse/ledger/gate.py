@@ -22,6 +22,7 @@ SCOPES: Mapping[str, frozenset[str]] = {
     "catalog.datasets": _ALL,
     "catalog.dataset": _ALL,
     "corpora.list": _ALL,
+    "corpora.people": _WORK,
     "demand": _ALL,
     "demands": _WORK,
     "embed": _WORK,

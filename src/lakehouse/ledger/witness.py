@@ -13,6 +13,8 @@ from lakehouse.ledger.rows import Event
 from lakehouse.staffing.worker import CorpusShape
 
 SHOWN = "shown"
+# What a list tells of somebody.
+_NAMED = ("city", "name", "role", "state")
 _STATEMENTS: Mapping[str, str] = {"sql.query": "sql", "sql.arrow": "export"}
 
 
@@ -85,6 +87,7 @@ class Witness:
             "matrix.search": self._found,
             "vectors.get": self._viewed,
             "vectors.search": self._near,
+            "corpora.people": self._told,
             "playbooks.record": lambda values, _: self._remembered([values]),
             "playbooks.bulk": lambda values, _: self._remembered(values["entries"]),
             "validate.check": self._checked,
@@ -130,6 +133,12 @@ class Witness:
     def _viewed(self, values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
         if values["name"] in self.shapes:
             yield _event(answer.id, "view", caller.current().purpose, answer.metadata)
+
+    def _told(self, _values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
+        purpose = caller.current().purpose
+        for each in answer.people:
+            shown = {name: "" for name in _NAMED if getattr(each, name)}
+            yield _event(each.id, "view", purpose, shown)
 
     def _near(self, values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
         if values["name"] in self.shapes:
