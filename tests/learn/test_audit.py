@@ -164,6 +164,15 @@ def test_memory_that_helps_nobody(lake):
     broken(lake, 10, "1 of 1 remembered answers do not come back", verdict="warn")
 
 
+def test_memory_is_asked_for_those_who_must_come_back_first(lake):
+    # 200 for whom their own demand is not: they need not come back, and more of them than are looked at.
+    for number in range(200):
+        lake.playbooks.record(f"Need {number + 1} Registered Nurses in Boston MA", "w-1", "workers", 1.0)
+    lake.playbooks.record(FORKLIFT, "w-1", "workers", 1.0)
+    found = phase(lake, 10)
+    assert (found.metrics["p10_entries"], found.metrics["p10_asked"]) == (50, 1)
+
+
 def test_memory_that_bleeds_into_another_role(lake, reopen):
     lake.playbooks.record("Need 2 Forklift Operators in Detroit MI", "w-9", "workers", 1.0)
     # A row that has come to say that its demand's role is of another occupation: the gate believes it.

@@ -6,6 +6,7 @@ import re
 from typing import Literal, NamedTuple
 
 from lakehouse.staffing._letters import Segment
+from lakehouse.staffing._scan import Needing, Said
 
 Field = Literal["role", "count", "location", "client", "start"]
 
@@ -29,6 +30,7 @@ _KEY = re.compile(
     + rf"|(?P<other>{_OTHER}))[ \t]*[:=][ \t]*",
     re.IGNORECASE | re.MULTILINE,
 )
+_KEYS_WRITTEN = Needing(_KEY, signs=":=")
 _VALUE_END = re.compile(r"[ \t]*(?:[\n|;]|$)")
 
 
@@ -40,14 +42,16 @@ class Entry(NamedTuple):
     end: int
 
 
-def entries(text: str, body: list[Segment]) -> list[Entry]:
+def entries(text: str, body: list[Segment], said: Said) -> list[Entry]:
     """Return the filled fields of a form, in order, each field once; empty when the text is no form.
 
     A text is a form when it names a role and at least one more field.
     """
     if not body:
         return []
-    keys = [key for key in _KEY.finditer(text) if body[0].start <= key.start() + 1 and key.end() <= body[-1].end]
+    keys = [
+        key for key in _KEYS_WRITTEN.found(text, said) if body[0].start <= key.start() + 1 and key.end() <= body[-1].end
+    ]
     found: dict[Field, Entry] = {}
     for number, key in enumerate(keys):
         limit = keys[number + 1].start() if number + 1 < len(keys) else len(text)

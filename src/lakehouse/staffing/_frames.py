@@ -14,6 +14,7 @@ from lakehouse.staffing._letters import Segment
 from lakehouse.staffing._numbers import Number, number_at
 from lakehouse.staffing._reading import Kind, Reading
 from lakehouse.staffing._role_spans import Around, RoleSpan, RoleVocabulary, acceptable, is_role, span_at
+from lakehouse.staffing._scan import Begun
 from lakehouse.staffing.demand import Style
 from lakehouse.staffing.places import PlaceMatch, Places
 
@@ -42,6 +43,17 @@ _VERB = re.compile(
             at\s+least|up\s+to|another|some|the\s+following|minimum\s+of|help\s+(?:with|finding)|with|of|is|are|an?\s+order\s+(?:of|for)|urgently|immediately|
             asap|today|tomorrow|now)\b)*[\s:,\u2013(~-]*""",
     re.IGNORECASE | re.VERBOSE,
+)
+# "We 'd like 3 cooks" begins with an apostrophe.
+_VERBS = Begun(
+    _VERB,
+    words="looking looks look seeks seek seeking search searches searching in hiring hires hire recruiting recruits "
+    "recruit on trying hoping planning aiming wanting tries tried hopes hope plans plan need needs call calls "
+    "order orders demand requirement requirements needing needed requires require required requiring requests "
+    "request requesting requested wants want wanted could can send opening openings position positions job "
+    "short down missing get find provide supply fill filling ordering place placing book schedule staff line "
+    "lining arrange arranging round secure source locate do have has had would will ask asks asked asking".split(),
+    unless=["'d", "'D", "`"],
 )
 _ARTICLE = re.compile(r"(?:an?|one|the|our\s+next)\s+", re.IGNORECASE)
 _OPENING = re.compile(
@@ -98,7 +110,7 @@ class Frames:
 
     def draft(self, reading: Reading, segment: Segment) -> Draft | None:
         """Return the demand that a sentence makes, null when it makes none."""
-        verbs = list(itertools.islice(_VERB.finditer(reading.text, segment.start, segment.end), _MOST_VERBS))
+        verbs = [*_verbs(reading, segment)]
         for verb in verbs:
             draft = self._counted(reading, segment, verb)
             if draft is not None:
@@ -347,8 +359,14 @@ def _heads_description(reading: Reading, title: RoleSpan, segment: Segment) -> b
 
 def _asks(reading: Reading, segment: Segment) -> bool:
     """Tell whether a sentence asks for a number: "Need 3 by Monday"."""
-    verbs = itertools.islice(_VERB.finditer(reading.text, segment.start, segment.end), _MOST_VERBS)
-    return any(verb["looking"] or (verb["need"] and number_at(reading.text, verb.end())) for verb in verbs)
+    return any(
+        verb["looking"] or (verb["need"] and number_at(reading.text, verb.end())) for verb in _verbs(reading, segment)
+    )
+
+
+def _verbs(reading: Reading, segment: Segment) -> Iterator[re.Match[str]]:
+    found = _VERBS.found(reading.text, reading.said, reading.words, segment.start, segment.end)
+    return itertools.islice(found, _MOST_VERBS)
 
 
 def _states(reading: Reading, segment: Segment) -> bool:

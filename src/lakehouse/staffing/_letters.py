@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from lakehouse.staffing._scan import Needing, Said
 from lakehouse.staffing._tokens import Casing
 
 CONTACT = re.compile(
@@ -18,6 +19,8 @@ CONTACT = re.compile(
           (?:Street|St\.|St(?=,)|Avenue|Ave|Boulevard|Blvd|Road|Rd|Highway|Hwy|Parkway|Pkwy|Drive|Lane)\b\.?(?:,?\s+(?:Suite|Ste|Room|Rm|Apt|Unit|\#)\.?\s*[\w-]+)?""",
     re.VERBOSE | re.IGNORECASE,
 )
+
+CONTACTS = Needing(CONTACT, signs=("@", "http", "www."), number=True)
 
 _SKIPPED_LINE = re.compile(
     r"\s*(?:>|(?:from|to|cc|bcc|sent|date|reply-to|importance|attachments?)\s*:|on\s.{4,80}\bwrote:\s*$|"
@@ -56,6 +59,8 @@ _BREAK = re.compile(
 )
 
 
+_BREAKS = Needing(_BREAK, signs="\n.!?;")
+
 # No sentence is longer; what comes with a text made to take long is bounded by it.
 _LONGEST = 500
 
@@ -67,13 +72,13 @@ class Segment(NamedTuple):
     end: int
 
 
-def segments(text: str) -> list[Segment]:
+def segments(text: str, said: Said | None = None) -> list[Segment]:
     """Return the sentences and lines of the body, in order, without empty ones.
 
     Quoted lines, mail headers, the greeting and everything from the closing ("Thanks,") on are left out.
     """
     found: list[Segment] = []
-    for piece in _pieces(text):
+    for piece in _pieces(text, said or Said(text)):
         if _SKIPPED_LINE.match(text[piece.start : piece.end]):
             continue
         start, end = _body(text, piece)
@@ -95,10 +100,10 @@ def _body(text: str, piece: Segment) -> Segment:
     return Segment(start, piece.end)
 
 
-def _pieces(text: str) -> list[Segment]:
+def _pieces(text: str, said: Said) -> list[Segment]:
     found: list[Segment] = []
     start = 0
-    for stop in _BREAK.finditer(text):
+    for stop in _BREAKS.found(text, said):
         if stop["stop"] and not _is_full_stop(text, start, stop):
             continue
         named = stop["stop"] == "." and _COMPANY_END.search(text[max(start, stop.start() - 12) : stop.start()])

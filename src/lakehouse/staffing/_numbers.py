@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from lakehouse.staffing._tokens import folded
+
 MOST = 100_000
 
 _TEENS = (
@@ -64,7 +66,7 @@ def _spelled(found: re.Match[str]) -> int:
     if found["half"]:
         return 6
     if found["sets"]:
-        *many, each = _WORD.findall(found["sets"].lower())
+        *many, each = _WORD.findall(folded(found["sets"]))
         return _sum(" ".join(many)) * _SETS[each]
     if found["hundreds"]:
         return _sum(found["hundreds"]) * 100 + _sum(found["rest"] or "")
@@ -72,4 +74,4 @@ def _spelled(found: re.Match[str]) -> int:
 
 
 def _sum(words: str) -> int:
-    return sum(_WORTH[word] for word in _WORD.findall(words.lower()))
+    return sum(_WORTH[word] for word in _WORD.findall(folded(words)))

@@ -147,8 +147,9 @@ class Mentions:
         return tuple(self._words[first].start for first in firsts)
 
     def _joined(self, first: int, last: int, between: re.Pattern[str]) -> bool:
-        """Tell whether nothing but `between` stands between two neighbouring tokens."""
-        return between.fullmatch(self._text, self._words[first].end, self._words[last].start) is not None
+        """Tell whether nothing but `between`, which takes one space, stands between two neighbouring tokens."""
+        start, end = self._words[first].end, self._words[last].start
+        return (end - start == 1 and self._text[start] == " ") or between.fullmatch(self._text, start, end) is not None
 
     def _known_before(self, state: _Named) -> Iterator[int]:
         """Yield the first token of each known city that ends right before the state, longest name first."""
@@ -234,6 +235,8 @@ class Mentions:
 
     def _city_alone(self) -> Iterator[PlaceMatch]:
         for first in range(1, len(self._words)):
+            if self._keys[first - 1] not in _CITY_CUES:
+                continue
             if not self._cue_before(first, _CITY_CUES) or self._lower_in_cased(first):
                 continue
             match = self._longest_city(first)

@@ -11,7 +11,8 @@ import msgspec
 
 from lakehouse.staffing import _when, shifts
 from lakehouse.staffing._companies import is_company
-from lakehouse.staffing._letters import CONTACT, Segment, segments
+from lakehouse.staffing._letters import CONTACTS, Segment, segments
+from lakehouse.staffing._scan import Needing, Said
 from lakehouse.staffing._tokens import Casing, Token, tokens
 from lakehouse.staffing.certifications import CertificationMatch, Certifications
 from lakehouse.staffing.places import PlaceMatch, Places
@@ -26,6 +27,7 @@ PAY = re.compile(
       | \b(?:doe|dow)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+_PAYS = Needing(PAY, words=["doe", "dow"], signs=["$", "/", "hour", "usd"])
 _LENGTH = re.compile(
     r"""(?<![\w.$])(?:\d+(?:\s*(?:-|\u2013|to)\s*\d+)?\s*\+?|(?:a|an|one|two|three|four|five|six|ten|several)(?=[\s-]))[\s-]*
         (?:(?:hours?|hrs?)[\s-]+(?:days?|shifts?)|hours?|hrs?|days?|weeks?|wks?|months?|mos?|years?|yrs?)\b\.?
@@ -34,6 +36,11 @@ _LENGTH = re.compile(
       | \b(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\s*(?:-|\u2013|through|thru|to)\s*
             (?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?)\b""",
     re.IGNORECASE | re.VERBOSE,
+)
+_LENGTHS = Needing(
+    _LENGTH,
+    words="hour hours hr hrs day days week weeks wk wks month months mo mos year years yr yrs time".split(),
+    signs="mon tue wed thu fri sat sun".split(),
 )
 _NAME_AFTER = re.compile(r" (?:[A-Z][\w'&]*(?: |,|\.|$))+")
 _FIRM_AFTER = re.compile(
@@ -62,6 +69,7 @@ class Reading(msgspec.Struct, frozen=True):
     """
 
     text: str
+    said: Said
     casing: Casing
     words: list[Token]
     segments: list[Segment]
@@ -100,30 +108,32 @@ class Reading(msgspec.Struct, frozen=True):
 
 def read(text: str, places: Places, certifications: Certifications) -> Reading:
     """Recognise places, certifications, shifts, times, pay and contact data in a text."""
+    said = Said(text)
     words = tokens(text)
     mentions = places.mentions(text, words)
     found_places = mentions.matches()
     casing = Casing(text)
-    certs = [cert for cert in certifications.find(text) if not _in_name(text, cert, casing)]
-    shift_matches = shifts.find(text)
-    moments = _when.moments(text)
+    certs = [cert for cert in certifications.find(text, said) if not _in_name(text, cert, casing)]
+    shift_matches = shifts.find(text, said)
+    moments = _when.moments(text, words, said)
     marks = _without_overlap(
         len(text),
         [
-            *(Mark("contact", m.start(), m.end()) for m in CONTACT.finditer(text)),
+            *(Mark("contact", m.start(), m.end()) for m in CONTACTS.found(text, said)),
             *(Mark("place", p.start, _marked_end(text, p, certs), i) for i, p in enumerate(found_places)),
             *(Mark("cert", c.start, c.end, i) for i, c in enumerate(certs)),
             *(Mark("shift", s.start, s.end, i) for i, s in enumerate(shift_matches)),
-            *(Mark("pay", m.start(), m.end()) for m in PAY.finditer(text)),
+            *(Mark("pay", m.start(), m.end()) for m in _PAYS.found(text, said)),
             *(Mark("when", m.start, m.end, i) for i, m in enumerate(moments)),
-            *(Mark("time", m.start(), m.end()) for m in _LENGTH.finditer(text)),
+            *(Mark("time", m.start(), m.end()) for m in _LENGTHS.found(text, said)),
         ],
     )
     return Reading(
         text=text,
+        said=said,
         casing=casing,
         words=words,
-        segments=segments(text),
+        segments=segments(text, said),
         places=found_places,
         certs=certs,
         shifts=shift_matches,

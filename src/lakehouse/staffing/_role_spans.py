@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol
 
 import msgspec
@@ -53,6 +55,7 @@ class RoleSpan(msgspec.Struct, frozen=True):
     stopped_by: str = ""
 
 
+_start = attrgetter("start")
 _MOST_WORDS = 12
 _LOOK_BACK = 60
 _MOST_JOINTS = 8
@@ -106,6 +109,10 @@ _PREPOSITION = re.compile(
     r"(?:\b(?:the|greater|our|downtown|central|metro|beautiful|sunny|nearby|in|near|(?:city|town)\s+of)\s+)*$",
     re.IGNORECASE,
 )
+_LEADING = frozenset(
+    "located out of for our over in at near around outside downtown across throughout from to the greater "
+    "central metro beautiful sunny nearby city town".split()
+)
 _HAS_PREPOSITION = re.compile(
     r"\b(?:in|at|near|around|outside|downtown|across|throughout|from|to|for)\b|@", re.IGNORECASE
 )
@@ -154,7 +161,8 @@ def span_at(reading: Reading, start: int, around: Around, *, roles: RoleVocabula
     bound = end
     if place is not None:
         place = _settled(reading, place, start, roles=roles, places=places)
-        bound = _before_place(reading.text, start, place.start)
+        before = _lead_in(reading, start, place.start)
+        bound = before.start() if before else place.start
     if place is not None:
         around = msgspec.structs.replace(around, placed=True)
     bound, stopped_by = _stop(reading, start, bound, roles=roles, around=around)
@@ -214,7 +222,7 @@ def _is_leading(reading: Reading, mark: Mark) -> bool:
 def _place_after(reading: Reading, start: int, end: int) -> PlaceMatch | None:
     """Choose the place of work: with a state before one without, set apart before one glued to a name."""
     found = [place for place in reading.places if start < place.start < end]
-    apart = [place for place in found if _is_apart(reading.text, start, place.start)]
+    apart = [place for place in found if _is_apart(reading, start, place.start)]
     for wanted in (
         (place for place in apart if place.location.state and place.location.city and _is_sure(reading.text, place)),
         (place for place in apart if place.location.state and place.location.city),
@@ -232,20 +240,31 @@ def _is_sure(text: str, place: PlaceMatch) -> bool:
     return place.known or _AT.search(text[max(0, place.start - 8) : place.start]) is None
 
 
-def _is_apart(text: str, start: int, place_start: int) -> bool:
-    before = _PREPOSITION.search(text, max(start, place_start - _LOOK_BACK), place_start)
+def _is_apart(reading: Reading, start: int, place_start: int) -> bool:
+    before = _lead_in(reading, start, place_start)
     return before is not None and bool(_HAS_PREPOSITION.search(before[0]) or _SEPARATED.search(before[0]))
 
 
-def _before_place(text: str, start: int, place_start: int) -> int:
-    before = _PREPOSITION.search(text, max(start, place_start - _LOOK_BACK), place_start)
-    return before.start() if before else place_start
+def _lead_in(reading: Reading, start: int, place_start: int) -> re.Match[str] | None:
+    """Find what leads to a place ("in the greater"), looking no farther back than its words go."""
+    words = reading.words
+    first = max(start, place_start - _LOOK_BACK)
+    if reading.said.plain:
+        at = bisect_left(words, place_start, key=_start)
+        while at and words[at - 1].end > first:
+            if words[at - 1].key in _LEADING:
+                at -= 1
+            elif at > 2 and words[at - 2].key == "our" and words[at - 3].key == "for":
+                at -= 3
+            else:
+                first = words[at - 1].end
+    return _PREPOSITION.search(reading.text, first, place_start)
 
 
 def _settled(reading: Reading, place: PlaceMatch, start: int, *, roles: RoleVocabulary, places: Places) -> PlaceMatch:
     """Decide where a place's name begins when it follows the role with nothing between ("3 Cook Lake City MN")."""
     text = reading.text
-    if _is_apart(text, start, place.start) or place.location.city is None:
+    if _is_apart(reading, start, place.start) or place.location.city is None:
         return place
     begins = [place.start, *place.starts]
     for begin in begins:

@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 from lakehouse.staffing._reading import Reading
+from lakehouse.staffing._scan import Needing
 
 _TOOLS = re.compile(
     r"""\b(?:mig|tig|arc|stick|flux[\s-]core(?:d)?)\s+weld(?:ing|er)?\b|\brf\s+(?:scanners?|guns?)\b|\bpallet\s+jacks?\b|
@@ -42,6 +43,21 @@ _AHEAD = re.compile(
     r"(?:experience|exp)\b",
     re.IGNORECASE,
 )
+_FOUND_TOOLS = Needing(
+    _TOOLS,
+    words="weld welding welder rf pallet reach cherry blueprint blueprints bilingual speaking speak speaks cnc ms "
+    "microsoft excel quickbooks point pos sap wms code gcode shrink chain chainsaw chainsaws zero epic".split(),
+)
+_IN_LISTS = (
+    Needing(
+        _BEHIND,
+        words="experienced skilled proficient proficiency knowledgeable background trained familiar familiarity "
+        "knowledge comfortable experience exp".split(),
+        signs=["skill"],
+    ),
+    Needing(_ABLE, words=["able", "ability", "know"]),
+    Needing(_AHEAD, words=["experience", "exp"]),
+)
 _SPLIT = re.compile(r"\s*,\s*(?:and\s+|or\s+)?|\s+(?:and|or|&)\s+")
 _NOT_A_SKILL = frozenset(
     "of some prior previous relevant related work working years year yrs similar no with have having any good "
@@ -71,13 +87,15 @@ def skills_in(reading: Reading, start: int, end: int, taken: list[tuple[int, int
     few tools that are named on their own. Of phrases longer than six words none is taken.
     """
     found: list[SkillMatch] = []
-    for pattern in (_BEHIND, _ABLE, _AHEAD):
-        for match in itertools.islice(pattern.finditer(reading.text, start, end), _MOST_SKILLS):
+    for listed in _IN_LISTS:
+        for match in itertools.islice(listed.found(reading.text, reading.said, start, end), _MOST_SKILLS):
             found.extend(_parts(match["what"], match.start("what")))
     found.extend(
         SkillMatch(m[0], m.start(), m.end())
-        for m in itertools.islice(_TOOLS.finditer(reading.text, start, end), _MOST_SKILLS)
+        for m in itertools.islice(_FOUND_TOOLS.found(reading.text, reading.said, start, end), _MOST_SKILLS)
     )
+    if not found:
+        return []
     kept: list[SkillMatch] = []
     for skill in found:
         blocked = [*taken, *((mark.start, mark.end) for mark in reading.marks), *((s.start, s.end) for s in kept)]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 # Initials written with dots ("D.C.", "a.m.", "L.L.C.") are one token; hyphens, slashes and dots split.
 _TOKEN = re.compile(r"(?:[A-Za-z]\.){2,}|[^\W_]+(?:['\u2018\u2019\u02bb\u02bc`][^\W_]+)*")
+_TAKEN_FOR_ASCII = str.maketrans("\u0130\u0131\u017f\u212a", "IisK")
 _APOSTROPHES = str.maketrans("", "", "'\u2018\u2019\u02bb\u02bc`.")
 
 
@@ -32,7 +33,21 @@ def key_of(word: str) -> str:
 
 def tokens(text: str) -> list[Token]:
     """Split a text into words and numbers, in order; spans are half-open character offsets."""
-    return [Token(m[0], m.start(), m.end(), key_of(m[0])) for m in _TOKEN.finditer(text)]
+    if not text.isascii():
+        return [Token(m[0], *m.span(), key_of(m[0])) for m in _TOKEN.finditer(text)]
+    # Small letters once for all, as most texts have nothing else to take away.
+    low = text.lower()
+    found = []
+    for m in _TOKEN.finditer(text):
+        start, end = m.span()
+        key = low[start:end]
+        found.append(Token(m[0], start, end, key if key.isalnum() else key.translate(_APOSTROPHES)))
+    return found
+
+
+def folded(word: str) -> str:
+    """Return a word in small letters, with those that `re.IGNORECASE` takes for ASCII ones ("\u017fhift") as these."""
+    return word.translate(_TAKEN_FOR_ASCII).lower()
 
 
 class Casing:

@@ -7,6 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from lakehouse.staffing._scan import Begun, Said
+from lakehouse.staffing._tokens import Token, folded
+
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
 _MONTHS = "january february march april may june july august september october november december".split()
 _MONTH_NUMBER = {name: number for number, name in enumerate(_MONTHS, 1)}
@@ -32,6 +35,17 @@ _MOMENT = re.compile(
             right\s+away|next\s+(?:week|month)|this\s+week|day\s+after\s+tomorrow)\b
     )""",
     re.IGNORECASE | re.VERBOSE,
+)
+_MOMENTS = Begun(
+    _MOMENT,
+    words=[
+        *_MONTH_NUMBER,
+        *_DAYS,
+        *"mon tue tues wed thur thurs thu fri sat sun this next coming noon midnight".split(),
+        *"today tonight tomorrow asap asa immediately right day".split(),
+    ],
+    digits=True,
+    unless="'`",
 )
 _KINDS = "iso us short named turned month clock half military noon weekday brief relative".split()
 _TIMES = frozenset("clock half military noon".split())
@@ -88,7 +102,7 @@ class Start(NamedTuple):
     end: int
 
 
-def moments(text: str) -> list[Moment]:
+def moments(text: str, words: Sequence[Token], said: Said) -> list[Moment]:
     """Return the dates and times of a text that may be when work starts, in order.
 
     The end of a range, a deadline and a weekday that is part of a schedule ("Mon-Fri", "every Monday") are
@@ -96,7 +110,7 @@ def moments(text: str) -> list[Moment]:
     """
     found: list[Moment] = []
     previous = _Seen("", -1)
-    for match in _MOMENT.finditer(text):
+    for match in _MOMENTS.found(text, said, words):
         kind = next(name for name in _KINDS if match[name])
         ranged = previous.end >= 0 and _RANGE.fullmatch(text, previous.end, match.start())
         if ranged and _is_day(kind) and _is_day(previous.kind) and found and found[-1].end == previous.end:
@@ -190,8 +204,8 @@ def _date(year: str, month: str, day: str) -> str:
 
 
 def _named(written: str) -> str:
-    words = re.findall(r"[A-Za-z]{3,}|\d+", written)
-    month = next(_MONTH_NUMBER[word.lower()] for word in words if word.lower() in _MONTH_NUMBER)
+    words = re.findall(r"[a-z]{3,}|\d+", folded(written))
+    month = next(_MONTH_NUMBER[word] for word in words if word in _MONTH_NUMBER)
     numbers = [word for word in words if word.isdigit()]
     if len(numbers) == 2:
         return _date(numbers[1], str(month), numbers[0])
@@ -212,11 +226,11 @@ def _military(written: str) -> str:
 
 
 def _noon(written: str) -> str:
-    return "12:00" if written.lower() == "noon" else "00:00"
+    return "12:00" if folded(written) == "noon" else "00:00"
 
 
 def _weekday(written: str) -> str:
-    *which, day = written.lower().rstrip(".").split()
+    *which, day = folded(written).rstrip(".").split()
     return " ".join([*which, next(name for name in _DAYS if name.startswith(day[:3])).capitalize()])
 
 
@@ -225,7 +239,7 @@ def _as_written(written: str) -> str:
 
 
 def _relative(written: str) -> str:
-    plain = _as_written(written).lower()
+    plain = folded(_as_written(written))
     return "ASAP" if plain.replace(".", "") == "asap" else plain
 
 

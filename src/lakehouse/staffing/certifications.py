@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from lakehouse.errors import NotFound
+from lakehouse.staffing._scan import Said
 from lakehouse.staffing._tokens import Casing
 from lakehouse.staffing.shipped import shipped
 
@@ -119,8 +120,15 @@ class Certifications:
                     keys = tuple(piece.key for piece in _pieces(spelling))
                     alias = _Alias(keys, entry.name, kind, _JOB.search(keys[-1]) is not None)
                     self._aliases.setdefault(keys[0], []).append(alias)
+        # By its longest piece, which few texts have, all that an alias needs.
+        self._needed: dict[str, list[frozenset[str]]] = {}
         for listed in self._aliases.values():
             listed.sort(key=lambda alias: -len(alias.pieces))
+            for alias in listed:
+                rarest = max(alias.pieces, key=lambda piece: (piece.isalpha(), len(piece)))
+                others = frozenset(alias.pieces) - {rarest, alias.pieces[0], alias.pieces[-1]}
+                for spelling in (rarest, f"{rarest}s", rarest.removesuffix("s")):
+                    self._needed.setdefault(spelling, []).append(others)
 
     @classmethod
     def shipped(cls) -> Certifications:
@@ -168,12 +176,14 @@ class Certifications:
             pieces = pieces[:-1]
         return next((entry for entry in self._entries if entry.casefold() == name.strip().casefold()), None)
 
-    def find(self, text: str) -> list[CertificationMatch]:
+    def find(self, text: str, said: Said | None = None) -> list[CertificationMatch]:
         """Return the certifications a text asks for, in order of appearance, without overlaps.
 
         A name that is also a thing or a job ("forklift") counts only where the text says that it is about
         a certification; what the text says is not required does not count.
         """
+        if not self._may_be_in(said or Said(text)):
+            return []
         pieces = _pieces(text)
         mentions = self._mentions(pieces)
         if not mentions:
@@ -189,6 +199,13 @@ class Certifications:
             if mention.said and not _denied(mention, pieces, text, last):
                 found.append(CertificationMatch(mention.alias.name, pieces[mention.first].start, pieces[last - 1].end))
         return found
+
+    def _may_be_in(self, said: Said) -> bool:
+        """Tell whether the text has the pieces of any alias, wherever they stand."""
+        if not said.plain:
+            return True
+        words = said.words
+        return any(others <= words for piece in words & self._needed.keys() for others in self._needed[piece])
 
     def _mentions(self, pieces: Sequence[_Piece]) -> list[_Mention]:
         found: list[_Mention] = []
@@ -215,14 +232,16 @@ def _pieces(text: str) -> list[_Piece]:
     found: list[_Piece] = []
     end = 0
     for m in _PIECE.finditer(text):
-        between = text[end : m.start()]
-        if m[0] in {"s", "S"} and between in {"'", "\u2019"} and found:
+        written = m[0]
+        start, stop = m.span()
+        between = text[end:start]
+        if between in {"'", "\u2019"} and written in {"s", "S"} and found:
             before = found.pop()
-            found.append(before._replace(key=before.key + "s", end=m.end()))
+            found.append(before._replace(key=before.key + "s", end=stop))
         else:
             parted = between not in {" ", "-", ""} and _PARTED.search(between) is not None
-            found.append(_Piece(m[0].lower(), m.start(), m.end(), m[0].rstrip("s").isupper(), parted))
-        end = m.end()
+            found.append(_Piece(written.lower(), start, stop, written.rstrip("s").isupper(), parted))
+        end = stop
     return found
 
 

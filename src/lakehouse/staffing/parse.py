@@ -111,7 +111,7 @@ class Parser:
             read_parts = [(start, self.parse_all(text[start:end])) for start, end in parts if text[start:end].strip()]
             return [shifted(demand, start) for start, demands in read_parts for demand in demands]
         reading = read(text, self.places, self.certifications)
-        if entries(text, reading.segments):
+        if entries(text, reading.segments, reading.said):
             return [self.parse(text)]
         found = drafts_in(reading, self._frames.draft)
         if not found:
@@ -126,7 +126,7 @@ class Parser:
         """Return the first demand of a text and the span of the sentences that may say more about it."""
         body = reading.segments
         whole = (body[0].start, body[-1].end) if body else (0, 0)
-        form = entries(reading.text, body)
+        form = entries(reading.text, body, reading.said)
         if form:
             return self._from_form(reading, form), whole
         drafts = ((segment, self._frames.draft(reading, segment)) for segment in body)

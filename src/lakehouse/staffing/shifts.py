@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from lakehouse.staffing._scan import Needing, Said
+from lakehouse.staffing._tokens import folded
+
 SHIFTS = ("day", "evening", "night", "weekend", "swing", "rotating")
 
 # Each word before "shift" with the shift it means.
@@ -75,8 +78,8 @@ _MENTION = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
-_TRIGGER = re.compile(
-    r"shift|weekend|nights?\b|days\b|evenings|mornings|afternoons|weekends|graveyard|swings|schedule", re.IGNORECASE
+_SHIFTS = Needing(
+    _MENTION, signs="shift weekend night days evenings mornings afternoons graveyard swings schedule".split()
 )
 _APART = re.compile(r"(?:^|[,;:(/&\n.-]|\band|\bor)\s*$", re.IGNORECASE)
 _COUNTED = re.compile(
@@ -97,16 +100,14 @@ class ShiftMatch(NamedTuple):
     explicit: bool
 
 
-def find(text: str) -> list[ShiftMatch]:
+def find(text: str, said: Said | None = None) -> list[ShiftMatch]:
     """Return the shifts a text names, in order of appearance.
 
     "2nd shift", "PM shift" and "evenings" are `evening`, "graveyard" and "overnight" are `night`; a word
     for a part of the day alone ("nights") counts only where it stands apart, never after a number.
     """
-    if not _TRIGGER.search(text):
-        return []
     found = []
-    for mention in _MENTION.finditer(text):
+    for mention in _SHIFTS.found(text, said or Said(text)):
         match = _read(mention, text)
         if match is not None:
             found.append(match)
@@ -122,13 +123,13 @@ def canonical(text: str) -> str | None:
 def _read(mention: re.Match[str], text: str) -> ShiftMatch | None:
     if mention["alone"]:
         before = text[max(0, mention.start() - 12) : mention.start()]
-        apart = mention["work"] or _APART.search(before) or mention["alone"].lower() != "days"
+        apart = mention["work"] or _APART.search(before) or folded(mention["alone"]) != "days"
         if not apart or (not mention["work"] and _COUNTED.search(before)):
             return None
-        return ShiftMatch(_ALONE[mention["alone"].lower()], mention.start("alone"), mention.end(), False)
+        return ShiftMatch(_ALONE[folded(mention["alone"])], mention.start("alone"), mention.end(), False)
     if mention["weekend"]:
         return ShiftMatch("weekend", mention.start(), mention.end(), False)
     if mention["rotating"]:
         return ShiftMatch("rotating", mention.start(), mention.end(), True)
-    word = (mention["before"] or mention["after"]).lower()
+    word = folded(mention["before"] or mention["after"])
     return ShiftMatch(_HALVES.get(word.replace(".", "")) or _BEFORE_SHIFT[word], mention.start(), mention.end(), True)

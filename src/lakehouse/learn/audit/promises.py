@@ -12,6 +12,8 @@ from lakehouse.staffing.rate import rate
 from lakehouse.staffing.titles import role_equal
 
 _SAMPLE = 50
+# So many are looked at for those that must come back: each costs a parse.
+_LOOKED_AT = 2_000
 _K = 20
 _LEAST_RECOVERED = 0.8
 # The right role and certifications; the place may be far.
@@ -21,7 +23,9 @@ _AGAINST = frozenset({"rejected", "no_show"})
 
 def memory(lake: Lake) -> Found:
     """Ask what is remembered again: each answer must come back, and none for another role."""
-    entries = sorted(lake.rooms.playbooks.everything(), key=lambda entry: entry.id)[:_SAMPLE]
+    everything = sorted(lake.rooms.playbooks.everything(), key=lambda entry: entry.id)[:_LOOKED_AT]
+    due = {entry.id for entry in everything if _should_come_back(lake, entry)}
+    entries = sorted(everything, key=lambda entry: entry.id not in due)[:_SAMPLE]
     found = Found(metrics={"p10_entries": len(entries)}, skipped="" if entries else "nothing is remembered yet")
     defined = {corpus.name for corpus in lake.rooms.corpora.defined()}
     asked = recovered = bleed = 0
@@ -39,7 +43,7 @@ def memory(lake: Lake) -> Found:
                 for match in answer.results
                 if match.memory is not None and match.memory.effect != "none"
             )
-            if text is entry.query_text and _should_come_back(lake, entry):
+            if text is entry.query_text and entry.id in due:
                 asked += 1
                 recovered += any(match.id == entry.answer_id for match in answer.results)
     if bleed:
