@@ -71,6 +71,17 @@ def test_axe_finds_nothing_on_any_page(open_page, scheme):
     assert found == {name: [] for name in found}
 
 
+def test_axe_finds_nothing_on_the_picture_of_a_run(browser, fresh_console):
+    lake, url = fresh_console
+    inputs = {"query_text": "Need 1 Welder", "corpora": ["none"], "k": 1}
+    run = lake.workflow.run(nodes=[{"id": "found", "mode": "matrix.search", "inputs": inputs}])
+    with visiting(browser, url) as open:
+        page = open(f"/operations?run={run.run_id}", viewport={"width": 320, "height": 800})
+        expect(page.locator("svg.run")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        assert faults(page) == []
+
+
 @pytest.mark.parametrize("width", [320, 768, 1920])
 def test_no_page_runs_over_the_edge(open_page, width):
     page = open_page("/", viewport={"width": width, "height": 800})
