@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from lakehouse.demands.base import OUT, Filled, Learned, OpenDemand, Owner, Placed, RefusedPerson, Text, Word
+from lakehouse.demands.base import OUT, Filled, Learned, OpenDemand, Owner, Placed, RefusedPerson, Stage, Text, Word
 from lakehouse.demands.desk import Desk, on, session_of
 from lakehouse.errors import Conflict, InvalidInput, NotFound, ValidationFailed
 from lakehouse.memory.evidence import WEIGHTS, Outcome
@@ -52,7 +52,7 @@ class Filling:
         if not worker_ids:
             chosen = [each for each in found.people if each.stage == "proposed"][: found.remaining]
         self._refuse(found, chosen)
-        booked: list[str] = []
+        booked: list[Placed] = []
         refused: list[RefusedPerson] = []
         warnings: list[str] = []
         for each in chosen:
@@ -61,10 +61,13 @@ class Filling:
             if errors:
                 refused.append(RefusedPerson(each.id, errors))
                 continue
-            booked.append(each.id)
+            booked.append(each)
             warnings += [finding.reason for finding in findings if finding.reason not in warnings]
-            self._note(found, each, "filled", by)
-        return Filled(filled=booked, refused=refused, warnings=warnings, demand=self._desk.get(id))
+        if booked:
+            self._note(found, booked, "filled", by)
+        return Filled(
+            filled=[each.id for each in booked], refused=refused, warnings=warnings, demand=self._desk.get(id)
+        )
 
     def _refuse(self, found: OpenDemand, chosen: list[Placed]) -> None:
         if not found.demand.role:
@@ -97,12 +100,12 @@ class Filling:
                 return [*checked.findings, *late_findings(late)]
         return checked.findings
 
-    def _note(self, found: OpenDemand, each: Placed, stage: str, by: str) -> None:
+    def _note(self, found: OpenDemand, people: list[Placed], stage: Stage, by: str) -> None:
         desk = self._desk
         with desk.state.write() as connection:
             now = desk.now()
-            placed = msgspec.structs.replace(each, stage=stage, by=by or each.by, at=now)
-            desk.rows.place(connection, found.id, [placed])
+            placed = [msgspec.structs.replace(each, stage=stage, by=by or each.by, at=now) for each in people]
+            desk.rows.place(connection, found.id, placed)
             desk.touch(connection, desk.within(connection, found.id))
 
     def release(self, id: str, worker_id: Word, by: Owner = "") -> OpenDemand:
@@ -117,7 +120,7 @@ class Filling:
         if each.stage != "filled":
             raise Conflict(f"{worker_id!r} is not filled", id=worker_id)
         self._desk.validators.release(each.fill_id)
-        self._note(found, each, "proposed", by)
+        self._note(found, [each], "proposed", by)
         return self._desk.get(id)
 
     def outcome(self, id: str, worker_id: Word, outcome: Outcome, by: Owner = "", why: Text = "") -> Learned:
