@@ -39,9 +39,11 @@ def chromium() -> str:
 @contextlib.contextmanager
 def launched() -> Iterator[Any]:
     """Give a browser."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     executable = chromium()
+    # A busy machine may take long, and what never comes is waited for in vain only where a test fails.
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield browser
@@ -55,7 +57,7 @@ def visiting(browser: Any, home: str, coordinator: str = "") -> Iterator[Callabl
 
     def open(path: str, **options: Any) -> Any:
         context = browser.new_context(**options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         if coordinator:
             context.add_cookies([{"name": "coordinator", "value": coordinator, "url": home}])
         contexts.append(context)
