@@ -1,5 +1,7 @@
 """Open demands on a real lake: nobody on them who does not exist, and one truth about who is booked."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from lakehouse import caller
@@ -70,6 +72,21 @@ def test_fill_refuses_one_and_books_the_others(make_lake, crowd):
     lake.demands.place(id, who(*more), "proposed")
     with pytest.raises(Conflict, match="too many"):
         lake.demands.fill(id, more)
+
+
+def test_last_place_is_filled_once_by_two_at_the_same_time(lake):
+    id = opened(lake, "Need 1 Forklift Operator in Cleveland OH starting 2031-05-06")
+    lake.demands.place(id, who("w-1", "w-2"), "proposed")
+
+    def fill(person: str) -> int:
+        try:
+            return len(lake.demands.fill(id, [person]).filled)
+        except Conflict:
+            return 0
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(fill, ("w-1", "w-2"))) == 1
+    assert lake.demands.get(id).filled == 1
 
 
 def test_client_who_does_not_want_somebody_back_is_heard_by_every_demand(lake):

@@ -22,7 +22,7 @@ def lake(rooms_lake):
 
 @pytest.fixture
 def client(rooms_url):
-    headers = {"Origin": rooms_url, "Cookie": "coordinator=mia"}
+    headers = {"Origin": rooms_url, "Cookie": "coordinator=iris"}
     with httpx.Client(base_url=rooms_url, timeout=60, headers=headers) as client:
         yield client
 
@@ -55,7 +55,7 @@ def test_pasted_email_becomes_an_open_demand_of_whoever_pasted_it(client, lake):
     assert "0 of 4 filled" in demand
     assert "for Kestrel Mills" in demand
     one = lake.demands.get(address.rpartition("/")[2])
-    assert (one.owner, one.namespace, one.urgency, bool(one.message)) == ("mia", "mia", "urgent", True)
+    assert (one.owner, one.namespace, one.urgency, bool(one.message)) == ("iris", "iris", "urgent", True)
 
 
 def test_message_is_kept_as_open_demands_only_once(client, lake):
@@ -89,7 +89,7 @@ def test_queue_stands_by_urgency_then_start_and_can_be_one_owners(client, lake):
 
 
 def test_demand_is_worked_from_the_call_list_until_it_is_filled(client, lake):
-    id = opened(lake, namespace="mia", owner="mia")
+    id = opened(lake, namespace="iris", owner="iris")
     path = f"/queue/demands/{id}"
     page = client.get(path)
     assert "Backups" in shown(page)
@@ -102,6 +102,12 @@ def test_demand_is_worked_from_the_call_list_until_it_is_filled(client, lake):
     assert "is free again" in released
     assert "3 of 3 filled" in shown(client.post(path, data={"act": "fill"}))
     assert "too many" in shown(client.post(path, data={"act": "fill", "who": who(*_new(lake, client, path, id))}), 409)
+
+
+def test_somebody_ticked_in_the_call_list_is_filled_at_once(client, lake):
+    id = opened(lake, ASK.replace("2090-03-04", "2090-03-05"))
+    page = client.post(f"/queue/demands/{id}", data={"act": "fill", "who": who(found(lake, id)[0])})
+    assert "1 of 3 filled" in shown(page)
 
 
 def _new(lake, client, path, id):
@@ -160,15 +166,15 @@ def test_relaxations_and_why_not_are_asked_for_real(client, lake):
 
 
 def test_outcome_tells_what_memory_learned_and_is_undone(client, lake):
-    id = opened(lake, namespace="outcome-mia")
+    id = opened(lake, namespace="outcome-iris")
     path = f"/queue/demands/{id}"
     person = found(lake, id)[0]
     shown(client.post(path, data={"act": "propose", "who": who(person)}))
     said = {"act": "outcome", "id": person, "outcome": "completed", "why": "on time"}
     assert "Memory now gives 67 in 100" in shown(client.post(path, data=said))
-    assert lake.playbooks.list("outcome-mia").entries[0].why == "on time"
+    assert lake.playbooks.list("outcome-iris").entries[0].why == "on time"
     assert "Taken back" in shown(client.post(path, data={"act": "undo", "id": person}))
-    assert lake.playbooks.list("outcome-mia").entries == []
+    assert lake.playbooks.list("outcome-iris").entries == []
     assert "Choose what came of it" in shown(client.post(path, data={**said, "outcome": "fine"}), 400)
 
 

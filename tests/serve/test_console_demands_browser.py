@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from serve_rooms import NAUGHTY, faults, launched, text_of, visiting
 
-ASK = "Need 3 Welders in Toledo, OH starting %s for Foundry Row"
+ASK = "Need 3 Welders in Toledo, OH starting %s for Harbor Row"
 PICTURES = os.environ.get("LAKEHOUSE_PICTURES", "")
 
 
@@ -26,17 +26,17 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, rooms_url):
-    with visiting(browser, rooms_url, "mia") as open:
+    with visiting(browser, rooms_url, "iris") as open:
         yield open
 
 
 def opened(lake, start: str, **more) -> str:
-    return lake.demands.open(ASK % start, owner="mia", namespace="mia", **more).created[0]
+    return lake.demands.open(ASK % start, owner="iris", namespace="iris", **more).created[0]
 
 
 def proposed(lake, id: str, count: int = 2) -> list[str]:
     people = [match.id for match in lake.demands.candidates(id, k=count).results]
-    lake.demands.place(id, [{"corpus": "workers", "id": person} for person in people], "proposed", by="mia")
+    lake.demands.place(id, [{"corpus": "workers", "id": person} for person in people], "proposed", by="iris")
     return people
 
 
@@ -46,16 +46,16 @@ def pages_of(lake, start: str) -> dict[str, str]:
     first, second = proposed(lake, id)
     lake.demands.fill(id, [first])
     third = lake.demands.candidates(id, k=3).results[-1].id
-    lake.demands.place(id, [{"corpus": "workers", "id": third}], "do_not_return", by="mia", why="asked by the yard")
-    lake.demands.outcome(id, first, "accepted", by="mia")
-    lake.demands.note(id, "Promised to call back by noon.", by="mia")
+    lake.demands.place(id, [{"corpus": "workers", "id": third}], "do_not_return", by="iris", why="asked by the yard")
+    lake.demands.outcome(id, first, "accepted", by="iris")
+    lake.demands.note(id, "Promised to call back by noon.", by="iris")
     person = f"corpus=workers&to={second}"
     return {
         "queue-open": "/queue",
         "open-demand": f"/queue/demands/{id}?relax=on&why=w-1",
         "outreach": f"/queue/demands/{id}/outreach?{person}&kind=email",
         "outreach-sms": f"/queue/demands/{id}/outreach?{person}&kind=sms",
-        "handover": "/handover?from=mia",
+        "handover": "/handover?from=iris",
         "packet": f"/handover/packet?demand={id}",
     }
 

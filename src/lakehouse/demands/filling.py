@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -30,6 +31,8 @@ class Filling:
     def __init__(self, desk: Desk, playbooks: Playbooks) -> None:
         self._desk = desk
         self._playbooks = playbooks
+        # One process has the lake, so this keeps two coordinators from filling the last place twice.
+        self._one_at_a_time = threading.Lock()
 
     def fill(self, id: str, worker_ids: Ids = [], by: Owner = "") -> Filled:  # noqa: B006 - never changed
         """Book people of a demand, each as an accepted fill of its own, after the validators have looked at them.
@@ -47,6 +50,10 @@ class Filling:
             InvalidInput: The demand names no role.
             Conflict: The demand is closed, somebody was excluded, or more people are named than are still looked for.
         """
+        with self._one_at_a_time:
+            return self._fill(id, worker_ids, by)
+
+    def _fill(self, id: str, worker_ids: list[str], by: str) -> Filled:
         found = self._desk.get(id)
         chosen = [on(found, each) for each in dict.fromkeys(worker_ids)]
         if not worker_ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import cast
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lakehouse.demands.base import URGENCIES, Candidate, Chosen, OpenDemand, Status
-from lakehouse.errors import InvalidInput, LakehouseError
+from lakehouse.errors import InvalidInput, LakehouseError, NotFound, PermissionDenied
 from lakehouse.matrix.base import SearchAnswer
 from lakehouse.memory.evidence import Outcome
 from lakehouse.serve.console.demand_view import BACKUPS, MOST_CALLS, DemandView, complete, pick, says
@@ -134,8 +135,13 @@ class DemandPages:
         view.notice = f"{_some(len(people))} proposed, best first; {max(0, wanted - len(people))} still to find."
 
     def _book(self, id: str, me: str, sent: Sent, view: DemandView) -> None:
-        ids = [each.id for each in _people(sent)] if sent.all("who") else []
-        done = self._site.lake.demands.fill(id, ids, by=me)
+        lake = self._site.lake
+        people = _people(sent) if sent.all("who") else []
+        on = {each.id for each in lake.demands.get(id).people}
+        new = [each for each in people if each.id not in on]
+        if new:
+            lake.demands.place(id, new, "proposed", by=me)
+        done = lake.demands.fill(id, [each.id for each in people], by=me)
         view.refused, view.warnings = done.refused, done.warnings
         view.notice = f"{_some(len(done.filled))} filled; {done.demand.filled} of {done.demand.demand.count} now."
 
@@ -169,7 +175,9 @@ class DemandPages:
         lake = self._site.lake
         one = lake.demands.get(id)
         if one.message:
-            view.message = lake.inbox.get(one.message)
+            # Who may not read the inbox still works on the demand.
+            with contextlib.suppress(NotFound, PermissionDenied):
+                view.message = lake.inbox.get(one.message)
         people = lake.demands.people(id)
         wanted = one.remaining + one.proposed + one.shortlisted + BACKUPS
         try:
