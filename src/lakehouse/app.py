@@ -15,6 +15,7 @@ from lakehouse.rooms import Rooms, traces_of, utc_now
 
 if TYPE_CHECKING:
     from lakehouse.chat.service import Chat
+    from lakehouse.demands.service import Demands
     from lakehouse.embed.service import Embeddings
     from lakehouse.lake.catalog import Catalog
     from lakehouse.lake.ingest import Ingest
@@ -68,6 +69,7 @@ class Lakehouse:
     vectors: Vectors
     corpora: Corpora
     demand: Parser
+    demands: Demands
     matrix: Matrix
     playbooks: Playbooks
     chat: Chat

@@ -28,13 +28,15 @@ Runs = Literal["inline", "thread", "upstream"]
 # Questions too long for an address.
 _READS_BY_POST = frozenset(
     "sql.query sql.arrow ingest.explain embed.texts vectors.search demand.parse matrix.search matrix.relevance"
-    " matrix.downgrade playbooks.export inbox.match chat.complete chat.stream validate.check".split()
+    " matrix.downgrade playbooks.export inbox.match chat.complete chat.stream validate.check"
+    " corpora.people demands.candidates demands.relax".split()
 )
 
 # What changes something, and the same again changes nothing more.
 _REPEATABLE = frozenset(
     "ingest.file vectors.add vectors.merge corpora.build playbooks.record playbooks.bulk playbooks.handover"
-    " playbooks.merge playbooks.import_ pathways.add_idempotent learn.materialize learn.score learn.export_sft".split()
+    " playbooks.merge playbooks.import_ pathways.add_idempotent learn.materialize learn.score learn.export_sft"
+    " demands.file demands.edit demands.place".split()
 )
 
 
@@ -76,7 +78,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_versions(self) -> bool:
         """Whether all that a search can see of what a call changes is told by `Matrix.version`."""
-        return self.service in {"vectors", "playbooks"}
+        return self.service in {"vectors", "playbooks", "demands"}
 
     @property
     def streams(self) -> bool:
@@ -220,6 +222,7 @@ _INBOX = "lakehouse.observe.inbox:Inbox"
 _WORKFLOWS = "lakehouse.observe.workflows:Workflows"
 _TRACES = "lakehouse.observe.traces:Traces"
 _LEARN = "lakehouse.learn.service:Learn"
+_DEMANDS = "lakehouse.demands.service:Demands"
 
 
 def _operation(name: str, route: str, owner: str, **options: Any) -> Operation:
@@ -255,6 +258,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("vectors.delete", "DELETE /v1/vectors/index/{name}", _VECTORS, status=204),
     _operation("corpora.build", "POST /v1/corpora", _CORPORA),
     _operation("corpora.list", "GET /v1/matrix/corpora", _CORPORA),
+    _operation("corpora.people", "POST /v1/corpora/people", _CORPORA),
     _operation("demand.parse", "POST /v1/demand/parse", _PARSER, runs="inline"),
     _operation("matrix.search", "POST /v1/matrix/search", _MATRIX, runs="inline"),
     _operation("matrix.relevance", "POST /v1/matrix/relevance", _MATRIX),
@@ -312,6 +316,21 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("validate.fills", "GET /v1/validate/fills", _VALIDATORS, query=("worker_id",)),
     _operation("iterate.run", "POST /v1/iterate", _ITERATE, runs="upstream"),
     _operation("validate.release", "DELETE /v1/validate/fills/{fill_id}", _VALIDATORS, status=204),
+    _operation("demands.open", "POST /v1/demands", _DEMANDS, status=201),
+    _operation("demands.list", "GET /v1/demands", _DEMANDS, query=("status", "owner", "namespace", "limit")),
+    _operation("demands.file", "POST /v1/demands/file", _DEMANDS, raw="source", query=("owner", "namespace")),
+    _operation("demands.get", "GET /v1/demands/{id}", _DEMANDS),
+    _operation("demands.edit", "POST /v1/demands/{id}", _DEMANDS),
+    _operation("demands.people", "GET /v1/demands/{id}/people", _DEMANDS),
+    _operation("demands.place", "POST /v1/demands/{id}/people", _DEMANDS),
+    _operation("demands.replace", "POST /v1/demands/{id}/replace", _DEMANDS),
+    _operation("demands.candidates", "POST /v1/demands/{id}/candidates", _DEMANDS),
+    _operation("demands.relax", "POST /v1/demands/{id}/relax", _DEMANDS),
+    _operation("demands.fill", "POST /v1/demands/{id}/fill", _DEMANDS),
+    _operation("demands.release", "POST /v1/demands/{id}/release", _DEMANDS),
+    _operation("demands.outcome", "POST /v1/demands/{id}/outcome", _DEMANDS),
+    _operation("demands.undo", "POST /v1/demands/{id}/undo", _DEMANDS),
+    _operation("demands.note", "POST /v1/demands/{id}/notes", _DEMANDS),
     _operation("learn.materialize", "POST /v1/learn/materialize", _LEARN),
     _operation("learn.score", "POST /v1/learn/score", _LEARN),
     _operation("learn.export_sft", "POST /v1/learn/export-sft", _LEARN),

@@ -151,6 +151,7 @@ class Rooms:
             self._open_ledger(clock)
             self._take_in(config, path, clock)
             self._judge(config, path, clock, roles)
+            self._keep_demands(clock)
             self._learn_from(config, path, clock, asks)
             self._methods = {
                 operation.name: getattr(getattr(self, operation.service), operation.method)
@@ -229,7 +230,16 @@ class Rooms:
             Manifests(self.state, DataKeys(self.ledger.keys)),
             ledger=self.ledger,
             people=People(self.corpora.defined, self.sql.query, self.catalog.text_columns),
-            eraser=Eraser(path, {**holding.purges(), "training data (rows)": purge(path)}),
+            eraser=Eraser(
+                path,
+                {
+                    "open demands (people)": lambda people: {
+                        gone.subject: self.demands.purge(gone.subject) for gone in people
+                    },
+                    **holding.purges(),
+                    "training data (rows)": purge(path),
+                },
+            ),
             erased=self._erased,
             clock=clock,
         )
@@ -305,6 +315,28 @@ class Rooms:
         )
         password = os.environ.get(config.inbox.imap_password_env, "")
         self._poller = self._closing(Poller(config.inbox, self.inbox.take, password=password))
+
+    def _keep_demands(self, clock: Callable[[], datetime]) -> None:
+        """Open the demands that are not done yet; they search through the table, so that it is seen."""
+        from lakehouse.demands.desk import Desk
+        from lakehouse.demands.service import Demands
+
+        search = operations.BY_NAME["matrix.search"]
+        desk = Desk(
+            self.state,
+            self.demand,
+            message=self.inbox.get,
+            look_up=self.roster.look_up,
+            validators=self.validate,
+            clock=clock,
+            new_id=_new_id,
+        )
+        self.demands = Demands(
+            desk,
+            self.playbooks,
+            search=lambda **values: self.call(search, values),
+            corpora=lambda: [corpus.name for corpus in self.corpora.defined()],
+        )
 
     def _learn_from(self, config: settings.Settings, path: Path, clock: Callable[[], datetime], asks: Asks) -> None:
         """Open what reads the logs of all rooms, and looks through the rooms themselves."""

@@ -308,6 +308,14 @@ CORPORA = [
         raises=NotFound,
         says="nobody",
     ),
+    Case(
+        "corpus-people",
+        [("corpora.people", {"people": [{"corpus": "workers", "id": id} for id in ("w-2", "w-9999", "w-1")]})],
+        lambda listed: [(one.id, one.role, one.city) for one in listed.people] == [
+            ("w-2", "Forklift Operator", "Cleveland"), ("w-1", "Forklift Operator", "Cleveland")
+        ],
+    ),
+    Case("corpus-people-shape", [("corpora.people", {"people": [{"id": "w-1"}]})], raises=InvalidInput, says="corpus"),
     Case("corpora", [("corpora.list", {})], lambda listed: "workers" in [corpus.name for corpus in listed.corpora]),
 ]  # fmt: skip
 
@@ -405,6 +413,7 @@ PLAYBOOKS = [
 # Below everything those modules take from this one.
 from contract import (  # noqa: E402
     chat_cases,
+    demands_cases,
     lake_cases,
     learn_cases,
     ledger_cases,
@@ -423,6 +432,7 @@ ROOMS = (
     chat_cases,
     proof_cases,
     learn_cases,
+    demands_cases,
 )
 CASES = [
     *STORAGE,

@@ -135,6 +135,13 @@ def rooms_url(rooms_lake) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def fresh_console(tmp_path) -> Iterator[tuple[lakehouse.Lakehouse, str]]:
+    """An empty lake of one test's own, and where its console is."""
+    with opened(tmp_path / "lake") as lake, with_console(lake) as url:
+        yield lake, url
+
+
 @pytest.fixture(scope="session")
 def empty_console_url(tmp_path_factory) -> Iterator[str]:
     """Where a console is that has nobody to search yet."""

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.serve.console.fields import NAMES, Fields, fields_of, need_line, read, whole_number
+from lakehouse.serve.console.fields import read
+from lakehouse.staffing.need import NAMES, Fields, fields_of, need_line, whole_number
 from lakehouse.staffing.parse import Parser
 
 ASK = "Beacon Freight needs 3 Forklift Operators in Cleveland OH, day shift, OSHA-30"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.errors import InvalidInput
-from lakehouse.serve.console.fields import Fields
 from lakehouse.serve.console.form import Form, Person, decode, fingerprint
+from lakehouse.staffing.need import Fields
 
 MARIA = Person("workers", "w-7", "Maria “Mia” O'Neil, <b>")
 

@@ -188,6 +188,27 @@ def test_operations_ask_every_service(client, rooms_lake):
     assert found.well
 
 
+def test_workflow_run_is_drawn_with_its_arrows(fresh_console):
+    # On a lake of its own, closed at once: an engine that stays open draws from the global random numbers.
+    lake, url = fresh_console
+    search = {"query_text": "Need 1 Welder in Toledo OH", "corpora": ["none"], "k": 1}
+    after = {"query_text": {"$from": "found.trace_id"}, "corpora": ["none"], "k": 1}
+    nodes = [
+        {"id": "found", "mode": "matrix.search", "inputs": search},
+        {"id": "again", "mode": "matrix.search", "inputs": after},
+    ]
+    run = lake.workflow.run(nodes=nodes, name="two searches")
+    page = httpx.get(f"{url}/operations", params={"run": run.run_id}, timeout=60)
+    assert "matrix.search" in shown(page)
+    assert page.text.count('class="arrow"') == 1
+    assert f"found {run.nodes['found'].status}; again {run.nodes['again'].status} after found" in page.text
+    assert shown(httpx.get(f"{url}/operations", params={"run": "none"}, timeout=60), 404)
+
+
+def test_alarm_is_asked_for_and_says_when_there_is_nothing_to_compare(client):
+    assert "evidence" in shown(client.get("/operations", params={"drift": "on"}), 404)
+
+
 def test_pasted_message_waits_in_the_queue_and_leads_to_people(client):
     taken = shown(client.post("/queue", data={"body": EMAIL, "subject": "Welders", "sender": "pat@example.com"}))
     assert "Taken into the queue" in taken

@@ -9,10 +9,9 @@ import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from serve_rooms import EMAIL
+from serve_rooms import EMAIL, NAUGHTY, faults, launched, visiting
 
 PAGES = {
     "queue": "/queue",
@@ -22,23 +21,13 @@ PAGES = {
     "operations": "/operations",
     "audit": "/audit?who=w-17",
 }
-NAUGHTY = Path(__file__).parents[2].parent / "shared" / "data" / "blns" / "blns.json"
 PICTURES = os.environ.get("LAKEHOUSE_PICTURES", "")
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split()
-)
-REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 
 
 @pytest.fixture(scope="module")
 def browser():
-    from serve_rooms import chromium
-
-    executable = chromium()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -63,32 +52,8 @@ def url(rooms_url, rooms_lake):
 
 @pytest.fixture
 def open_page(browser, url):
-    contexts, seen = [], []
-
-    def open(path: str, **options):
-        context = browser.new_context(**options)
-        context.set_default_timeout(15_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
-        page.on("pageerror", lambda error: seen.append(str(error)))
-        page.on(
-            "console",
-            lambda said: seen.append(said.text) if said.type == "error" and not REFUSED.match(said.text) else None,
-        )
-        page.goto(url + path)
-        return page
-
-    yield open
-    for context in contexts:
-        context.close()
-    assert seen == []
-
-
-def faults(page) -> list:
-    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-    found = Axe().run(page, options=options).response["violations"]
-    return [(fault["id"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in found]
+    with visiting(browser, url) as open:
+        yield open
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -104,6 +69,17 @@ def test_axe_finds_nothing_on_any_page(open_page, scheme):
     page.goto(page.url.replace("?who=w-17", ""))
     found["audit empty"] = faults(page)
     assert found == {name: [] for name in found}
+
+
+def test_axe_finds_nothing_on_the_picture_of_a_run(browser, fresh_console):
+    lake, url = fresh_console
+    inputs = {"query_text": "Need 1 Welder", "corpora": ["none"], "k": 1}
+    run = lake.workflow.run(nodes=[{"id": "found", "mode": "matrix.search", "inputs": inputs}])
+    with visiting(browser, url) as open:
+        page = open(f"/operations?run={run.run_id}", viewport={"width": 320, "height": 800})
+        expect(page.locator("svg.run")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        assert faults(page) == []
 
 
 @pytest.mark.parametrize("width", [320, 768, 1920])

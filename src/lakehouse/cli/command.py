@@ -25,6 +25,7 @@ from lakehouse.cli import (
     backups,
     chatting,
     datasets,
+    demanding,
     demo,
     doctor,
     evaluations,
@@ -70,7 +71,7 @@ _PIPE_CLOSED = 141
 _GROUPS = (
     ("start here", (demo, serving, stacks, backups, doctor)),
     ("data in, questions out", (datasets, rosters)),
-    ("people for a demand", (searching, playbooks, inbox, validating)),
+    ("people for a demand", (searching, playbooks, inbox, demanding, validating)),
     ("what is done, and was", (ops, workflows, pathways)),
     ("whose data, and who saw it", (subjects,)),
     ("what the logs teach", (learning,)),

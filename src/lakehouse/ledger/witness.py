@@ -13,6 +13,8 @@ from lakehouse.ledger.rows import Event
 from lakehouse.staffing.worker import CorpusShape
 
 SHOWN = "shown"
+# What a list tells of somebody.
+_NAMED = ("city", "name", "role", "state")
 _STATEMENTS: Mapping[str, str] = {"sql.query": "sql", "sql.arrow": "export"}
 
 
@@ -85,10 +87,18 @@ class Witness:
             "matrix.search": self._found,
             "vectors.get": self._viewed,
             "vectors.search": self._near,
+            "corpora.people": self._told,
             "playbooks.record": lambda values, _: self._remembered([values]),
             "playbooks.bulk": lambda values, _: self._remembered(values["entries"]),
             "validate.check": self._checked,
             "validate.accept": lambda values, answer: self._checked({**values, "artifact": "fill"}, answer),
+            "demands.people": self._on_demand,
+            "demands.place": lambda values, _: self._moved(values["people"], values["stage"]),
+            "demands.replace": lambda values, _: self._moved([values["by_whom"]], "proposed", out=values["out"]),
+            "demands.fill": lambda _, answer: self._named(answer.filled, "fill", SHOWN),
+            "demands.release": lambda values, _: self._named([values["worker_id"]], "fill", "released"),
+            "demands.outcome": lambda values, _: self._named([values["worker_id"]], "remember", values["outcome"]),
+            "demands.undo": lambda values, _: self._named([values["worker_id"]], "remember", "undone"),
             "iterate.run": lambda values, answer: self._checked({**values, "payload": answer.artifact}, answer),
         }
 
@@ -124,6 +134,12 @@ class Witness:
         if values["name"] in self.shapes:
             yield _event(answer.id, "view", caller.current().purpose, answer.metadata)
 
+    def _told(self, _values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
+        purpose = caller.current().purpose
+        for each in answer.people:
+            shown = {name: "" for name in _NAMED if getattr(each, name)}
+            yield _event(each.id, "view", purpose, shown)
+
     def _near(self, values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
         if values["name"] in self.shapes:
             purpose = caller.current().purpose
@@ -153,6 +169,22 @@ class Witness:
                 else (entry.answer_id, entry.outcome)
             )
             yield Event(subject=id, action="remember", purpose=purpose, fields=(), result=outcome)
+
+    def _on_demand(self, _values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
+        purpose = caller.current().purpose
+        for person in answer.items:
+            yield _event(person.id, "view", purpose, person.metadata)
+
+    def _moved(self, people: Iterable[Any], stage: str, out: str = "") -> Iterable[Event]:
+        if out:
+            yield from self._named([out], "demand", "excluded")
+        yield from self._named([each.id for each in people], "demand", stage)
+
+    def _named(self, ids: Iterable[str], action: str, result: str) -> Iterable[Event]:
+        """Name people to whom something was done that shows none of their data."""
+        purpose = caller.current().purpose
+        for id in ids:
+            yield Event(subject=id, action=action, purpose=purpose, fields=(), result=result)
 
     def _checked(self, values: Mapping[str, Any], _answer: Any) -> Iterable[Event]:
         """Name the people of a fill that passed, or those whom a message which passed is about."""

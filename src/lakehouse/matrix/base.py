@@ -177,6 +177,30 @@ class Corpus(msgspec.Struct, frozen=True, kw_only=True):
     built_at: str
 
 
+class Somebody(msgspec.Struct, frozen=True, kw_only=True):
+    """Who stands behind an id: name, role and place as the corpus has them, empty where it does not say."""
+
+    corpus: str
+    id: str
+    name: str = ""
+    role: str = ""
+    city: str = ""
+    state: str = ""
+
+
+class SomebodyList(msgspec.Struct, frozen=True):
+    """People in the order they were asked for; those whom no corpus has are left out."""
+
+    people: list[Somebody]
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Somebody who is asked for: the corpus, and the id in it."""
+
+    corpus: str
+    id: str
+
+
 class CorpusList(msgspec.Struct, frozen=True):
     """All corpora, by name."""
 

@@ -20,7 +20,7 @@ import msgspec
 
 from lakehouse import progress
 from lakehouse.errors import InvalidInput, NotFound
-from lakehouse.matrix.base import Corpus, CorpusList, CorpusReport
+from lakehouse.matrix.base import Corpus, CorpusList, CorpusReport, Somebody, SomebodyList, Wanted
 from lakehouse.staffing import worker
 from lakehouse.state.folder import atomic_write
 from lakehouse.vectors.base import Item
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
 Prefix = Annotated[str, msgspec.Meta(max_length=32)]
+# People asked for at once.
+Asked = Annotated[list[Wanted], msgspec.Meta(max_length=1_000)]
 Columns = list[Annotated[str, msgspec.Meta(min_length=1)]]
 
 # A refresh that touches more than this share of the items builds the index anew beside the old one.
@@ -137,6 +139,24 @@ class Corpora:
     def list(self) -> CorpusList:
         """List all corpora by name, each with whether its dataset has changed since it was built."""
         return CorpusList(corpora=[self._now(corpus) for corpus in self.defined()])
+
+    def people(self, people: Asked) -> SomebodyList:
+        """Tell who stands behind ids: name, role and place alone, so that a list can be read.
+
+        Args:
+            people: At most 1,000; each is in the answer once.
+
+        Returns:
+            In the order asked for; people whom the corpus does not have, and corpora there are not, are left out.
+        """
+        names = {corpus.name for corpus in self.defined()}
+        found: dict[tuple[str, str], Somebody] = {}
+        for each in people:
+            row = self._vectors.metadata(each.corpus, each.id) if each.corpus in names else None
+            if row is not None:
+                said = {key: str(row[key]) for key in ("name", "role", "city", "state") if row.get(key) is not None}
+                found[each.corpus, each.id] = Somebody(corpus=each.corpus, id=each.id, **said)
+        return SomebodyList([*found.values()])
 
     def built_ids(self, name: str) -> frozenset[str] | None:
         """Return the ids that a corpus got from its dataset at the last build, null when that is not known."""

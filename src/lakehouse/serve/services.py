@@ -28,7 +28,7 @@ SERVICES: tuple[Service, ...] = (
     Service("vectord", 3215, ("vectors",)),
     Service("embedd", 3216, ("embed",)),
     Service("pathwayd", 3217, ("pathways",)),
-    Service("matrixd", 3218, ("matrix", "corpora", "playbooks", "demand")),
+    Service("matrixd", 3218, ("matrix", "corpora", "playbooks", "demand", "demands")),
     Service("observerd", 3219, ("observer", "inbox", "workflow", "traces", "learn")),
     Service("chatd", 3220, ("chat",)),
     Service("validatord", 3221, ("validate", "iterate")),

@@ -89,7 +89,8 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
         starts, ends: ISO 8601 on the clock of the place of work, the end not included; both empty when the demand
             names no day, and then the booking stands in nobody's way.
         recorded_at: RFC 3339, UTC.
-        session_id: Of the iterate that made the fill, empty for an explicit call.
+        session_id: Of the iterate that made the fill, `demand:` and an id for one of an open demand, empty for an
+            explicit call.
     """
 
     fill_id: str

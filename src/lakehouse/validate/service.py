@@ -149,6 +149,13 @@ class Validators:
                 return BookingList(self._rows.of_workers(connection, [worker_id]))
             return BookingList(self._rows.newest(connection, _MOST_LISTED))
 
+    def bookings(self, worker_ids: Sequence[str]) -> Sequence[Booking]:
+        """Return the bookings of workers, by worker, then start."""
+        if not worker_ids:
+            return []
+        with self._state.read() as connection:
+            return self._rows.of_workers(connection, worker_ids)
+
     def release(self, fill_id: Annotated[str, msgspec.Meta(min_length=1)]) -> None:
         """Forget an accepted fill: its people are free again.
 

@@ -12,7 +12,7 @@ import msgspec
 from lakehouse.errors import InvalidInput
 from lakehouse.memory.base import DEFAULT_NAMESPACE
 from lakehouse.memory.evidence import Outcome
-from lakehouse.serve.console.fields import NAMES, Fields, whole_number
+from lakehouse.staffing.need import NAMES, Fields, whole_number
 
 Press = Literal[
     "search",

@@ -184,8 +184,7 @@ class MemoryPages:
         if opened and offers("playbooks.get"):
             view.opened = lake.playbooks.get(opened)
             shown.append(view.opened.entry)
-        corpora = lake.corpora.list().corpora
-        view.who = people.named(lake, corpora, [(entry.corpus, entry.answer_id) for entry in shown])
+        view.who = people.named(lake, [(entry.corpus, entry.answer_id) for entry in shown])
 
 
 def _asked(sent: Sent, namespace: str) -> Asked:

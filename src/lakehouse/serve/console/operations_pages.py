@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -14,11 +15,12 @@ from starlette.routing import Route
 import lakehouse
 from lakehouse.app import Lakehouse
 from lakehouse.errors import LakehouseError
+from lakehouse.learn.drift import DriftReport
 from lakehouse.matrix.base import Corpus
 from lakehouse.observe.base import Op, OpStats, TraceLine
 from lakehouse.observe.runs import RunInfo
 from lakehouse.serve import services
-from lakehouse.serve.console import plot
+from lakehouse.serve.console import plot, run_picture
 from lakehouse.serve.console.site import Site, View, asked
 from lakehouse.vectors.base import IndexStats
 
@@ -61,6 +63,8 @@ class OperationsView(View, kw_only=True):
         stats: What was called, and `chart`, how often by the hour.
         slow: The slowest of the latest thousand calls.
         spans: Of the trace `trace_id`, when one was asked for.
+        picture: Of the workflow run `run_id`, when one was asked for.
+        drift: What changed in the evidence, when it was asked for: all of it is read for that.
     """
 
     version: str = lakehouse.__version__
@@ -71,6 +75,9 @@ class OperationsView(View, kw_only=True):
     runs: list[RunInfo] = msgspec.field(default_factory=list)
     trace_id: str = ""
     spans: list[Bar] = msgspec.field(default_factory=list)
+    run_id: str = ""
+    picture: run_picture.RunPicture | None = None
+    drift: DriftReport | None = None
     indexes: list[IndexStats] = msgspec.field(default_factory=list)
     corpora: list[Corpus] = msgspec.field(default_factory=list)
 
@@ -96,10 +103,12 @@ class OperationsPages:
 
     async def open(self, request: Request) -> Response:
         """Ask every service how it is."""
-        view = OperationsView(trace_id=asked(request).one("trace"))
-        return await self._site.show(request, "operations.html", view, self._fill)
+        wanted = asked(request)
+        view = OperationsView(trace_id=wanted.one("trace"), run_id=wanted.one("run"))
+        fill = functools.partial(self._fill, drift="drift" in wanted)
+        return await self._site.show(request, "operations.html", view, fill)
 
-    def _fill(self, view: OperationsView) -> None:
+    def _fill(self, view: OperationsView, *, drift: bool = False) -> None:
         lake = self._site.lake
         view.services = [health(lake, service) for service in services.SERVICES]
         view.corpora = lake.corpora.list().corpora
@@ -109,6 +118,10 @@ class OperationsPages:
         view.runs = lake.workflow.list(limit=10).runs
         ops = [op for op in lake.observer.ops(limit=1_000).ops if op.elapsed_ms is not None and op.trace_id]
         view.slow = sorted(ops, key=lambda op: -(op.elapsed_ms or 0))[:10]
+        if view.run_id:
+            view.picture = run_picture.draw(lake.workflow.get(view.run_id))
+        if drift:
+            view.drift = lake.learn.drift()
         if view.trace_id:
             view.spans = waterfall(lake.traces.show(view.trace_id).spans)
 

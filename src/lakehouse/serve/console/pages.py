@@ -19,15 +19,18 @@ from lakehouse.serve.console import form as forms
 from lakehouse.serve.console import security
 from lakehouse.serve.console.assets import Assets
 from lakehouse.serve.console.audit_pages import AuditPages
-from lakehouse.serve.console.fields import whole_number
+from lakehouse.serve.console.demand_pages import DemandPages
 from lakehouse.serve.console.form import Form
+from lakehouse.serve.console.handover_pages import HandoverPages
 from lakehouse.serve.console.lake_pages import LakePages
 from lakehouse.serve.console.memory_pages import MemoryPages
 from lakehouse.serve.console.operations_pages import OperationsPages
+from lakehouse.serve.console.outreach_pages import OutreachPages
 from lakehouse.serve.console.queue_pages import QueuePages
 from lakehouse.serve.console.site import COOKIE, Site, defect, logged_in, read_body
 from lakehouse.serve.console.turn import Turn
 from lakehouse.settings import Server
+from lakehouse.staffing.need import whole_number
 
 EXAMPLES = (
     "50 forklift operators in Cleveland OH, Monday day shift, OSHA-30",
@@ -80,6 +83,9 @@ def routes(
         AuditPages(site),
         OperationsPages(site),
         QueuePages(site),
+        DemandPages(site),
+        OutreachPages(site),
+        HandoverPages(site),
     )
     site.compile()
     return [

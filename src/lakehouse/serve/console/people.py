@@ -9,7 +9,7 @@ import msgspec
 
 from lakehouse.app import Lakehouse
 from lakehouse.errors import LakehouseError
-from lakehouse.matrix.base import Corpus
+from lakehouse.matrix.base import Corpus, Wanted
 
 _MOST = 12
 _WORDS = 6
@@ -45,25 +45,24 @@ def find(lake: Lakehouse, corpora: Sequence[Corpus], text: str) -> list[Somebody
     return (exact or sorted(found, key=lambda one: (one.name, one.id)))[:_MOST]
 
 
-def named(lake: Lakehouse, corpora: Sequence[Corpus], wanted: Iterable[tuple[str, str]]) -> dict[str, Somebody]:
-    """Return who stands behind corpus and id; people who are gone from their dataset are left out."""
-    by_corpus: dict[str, set[str]] = {}
-    for name, id in wanted:
-        by_corpus.setdefault(name, set()).add(id)
-    found: dict[str, Somebody] = {}
-    for corpus in corpora:
-        ids = by_corpus.get(corpus.name)
-        if not ids:
-            continue
-        both = {value for id in ids for value in (id, id.removeprefix(corpus.id_prefix))}
-        values = ", ".join(map(literal, sorted(both)))
-        condition = f"CAST({quoted(corpus.id_column)} AS VARCHAR) IN ({values})"
-        try:
-            found |= {one.id: one for one in _asked(lake, corpus, condition, most=len(both))}
-        except LakehouseError:
-            # A name is a comfort; without it the id stands alone.
-            continue
-    return found
+def named(lake: Lakehouse, wanted: Iterable[tuple[str, str]]) -> dict[str, Somebody]:
+    """Return who stands behind corpus and id; people who are gone from their corpus are left out."""
+    asked = [Wanted(corpus, id) for corpus, id in dict.fromkeys(wanted)]
+    try:
+        found = lake.corpora.people(asked).people if asked else []
+    except LakehouseError:
+        # A name is a comfort; without it the id stands alone.
+        return {}
+    return {
+        one.id: Somebody(
+            id=one.id,
+            corpus=one.corpus,
+            name=one.name,
+            role=one.role,
+            place=", ".join(filter(None, (one.city, one.state))),
+        )
+        for one in found
+    }
 
 
 def literal(text: str) -> str:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import functools
+import re
+from urllib.parse import quote
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from lakehouse.demands.base import OpenDemand, Opened, RefusedLine
+from lakehouse.demands.lines import COLUMNS
 from lakehouse.errors import InvalidInput, LakehouseError, TooLarge
 from lakehouse.observe.inbox import excerpts
 from lakehouse.observe.messages import Message, Summary
 from lakehouse.serve.console import security
-from lakehouse.serve.console.site import Sent, Site, View, asked
+from lakehouse.serve.console.form import Form
+from lakehouse.serve.console.site import COOKIE, Sent, Site, View, asked, sent_on
 from lakehouse.staffing.demand import Demand
 
 _PRIORITIES = ("urgent", "high", "medium", "low")
@@ -35,11 +41,17 @@ class QueueView(View, kw_only=True):
     """What the page shows.
 
     Attributes:
+        demands: Open ones, more urgent first, then by start; of `owner` alone when there is one.
+        lines: Of a CSV, those that opened nothing.
         messages: Open ones, more urgent before less urgent, then newest first; `settled`, those cancelled.
         opened: One message with its demands as `parts`.
         body: What was pasted, kept when it was refused.
     """
 
+    demands: list[OpenDemand] = msgspec.field(default_factory=list)
+    owners: list[str] = msgspec.field(default_factory=list)
+    owner: str = ""
+    lines: list[RefusedLine] = msgspec.field(default_factory=list)
     messages: list[Summary] = msgspec.field(default_factory=list)
     settled: list[Summary] = msgspec.field(default_factory=list)
     opened: Message | None = None
@@ -69,12 +81,13 @@ class QueuePages:
             Route("/queue", self.open, methods=["GET"]),
             Route("/queue", self.paste, methods=["POST"]),
             Route("/queue/files", self.drop, methods=["POST"]),
+            Route("/queue/open", self.keep, methods=["POST"]),
         ]
 
     async def open(self, request: Request) -> Response:
         """Show the queue, one message closer when the address names it."""
         wanted = asked(request)
-        view = QueueView(kind=wanted.one("kind"))
+        view = QueueView(kind=wanted.one("kind"), owner=wanted.one("owner"))
         return await self._site.show(request, "queue.html", view, functools.partial(self._fill, wanted.one("message")))
 
     async def paste(self, request: Request) -> Response:
@@ -86,22 +99,43 @@ class QueuePages:
             view.trouble, sent = error, Sent({})
         view.body, view.sender, view.subject = sent.one("body"), sent.one("sender"), sent.one("subject")
         view.priority = sent.one("priority", "medium")
-        return await self._site.show(request, "queue.html", view, self._pasted)
+        me = request.cookies.get(COOKIE, "")
+        fill = functools.partial(self._pasted, me, keep="keep" in sent)
+        return await self._site.show(request, "queue.html", view, fill)
 
     async def drop(self, request: Request) -> Response:
         """Take a mail file in."""
         view = QueueView()
-        data = b""
+        name, data = "", b""
         try:
             security.require_same_origin(request)
-            data = await _file(request)
+            name, data = await _file(request)
         except LakehouseError as error:
             view.trouble = error
-        return await self._site.show(request, "queue.html", view, functools.partial(self._dropped, data))
+        me = request.cookies.get(COOKIE, "")
+        return await self._site.show(request, "queue.html", view, functools.partial(self._dropped, me, name, data))
 
-    def _pasted(self, view: QueueView) -> None:
+    async def keep(self, request: Request) -> Response:
+        """Open the demands of a message, and lead to the first of them."""
+        view = QueueView()
+        try:
+            sent = await self._site.sent(request)
+            message = sent.one("message")
+            done = await run_in_threadpool(self._opened, message, request.cookies.get(COOKIE, ""))
+        except LakehouseError as error:
+            view.trouble = error
+            return await self._site.show(request, "queue.html", view, functools.partial(self._fill, ""))
+        return sent_on(f"/queue/demands/{quote([*done.created, *done.known][0], safe='')}")
+
+    def _opened(self, message: str, me: str) -> Opened:
+        namespace = Form(coordinator=me).namespace()
+        return self._site.lake.demands.open(message=message, owner=me, namespace=namespace)
+
+    def _pasted(self, me: str, view: QueueView, *, keep: bool = False) -> None:
         opened = ""
-        if view.trouble is None:
+        if view.trouble is None and is_csv(view.body):
+            self._take_lines(me, view.body.encode("utf-8", "replace"), view)
+        elif view.trouble is None:
             try:
                 receipt = self._site.lake.inbox.receive(
                     type="email",
@@ -115,10 +149,33 @@ class QueuePages:
             else:
                 opened, view.body = receipt.id, ""
                 view.notice = "Taken into the queue."
+                if keep:
+                    self._kept(opened, me, view)
         self._fill(opened, view)
 
-    def _dropped(self, data: bytes, view: QueueView) -> None:
-        if view.trouble is None:
+    def _kept(self, message: str, me: str, view: QueueView) -> None:
+        try:
+            done = self._opened(message, me)
+        except LakehouseError as error:
+            # The message is taken in all the same.
+            view.notice += f" No demand was opened: {error.message}."
+        else:
+            view.notice += f" {len(done.created)} demands are open." if len(done.created) != 1 else " A demand is open."
+
+    def _take_lines(self, me: str, data: bytes, view: QueueView) -> None:
+        try:
+            done = self._site.lake.demands.file(data, owner=me, namespace=Form(coordinator=me).namespace())
+        except LakehouseError as error:
+            view.trouble = error
+            return
+        view.lines, view.body = done.refused, ""
+        known = f", {len(done.known)} were here already" if done.known else ""
+        view.notice = f"{len(done.created)} demands opened{known}."
+
+    def _dropped(self, me: str, name: str, data: bytes, view: QueueView) -> None:
+        if view.trouble is None and name.casefold().endswith(".csv"):
+            self._take_lines(me, data, view)
+        elif view.trouble is None:
             try:
                 taken = self._site.lake.inbox.file(data)
             except LakehouseError as error:
@@ -131,6 +188,9 @@ class QueuePages:
 
     def _fill(self, opened: str, view: QueueView) -> None:
         lake = self._site.lake
+        every = lake.demands.list().demands
+        view.owners = sorted({one.owner for one in every if one.owner})
+        view.demands = [one for one in every if not view.owner or one.owner == view.owner]
         kind = view.kind if view.kind in _KINDS else None
         found = lake.inbox.list(kind=kind, limit=_MOST).messages  # type: ignore[arg-type]
         rank = {name: at for at, name in enumerate(_PRIORITIES)}
@@ -164,14 +224,27 @@ def _says(demand: Demand) -> str:
     return " · ".join(filter(None, said))
 
 
-async def _file(request: Request) -> bytes:
+async def _file(request: Request) -> tuple[str, bytes]:
     async with request.form(max_files=1, max_fields=4) as form:
         upload = form.get("file")
         if not isinstance(upload, UploadFile) or not upload.filename:
-            raise InvalidInput("Choose a mail file: .eml with one message, or .mbox with any number.", field="file")
+            raise InvalidInput(
+                "Choose a mail file (.eml with one message, .mbox with any number) or a .csv of demands.", field="file"
+            )
         data = await upload.read(_MOST_FILE_BYTES + 1)
     if len(data) > _MOST_FILE_BYTES:
         raise TooLarge(
-            "The mail file is over 8 MiB; `lakehouse inbox file` reads larger ones.", limit_bytes=_MOST_FILE_BYTES
+            "The file is over 8 MiB; `lakehouse inbox file` reads larger ones.", limit_bytes=_MOST_FILE_BYTES
         )
-    return data
+    return upload.filename, data
+
+
+def is_csv(text: str) -> bool:
+    r"""Tell whether a pasted text is a CSV of demands: its first line names nothing but their columns.
+
+    >>> is_csv("role,count,city\nWelder,2,Parma"), is_csv("Role: Welder, count 2")
+    (True, False)
+    """
+    first, _, rest = text.strip().partition("\n")
+    names = {name.strip().casefold() for name in re.split(r"[,;\t]", first)}
+    return bool(rest) and names <= {*COLUMNS} and bool(names & {"demand", "role"})

@@ -99,7 +99,7 @@ class Site:
             undefined=jinja2.StrictUndefined,
         )
         self.templates.globals |= {"asset": assets.address, "rooms": _ROOMS}
-        self.templates.filters |= {"age": self._age, "number": number, "in_bytes": in_bytes}
+        self.templates.filters |= {"age": self._age, "field": getattr, "number": number, "in_bytes": in_bytes}
 
     def compile(self) -> None:
         """Compile every template, once, so that no request waits for it."""

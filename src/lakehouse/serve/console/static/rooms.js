@@ -10,6 +10,23 @@
     }
   });
 
+  // Copying needs a script: without one there is no button, and the text can be marked by hand.
+  const reveal = () => { for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false; };
+  reveal();
+  document.body.addEventListener("htmx:after:swap", reveal);
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("[data-copy]");
+    if (!button) return;
+    const field = document.querySelector(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(field.value);
+      button.textContent = "Copied";
+    } catch {
+      field.focus();
+      field.select();
+    }
+  });
+
   // A file dropped on its field is chosen; one dropped beside it must not replace the page.
   for (const drop of document.querySelectorAll(".drop")) {
     const input = drop.querySelector("input[type=file]");

@@ -1,0 +1,178 @@
+"""Handing work over to another coordinator, and the packet that tells on paper how it stands."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lakehouse.demands.base import OpenDemand
+from lakehouse.errors import InvalidInput, LakehouseError
+from lakehouse.memory.base import ListedPlaybook
+from lakehouse.serve.console.demand_view import GROUPS
+from lakehouse.serve.console.outcomes import words_of
+from lakehouse.serve.console.site import Sent, Site, View, asked
+
+_MODES = ("share", "copy", "move")
+_MOST_ENTRIES = 20
+
+
+class Who(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody on a demand as the packet tells it."""
+
+    stage: str
+    id: str
+    name: str
+    phone: str
+    email: str
+    why: str
+    outcome: str
+
+
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+    """One demand of the packet, with what memory holds for its role or client."""
+
+    one: OpenDemand
+    people: list[Who]
+    entries: list[ListedPlaybook]
+
+
+class HandoverView(View, kw_only=True):
+    """What the pages show.
+
+    Attributes:
+        giver, receiver, client, mode, text: As typed.
+        demands: What the giver has open, of `client` alone when there is one.
+        clients: Of everything the giver has open.
+        sheets: Of the packet.
+    """
+
+    giver: str = ""
+    receiver: str = ""
+    client: str = ""
+    mode: str = "share"
+    text: str = ""
+    demands: list[OpenDemand] = msgspec.field(default_factory=list)
+    clients: list[str] = msgspec.field(default_factory=list)
+    owners: list[str] = msgspec.field(default_factory=list)
+    sheets: list[Sheet] = msgspec.field(default_factory=list)
+    done: bool = False
+
+
+class HandoverPages:
+    """The pages below `/handover`.
+
+    Args:
+        site: What all pages share.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> list[Route]:
+        """Return the routes of these pages."""
+        return [
+            Route("/handover", self.open, methods=["GET"]),
+            Route("/handover", self.act, methods=["POST"]),
+            Route("/handover/packet", self.packet, methods=["GET"]),
+        ]
+
+    async def open(self, request: Request) -> Response:
+        """Show what somebody would hand over."""
+        wanted = asked(request)
+        view = HandoverView(giver=wanted.one("from"), client=wanted.one("client"))
+        return await self._site.show(request, "handover.html", view, self._fill)
+
+    async def act(self, request: Request) -> Response:
+        """Hand over."""
+        view = HandoverView()
+        try:
+            sent = await self._site.sent(request)
+        except LakehouseError as error:
+            view.trouble, sent = error, Sent({})
+        view.giver, view.receiver = sent.one("from"), sent.one("to")
+        view.client, view.mode, view.text = sent.one("client"), sent.one("mode", "share"), sent.one("text")
+        return await self._site.show(request, "handover.html", view, self._hand)
+
+    async def packet(self, request: Request) -> Response:
+        """Show one demand, or all that somebody has, as it is printed."""
+        wanted = asked(request)
+        view = HandoverView(giver=wanted.one("from"), client=wanted.one("client"))
+        id = wanted.one("demand")
+
+        def fill(view: HandoverView) -> None:
+            lake = self._site.lake
+            if not id:
+                self._fill(view)
+            ids = [id] if id else [one.id for one in view.demands]
+            view.sheets = [self._sheet(lake.demands.get(each)) for each in ids]
+
+        return await self._site.show(request, "packet.html", view, fill)
+
+    def _fill(self, view: HandoverView) -> None:
+        every = self._site.lake.demands.list().demands
+        view.owners = sorted({one.owner for one in every if one.owner})
+        mine = [one for one in every if view.giver and one.owner == view.giver]
+        view.clients = sorted({one.demand.client for one in mine if one.demand.client})
+        view.demands = [one for one in mine if not view.client or one.demand.client == view.client]
+
+    def _hand(self, view: HandoverView) -> None:
+        if view.trouble is None:
+            try:
+                self._handed(view)
+            except LakehouseError as error:
+                view.trouble = error
+        if not view.done:
+            self._fill(view)
+
+    def _handed(self, view: HandoverView) -> None:
+        if view.mode not in _MODES:
+            raise InvalidInput("Choose how the memory is handed over: share, copy or move.", field="mode")
+        if not view.receiver or view.receiver == view.giver:
+            raise InvalidInput("Say who receives the work; somebody else than who has it.", field="to")
+        self._fill(view)
+        if not view.demands:
+            raise InvalidInput(f"{view.giver or 'Nobody'} has no open demand to hand over.", field="from")
+        lake = self._site.lake
+        # Memory first: a name that cannot have one is refused before anything has moved.
+        mode = cast(Literal["share", "copy", "move"], view.mode)
+        entries = lake.playbooks.handover(from_=view.giver, to=view.receiver, mode=mode).entries
+        for one in view.demands:
+            namespace = view.receiver if one.namespace == view.giver else None
+            lake.demands.edit(one.id, owner=view.receiver, namespace=namespace)
+            said = f"Handed over by {view.giver} to {view.receiver}.{f' {view.text}' if view.text else ''}"
+            lake.demands.note(one.id, text=said, by=view.giver)
+        view.done = True
+        view.notice = (
+            f"{view.receiver} now has {len(view.demands)} open demands of {view.giver}, and {entries:,} entries of"
+            " memory they did not have."
+        )
+
+    def _sheet(self, one: OpenDemand) -> Sheet:
+        lake = self._site.lake
+        rows = {person.id: person.metadata for person in lake.demands.people(one.id).items}
+        names = dict(GROUPS)
+        order = [stage for stage, _ in GROUPS]
+        people = [
+            Who(
+                stage=names[each.stage],
+                id=each.id,
+                name=str(rows[each.id].get("name") or ""),
+                phone=str(rows[each.id].get("phone") or ""),
+                email=str(rows[each.id].get("email") or ""),
+                why=each.why,
+                outcome=words_of(each.outcome) if each.outcome else "",
+            )
+            for each in sorted(one.people, key=lambda each: order.index(each.stage))
+        ]
+        known = lake.playbooks.list(one.namespace).entries
+        client = one.demand.client
+        entries = [
+            entry
+            for entry in known
+            if (one.demand.role and entry.role == one.demand.role) or (client and client in entry.query_text)
+        ]
+        return Sheet(one=one, people=people, entries=entries[:_MOST_ENTRIES])
