@@ -9,7 +9,7 @@ import msgspec
 
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix.base import Gate
-from lakehouse.matrix.requirements import ANYONE, Requirements
+from lakehouse.matrix.requirements import ANYONE, Requirements, Standings
 from lakehouse.memory.base import Recall
 from lakehouse.memory.evidence import Posterior
 from lakehouse.memory.keys import client_key, text_key
@@ -95,6 +95,7 @@ class Gates:
         open_unknown: bool,
     ) -> None:
         self._wanted = wanted
+        self._standings = Standings(wanted)
         self._role = role
         self._rater = rater
         self._same_role = same_role
@@ -158,7 +159,7 @@ class Gates:
     def candidate(self, recall: Recall, person: dict[str, Any]) -> Candidate:
         """Return a remembered person as a candidate, at the distance of the recorded demand."""
         entry = recall.playbook
-        return Candidate(entry.answer_id, entry.corpus, recall.distance, person, self._wanted.standing(person))
+        return Candidate(entry.answer_id, entry.corpus, recall.distance, person, self._standings.of(person))
 
     def other_role(self, candidate: Candidate) -> str | None:
         """Return what a result is who surely is of another role, and not even of a related one; else None.

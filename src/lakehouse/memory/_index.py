@@ -30,6 +30,8 @@ _OF_PEOPLE = 128
 # In a larger memory entries of other roles at the place are not looked up only to say that they were left out.
 _EXPLAINED_ITEMS = 20_000
 _EXPLAINED = 24
+# What is noted of entries, see `Lookup.notes`.
+_DECODED = "decoded"
 _T = TypeVar("_T")
 _decode = msgspec.json.Decoder(Filed).decode
 _encode = msgspec.json.Encoder().encode
@@ -192,6 +194,8 @@ class _Found:
     def __init__(self, lookup: Lookup, corpora: Collection[str]) -> None:
         self._lookup = lookup
         self._corpora = corpora
+        # Like demands recall the same entries, which are shared and never changed.
+        self._decoded = lookup.notes(_DECODED)
         self.by_id: dict[str, Recall] = {}
 
     def take(self, either: list[Condition], most: int) -> int:
@@ -199,7 +203,9 @@ class _Found:
         places = self._lookup.nearest(most, Filter(should=either))
         for distance, id, place in places:
             if id not in self.by_id:
-                entry = _decode(self._lookup.encoded(place)).entry
+                entry = self._decoded.get(place)
+                if entry is None:
+                    entry = self._decoded[place] = _decode(self._lookup.encoded(place)).entry
                 if entry.corpus in self._corpora:
                     self.by_id[id] = Recall(id, entry, distance)
         return len(places)

@@ -11,6 +11,7 @@ bad one.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Mapping
@@ -51,6 +52,8 @@ class Posterior(msgspec.Struct, frozen=True):
         return self.alpha * self.beta / (total * total * (total + 1))
 
 
+# By type as well: a whole number is written otherwise than the same one with a point.
+@functools.lru_cache(maxsize=4_096, typed=True)
 def posterior(good: float, bad: float) -> Posterior:
     """Return the posterior after outcomes of these weights, starting from Beta(1, 1).
 
@@ -66,6 +69,8 @@ def trust(found: Posterior) -> float:
     return min(1.0, max(-1.0, round(6 * (found.mean - 0.5), 6)))
 
 
+# By type as well: a whole number is written otherwise than the same one with a point.
+@functools.lru_cache(maxsize=4_096, typed=True)
 def fading(since: str, today: date, half_life_days: float) -> float:
     """Return what is left on `today` of a weight noted on the ISO date `since`: 1 when new, 1/2 after a half-life.
 

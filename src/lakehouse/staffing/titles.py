@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -71,6 +72,8 @@ def _is_plural(part: str) -> bool:
     return last is not None and singular_word(last[1]) != last[1]
 
 
+# The demands of a day and the memory they meet name few titles, each of them again and again.
+@functools.lru_cache(maxsize=8_192)
 def role_key(title: str) -> str:
     """Return what two spellings of the same role share: no case, no plural, no final stop, hyphen or space alike.
 
