@@ -166,7 +166,10 @@ class Witness:
 def _events(results: Iterable[Any], action: str) -> list[Event]:
     """Return an event for each result."""
     purpose = caller.current().purpose
-    return [_event(result.id, action, purpose, result.metadata) for result in results]
+    return [
+        Event(subject=each.id, action=action, purpose=purpose, fields=_in_order(tuple(each.metadata)), result=SHOWN)
+        for each in results
+    ]
 
 
 def _event(id: str, action: str, purpose: str, shown: Mapping[str, Any]) -> Event:
