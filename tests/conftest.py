@@ -1,6 +1,7 @@
 """Small embedded lakes for every room above the lake: built once per session, copied per test."""
 
 import csv
+import inspect
 import io
 import shutil
 import subprocess
@@ -8,10 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 import lakehouse
 from lakehouse import settings
+
+# A busy machine is not a defect: what a test asks of a server may take longer than the five seconds of httpx.
+_waits = inspect.signature(httpx.Client).parameters["timeout"].default
+_waits.connect = _waits.read = _waits.write = _waits.pool = 60.0
 
 COLUMNS = "id,name,role,role_code,skills,certs,cert_expiry,years,city,state,lat,lon,shifts,phone,resume".split(",")
 CITIES = {

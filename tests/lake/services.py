@@ -73,7 +73,7 @@ def weed(folder: Path) -> Iterator[S3Service]:
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(words, stdout=log, stderr=log, cwd=folder)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not serves(service.endpoint):
             assert server.poll() is None, (folder / "log").read_text()[-2000:]
             assert time.monotonic() < deadline, (folder / "log").read_text()[-2000:]

@@ -139,7 +139,7 @@ def test_first_page_has_one_box_and_everybody_to_search(visitor):
 
 
 def test_first_page_without_anybody_says_what_to_type(empty_console_url):
-    with httpx.Client(base_url=empty_console_url) as client:
+    with httpx.Client(base_url=empty_console_url, timeout=60) as client:
         answer = client.get("/")
         assert answer.status_code == 200
         text = said(Page(answer.text))

@@ -75,9 +75,9 @@ def test_extract_json_megabyte_of_nonsense_is_linear(unit, ending):
         text = unit * (size // len(unit)) + ending
         times = []
         for _ in range(2):
-            started = time.perf_counter()
+            started = time.thread_time()
             extract_json(text)
-            times.append(time.perf_counter() - started)
+            times.append(time.thread_time() - started)
         return min(times)
 
     # Ten times the text may take ten times as long; a hundred times would be quadratic. Small times are noise.
@@ -87,9 +87,9 @@ def test_extract_json_megabyte_of_nonsense_is_linear(unit, ending):
 def test_extract_json_megabyte_of_braces_is_quick():
     times = []
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.thread_time()
         assert extract_json("{" * MB) is None
-        times.append(time.perf_counter() - started)
+        times.append(time.thread_time() - started)
     assert min(times) < 0.1
 
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -94,12 +95,16 @@ def bring(
     target = scratch / "source"
     digest = hashlib.sha256()
     size = 0
-    with _opened(source) as (stream, total), _written(target) as file:
+    # What is read is hashed while it is written and the next is read.
+    with ThreadPoolExecutor(1) as hashing, _opened(source) as (stream, total), _written(target) as file:
 
         def chunks() -> Iterator[bytes]:
             nonlocal size
+            hashed: Future[None] | None = None
             while chunk := stream.read(CHUNK_BYTES):
-                digest.update(chunk)
+                if hashed is not None:
+                    hashed.result()
+                hashed = hashing.submit(digest.update, chunk)
                 size += len(chunk)
                 if progress:
                     progress(size, max(total, size) if total else 0)

@@ -31,7 +31,7 @@ _WINDOWS = {code: char for code, char in _WINDOWS.items() if char != _REPLACEMEN
 
 
 class _Ends(msgspec.Struct):
-    """Line ends seen in a file."""
+    """Line ends seen in a file; of line feeds without any other, that there are some."""
 
     crlf: int = 0
     lf: int = 0
@@ -145,6 +145,11 @@ def _line_ends(path: Path) -> _Ends:
     ends = _Ends()
     before = b""
     for chunk in _chunks(path):
+        if before != b"\r" and b"\r" not in chunk:
+            # One line feed alone tells as much as all of them, and most files have no other line ends.
+            ends.lf += b"\n" in chunk
+            before = chunk[-1:]
+            continue
         ends.lf += chunk.count(b"\n")
         ends.cr += chunk.count(b"\r")
         ends.crlf += chunk.count(b"\r\n") + (before == b"\r" and chunk[:1] == b"\n")
