@@ -139,3 +139,11 @@ def test_chained_with_lone_surrogate_is_refused(field):
     writer = Writer(KEY, "k1", Accessor("key", "x", ""), "t")
     with pytest.raises(InvalidInput, match="not valid Unicode"):
         writer.chained([Event(**facts)], {})
+
+
+@given(st.integers(0, 2 * 10**17), st.integers(-14 * 60, 14 * 60))
+def test_timestamp_is_what_the_calendar_says(microseconds, minutes):
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    there = moment.astimezone(timezone(timedelta(minutes=minutes)))
+    expected = moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
+    assert rows.timestamp(there) == rows.timestamp(moment) == expected

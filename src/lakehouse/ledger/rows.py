@@ -243,10 +243,9 @@ def advance(head: bytes, line: bytes) -> bytes:
 
 def timestamp(moment: datetime) -> str:
     """Return a moment in RFC 3339, UTC, with nine digits of a second, trailing zeros written."""
-    here = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    # Leaves the point and what follows out when there are no microseconds.
-    written = here.isoformat()
-    return f"{written[:26]}000Z" if here.microsecond else f"{written[:19]}.000000000Z"
+    # Six digits, or no point at all, and a "Z": a tenth of the time that `isoformat` takes.
+    written: str = msgspec.to_builtins(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
+    return f"{written[:-1]}000Z" if moment.microsecond else f"{written[:-1]}.000000000Z"
 
 
 def needle(subject: str) -> bytes:
