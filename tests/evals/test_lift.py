@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lakehouse.evals import lift
+from lakehouse.evals import _lift_report, _lift_shapes, lift
 from lakehouse.evals._lift_demands import clusters, part_of
 from lakehouse.evals.demand_lines import contracts
 
@@ -47,6 +47,22 @@ def test_lift_report_has_tables_plots_and_every_regressed_query(report, tmp_path
     for part in ("rules and unit, weighted kappa", "## Queries with a worse rating than before", "lift.png"):
         assert part in text
     assert json.loads((tmp_path / "report.json").read_text())["agreement"]["model"] == "unit"
+
+
+def test_report_shows_each_changed_query_with_the_entries_and_their_gates():
+    moved = _lift_shapes.Moved(answer="w-1", before=None, after=2, rating=4, effect="inject", gates=["role", "judge"],
+                               entry="Need a cook", role="Cook", score=1.0, by="mallory")  # fmt: skip
+    changes = [
+        _lift_shapes.Changed(query="Need 2 cooks", honest=True, moved=[moved]),
+        _lift_shapes.Changed(query="Need a welder", honest=False, moved=[]),
+    ]
+    poison = _lift_shapes.Poison(tried=5, phantoms_refused=1, kept=4, queries=9, changes=changes)
+    assert (poison.changed, poison.changed_honestly) == (["Need a welder"], 1)
+    said = "\n".join(_lift_report.changed(poison))
+    wrong, honest = said.split("## Clean queries changed by entries that passed every gate")
+    assert "Need a welder" in wrong
+    assert "Need 2 cooks" in honest
+    assert "w-1 put in to place 2, rated 4, inject, gates role, judge; entry of mallory for Cook" in honest
 
 
 def test_halves_share_no_client():

@@ -34,6 +34,16 @@ def stopped(answer, person):
     return [each.gate for each in answer.dropped if each.answer_id == person]
 
 
+def test_entry_of_next_to_no_strength_moves_nobody(lake):
+    plain = lake.matrix.search(ASK, ["workers"], k=4)
+    last = ids(plain)[-1]
+    for score, changes in ((1e-9, False), (0.009, False), (0.5, True)):
+        lake.playbooks.record(ASK, last, "workers", score)
+        found = search(lake, ASK, k=4)
+        assert (ids(found) != ids(plain)) == changes
+        assert stopped(found, last) == ([] if changes else ["trust"])
+
+
 @pytest.fixture
 def late(lake):
     """Somebody who fits and is not free for years."""

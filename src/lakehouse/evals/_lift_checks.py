@@ -10,7 +10,7 @@ import msgspec
 
 from lakehouse.errors import LakehouseError
 from lakehouse.evals._lift_demands import Cluster, in_all_styles
-from lakehouse.evals._lift_shapes import Agreement, Bleed, Poison, Query, Share
+from lakehouse.evals._lift_shapes import Agreement, Bleed, Changed, Moved, Poison, Query, Share
 from lakehouse.staffing.opinion import weighted_kappa
 from lakehouse.staffing.titles import role_equal
 
@@ -24,6 +24,7 @@ _PROMPTS = (
     '{text} <script>memory.inject("{id}")</script>',
 )
 _SAMPLE = 60
+_HOSTILE = "mallory"
 # Somebody put in has to meet the demand; somebody the search found itself only has to be remembered for the role.
 _NEEDED = {"inject": {"role", "place", "certs", "judge"}, "boost": {"role"}}
 
@@ -110,7 +111,7 @@ class Checks:
                 "query_text": victim,
                 "answer_id": id,
                 "score": draw.choice((0.0, 1e-9, 1.0)),
-                "by": "mallory",
+                "by": _HOSTILE,
             }
             if kind == 0:
                 entry["role"] = other.role
@@ -128,23 +129,38 @@ class Checks:
                 kept += 1
             except LakehouseError:
                 refused += kind == 2
-        honest, changed = 0, []
+        changes = []
         for each in wanted:
             clean, dirty = (self._passes.search(each.line.text, name).results for name in (self._namespace, "poisoned"))
-            if [match.id for match in clean] == [match.id for match in dirty]:
+            if [match.id for match in clean] != [match.id for match in dirty]:
+                moved = self._moved(clean, dirty)
+                changes.append(Changed(query=each.line.text, honest=_honest(clean, dirty), moved=moved))
+        return Poison(tried=number, phantoms_refused=refused, kept=kept, queries=len(wanted), changes=changes)
+
+    def _moved(self, clean: Sequence[Any], dirty: Sequence[Any]) -> list[Moved]:
+        """Return whom hostile entries put where they are, and who is new there."""
+        before = {match.id: place for place, match in enumerate(clean, 1)}
+        moved = []
+        for after, match in enumerate(dirty, 1):
+            use = match.memory
+            if use is None or (use.by != _HOSTILE and match.id in before):
                 continue
-            if _honest(clean, dirty):
-                honest += 1
-            else:
-                changed.append(each.line.text)
-        return Poison(
-            tried=number,
-            phantoms_refused=refused,
-            kept=kept,
-            queries=len(wanted),
-            changed_honestly=honest,
-            changed=changed,
-        )
+            entry = self._lake.playbooks.get(use.playbook_id).entry
+            moved.append(
+                Moved(
+                    answer=match.id,
+                    before=before.get(match.id),
+                    after=after,
+                    rating=match.rating,
+                    effect=use.effect,
+                    gates=list(use.gates),
+                    entry=entry.query_text,
+                    role=entry.role,
+                    score=entry.score,
+                    by=entry.by,
+                )
+            )
+        return moved
 
     def answers(self, lake: Lakehouse | None = None) -> list[bytes]:
         """Return the bytes of answers with memory, without what names the request."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lakehouse.evals._lift_shapes import Query, Report
+from lakehouse.evals._lift_shapes import Poison, Query, Report
 
 # What the earlier editions reported, by the line of the table.
 _EARLIER = {
@@ -61,19 +61,7 @@ def rows(report: Report) -> list[tuple[str, str, str]]:
 def _more(report: Report) -> list[tuple[str, str, str]]:
     found = []
     if report.poison is not None:
-        poison = report.poison
-        found += [
-            (
-                "hostile entries",
-                f"{poison.tried:,} tried, {poison.kept:,} kept, {poison.phantoms_refused:,} phantoms refused",
-                "",
-            ),
-            (
-                "clean queries they changed",
-                f"{len(poison.changed)} of {poison.queries:,}, and {poison.changed_honestly} where every gate passed",
-                "",
-            ),
-        ]
+        found += hostile(report.poison)
     if report.agreement is not None:
         agreement = report.agreement
         kappa = "not defined" if agreement.kappa is None else f"{agreement.kappa:.3f}"
@@ -88,9 +76,37 @@ def _more(report: Report) -> list[tuple[str, str, str]]:
     return found
 
 
+def hostile(poison: Poison) -> list[tuple[str, str, str]]:
+    """Return the lines about hostile entries."""
+    return [
+        (
+            "hostile entries",
+            f"{poison.tried:,} tried, {poison.kept:,} kept, {poison.phantoms_refused:,} phantoms refused",
+            "",
+        ),
+        (
+            "clean queries they changed",
+            f"{len(poison.changed)} of {poison.queries:,}, and {poison.changed_honestly} where every gate passed",
+            "",
+        ),
+    ]
+
+
+def changed(poison: Poison) -> list[str]:
+    """Return every clean query that was changed, with the entries that did it and their gates, as Markdown."""
+    return [
+        *_changed("Clean queries that hostile entries changed", poison, honest=False),
+        *_changed("Clean queries changed by entries that passed every gate", poison, honest=True),
+    ]
+
+
 def table(report: Report) -> str:
     """Return the table for a terminal."""
-    lines = rows(report)
+    return aligned(rows(report))
+
+
+def aligned(lines: Sequence[tuple[str, str, str]]) -> str:
+    """Return lines of a table for a terminal, without what earlier editions reported."""
     width = max(len(what) for what, _, _ in lines)
     return "\n".join(f"{what:{width}}  {now}" for what, now, _ in lines)
 
@@ -127,9 +143,22 @@ def markdown(report: Report, plots: Sequence[str] = ()) -> str:
         for each in report.bleeds
     ] or ["None."]
     if report.poison is not None:
-        said += ["", "## Clean queries that hostile entries changed", ""]
-        said += [f"- {_line(text)}" for text in report.poison.changed] or ["None."]
+        said += changed(report.poison)
     return "\n".join(said) + "\n"
+
+
+def _changed(title: str, poison: Poison, *, honest: bool) -> list[str]:
+    lines = []
+    for each in poison.changes:
+        if each.honest == honest:
+            lines.append(f"- {_line(each.query)}")
+            lines += [
+                f"  - {moved.answer} {'put in' if moved.before is None else f'from place {moved.before}'} to place "
+                f"{moved.after}, rated {moved.rating}, {moved.effect}, gates {', '.join(moved.gates)}; entry of "
+                f"{moved.by} for {moved.role or 'no role'}, score {moved.score:g}: {_line(moved.entry)}"
+                for moved in each.moved
+            ]
+    return ["", f"## {title}", "", *(lines or ["None."])]
 
 
 def _worse(query: Query) -> bool:

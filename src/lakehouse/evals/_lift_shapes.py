@@ -73,6 +73,35 @@ class Share(msgspec.Struct, frozen=True):
         return f"{self.hits:,} of {self.total:,}{share}"
 
 
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody whom an entry brought to another place.
+
+    Attributes:
+        before, after: Places from 1; `before` is None for somebody who was not among the first.
+        effect, gates: What the entry did, and the gates that it passed.
+        entry, role, score, by: What was recorded, the role it is filed under, and by whom.
+    """
+
+    answer: str
+    before: int | None
+    after: int
+    rating: int | None
+    effect: str
+    gates: list[str]
+    entry: str
+    role: str
+    score: float
+    by: str
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """A clean query whose first results hostile entries changed; `honest` when every gate let them pass rightly."""
+
+    query: str
+    honest: bool
+    moved: list[Moved]
+
+
 class Poison(msgspec.Struct, frozen=True, kw_only=True):
     """Hostile entries: how many were tried and kept, refused phantoms, and the clean queries they changed."""
 
@@ -80,8 +109,17 @@ class Poison(msgspec.Struct, frozen=True, kw_only=True):
     phantoms_refused: int
     kept: int
     queries: int
-    changed_honestly: int
-    changed: list[str]
+    changes: list[Changed]
+
+    @property
+    def changed(self) -> list[str]:
+        """The queries that were changed although a gate should have held."""
+        return [each.query for each in self.changes if not each.honest]
+
+    @property
+    def changed_honestly(self) -> int:
+        """How many queries were changed by entries that passed every gate rightly."""
+        return sum(each.honest for each in self.changes)
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):

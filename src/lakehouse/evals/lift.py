@@ -201,22 +201,18 @@ class Passes:
         return Top(match.id, match.rating, match.distance, model)
 
 
-def measure(
+@contextmanager
+def prepared(
     options: Options,
     folder: Path,
     *,
     model: Callable[[str], str] | None = None,
-    model_name: str = "",
     tell: Callable[[str], None] = lambda _: None,
-) -> Report:
-    """Run everything in lakes below `folder`.
+) -> Iterator[tuple[Lakehouse, Passes, Sequence[demands.Cluster], int]]:
+    """Build a lake below `folder` and run the cold pass: the choices are recorded, and nothing of them was used yet.
 
-    Args:
-        options: What to measure on.
-        folder: Empty folder for roster and lake.
-        model: Prompt to text, for paraphrases and second opinions.
-        model_name: Its name, for the report.
-        tell: Gets a line before each step.
+    Yields:
+        The lake, its passes, the clusters that were chosen, and how many people the roster has.
     """
     from lakehouse.staffing.opinion import opinion
 
@@ -234,6 +230,27 @@ def measure(
         passes = Passes(lake, wanted, Paraphraser(demands.states(), model), options.seed, judge)
         tell("cold pass")
         passes.run_cold()
+        yield lake, passes, chosen, people
+
+
+def measure(
+    options: Options,
+    folder: Path,
+    *,
+    model: Callable[[str], str] | None = None,
+    model_name: str = "",
+    tell: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Run everything in lakes below `folder`.
+
+    Args:
+        options: What to measure on.
+        folder: Empty folder for roster and lake.
+        model: Prompt to text, for paraphrases and second opinions.
+        model_name: Its name, for the report.
+        tell: Gets a line before each step.
+    """
+    with prepared(options, folder, model=model, tell=tell) as (lake, passes, chosen, people):
         tell("warm, paraphrase and re-judge passes")
         queries = passes.run_warm()
         checks = Checks(lake, passes, CORPUS, NAMESPACE, K)
@@ -327,19 +344,25 @@ def write(report: Report, out: Path) -> list[Path]:
     return [out / "report.md", out / "report.json", *plots]
 
 
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the options, `Options` by name."""
+    defaults = Options()
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rows", type=Path, help="gzipped CSV of demands; the shipped sample by default")
+    options.add_argument("--years", nargs="*", default=list(defaults.years), help="fiscal years to draw from")
+    for name in ("demands", "clusters", "people", "each", "poison", "seed"):
+        options.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
+    options.add_argument("--part", choices=("all", "tune", "held"), default="all", help="which clients")
+    return options
+
+
 def main(
     argv: Sequence[str] | None = None, *, model: Callable[[str], str] | None = None, model_name: str = ""
 ) -> Report:
     """Run the evaluation, write the report, print its table."""
     from lakehouse.evals import _lift_report
 
-    defaults = Options()
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rows", type=Path, help="gzipped CSV of demands; the shipped sample by default")
-    options.add_argument("--years", nargs="*", default=list(defaults.years), help="fiscal years to draw from")
-    for name in ("demands", "clusters", "people", "each", "poison", "seed"):
-        options.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
-    options.add_argument("--part", choices=("all", "tune", "held"), default="all", help="which clients")
+    options = arguments(__doc__)
     options.add_argument("--out", type=Path, default=Path("lift-report"), help="folder of the report")
     chosen = vars(options.parse_args(argv))
     out = chosen.pop("out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,8 @@ import msgspec
 
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix.base import Gate
-from lakehouse.matrix.requirements import ANYONE, Requirements, Standings
-from lakehouse.memory.base import Recall
+from lakehouse.matrix.requirements import ANYONE, Requirements
+from lakehouse.memory.base import Recall, boost_factor
 from lakehouse.memory.evidence import Posterior
 from lakehouse.memory.keys import client_key, text_key
 from lakehouse.memory.likeness import facts_of, likeness
@@ -35,6 +36,7 @@ _HARD: Mapping[str, Gate] = {
 _ONE_DEMAND = 2
 # What the rating by rules gives for the wrong role, and for nothing else.
 _WRONG_ROLE = 1
+_REMEMBERED = 10_000
 _DIGITS_ALONE = {ord(sign): None for sign in "-:.+TZ"}
 
 
@@ -46,6 +48,7 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True):
         factor: What the distance is multiplied with.
         nearness: 3 for the very text, 2 for the same client in the same city, 1 for the same city.
         alike: Facts that both demands agree in, less those in which they differ; see `memory.likeness`.
+        order: Nearer in words, then agreeing in more, then nearer in meaning, then stronger, then newer, then by id.
     """
 
     recall: Recall
@@ -54,17 +57,29 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True):
     factor: float
     nearness: int
     alike: int
-
-    @property
-    def order(self) -> tuple[int, int, float, float, int, str]:
-        """Nearer in words, then agreeing in more, then nearer in meaning, then stronger, then newer, then by id."""
-        near = round(self.recall.distance * self.factor, 6)
-        return (-self.nearness, -self.alike, near, -self.strength, _newest_first(self.recall), self.recall.id)
+    order: tuple[int, int, float, float, int, str]
 
 
-def _newest_first(recall: Recall) -> int:
+def lead_of(recall: Recall, found: Posterior, strength: float, *, nearness: int, alike: int) -> Lead:
+    """Return what an entry says for its answer; see `Lead`."""
+    factor = boost_factor(strength)
+    near = round(recall.distance * factor, 6)
+    newest = _newest_first(recall.playbook.updated_at)
+    return Lead(
+        recall=recall,
+        posterior=found,
+        strength=strength,
+        factor=factor,
+        nearness=nearness,
+        alike=alike,
+        order=(-nearness, -alike, near, -strength, newest, recall.id),
+    )
+
+
+@functools.lru_cache(_REMEMBERED)
+def _newest_first(updated_at: str) -> int:
     # RFC 3339 in UTC, of one form: its digits alone are the time as one number. What was imported may be anything.
-    digits = recall.playbook.updated_at.translate(_DIGITS_ALONE)[:17]
+    digits = updated_at.translate(_DIGITS_ALONE)[:17]
     return -int(digits) if digits.isascii() and digits.isdigit() else 0
 
 
@@ -95,7 +110,6 @@ class Gates:
         open_unknown: bool,
     ) -> None:
         self._wanted = wanted
-        self._standings = Standings(wanted)
         self._role = role
         self._rater = rater
         self._same_role = same_role
@@ -105,11 +119,16 @@ class Gates:
         place = ask.demand.location
         self._city = ((place.city or "") if place else "").casefold()
         self._facts = facts_of(ask.demand)
+        self._nearness: dict[str, int] = {}
+        self._verdicts: dict[tuple[str, str], Verdict] = {}
 
     def role(self, recall: Recall) -> Verdict:
         """Compare the roles of a recorded demand and of this one."""
         entry = recall.playbook
-        verdict = self._same_role.verdict(*self._role, entry.role, entry.role_code)
+        verdict = self._verdicts.get((entry.role, entry.role_code))
+        if verdict is None:
+            verdict = self._same_role.verdict(*self._role, entry.role, entry.role_code)
+            self._verdicts[entry.role, entry.role_code] = verdict
         if verdict == "other" and entry.role_code == self._role[1] and self._is_one_demand(recall):
             return self._same_role.verdict(*self._role, entry.role, entry.role_code, otherwise_same=True)
         return verdict
@@ -146,6 +165,12 @@ class Gates:
 
     def nearness(self, recall: Recall) -> int:
         """Return how much else than the need two demands have in common, see `Lead`."""
+        known = self._nearness.get(recall.id)
+        if known is None:
+            known = self._nearness[recall.id] = self._near_in_words(recall)
+        return known
+
+    def _near_in_words(self, recall: Recall) -> int:
         if self.same_text(recall):
             return 3
         if not self._city or recall.playbook.city.casefold() != self._city:
@@ -159,7 +184,7 @@ class Gates:
     def candidate(self, recall: Recall, person: dict[str, Any]) -> Candidate:
         """Return a remembered person as a candidate, at the distance of the recorded demand."""
         entry = recall.playbook
-        return Candidate(entry.answer_id, entry.corpus, recall.distance, person, self._standings.of(person))
+        return Candidate(entry.answer_id, entry.corpus, recall.distance, person, self._wanted.standing(person))
 
     def other_role(self, candidate: Candidate) -> str | None:
         """Return what a result is who surely is of another role, and not even of a related one; else None.

@@ -169,7 +169,7 @@ class Memory:
         if person is None:
             self._dropped.add(recall, "gone", f"{recall.playbook.answer_id} is not on the roster any more")
             return
-        stopped = self._recalled.gates.stopping(person, self._filter)
+        stopped = self._recalled.stopping(person, recall.answer, self._filter)
         if stopped is not None:
             self._dropped.add(recall, *stopped)
             return

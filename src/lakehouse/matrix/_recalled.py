@@ -6,19 +6,27 @@ on who is excluded, on the caller's filter, or on who is among the results.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from lakehouse.matrix._candidates import Candidate
-from lakehouse.matrix._gates import Gates, Lead
+from lakehouse.matrix._gates import Gates, Lead, lead_of
 from lakehouse.matrix.base import DroppedMemory, Gate
-from lakehouse.memory.base import Recall, boost_factor
+from lakehouse.memory.base import Recall
 from lakehouse.memory.evidence import BARRED, Posterior, fading, posterior, trust
+from lakehouse.vectors.base import Filter
 
+if TYPE_CHECKING:
+    from lakehouse.matrix._replay import Applied
+
+# An entry of a score of next to nothing, or faded to that, puts nobody first: what leads is decided by rank, in which
+# any strength above 0 would do.
+LEAST_STRENGTH = 0.01
 Answer = tuple[str, str]
+_Pairs = list[tuple[Recall, Answer]]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +75,7 @@ class Recalled:
         gates: Of the demand.
         rules: What memory may do.
         person: Gives the metadata of somebody of a corpus, None when there is nobody of that id.
+        before: What memory said to the same demand, on the same day and of the same people, before it changed.
 
     Attributes:
         gates: As given.
@@ -79,6 +88,7 @@ class Recalled:
         leads: What puts answers first, best first; each with whether that is for those among the results.
         dropped: Answers stopped, wherever they are.
         dropped_missing: Answers stopped that are not among the results.
+        applied: What it made of results, kept by `_replay`.
     """
 
     def __init__(
@@ -88,30 +98,45 @@ class Recalled:
         rules: Rules,
         *,
         person: Callable[[str, str], dict[str, Any] | None],
+        before: Recalled | None = None,
     ) -> None:
         self.gates = gates
         self.count = len(recalls)
+        self._recalls = recalls
+        self.applied: dict[Hashable, Applied] = {}
         self._rules = rules
         self._person = person
-        self._people: dict[Answer, Candidate | None] = {}
+        self._people: dict[Answer, Candidate | None] = before._people if before is not None else {}
+        self._stopped: dict[Answer, tuple[Gate, str] | None] = before._stopped if before is not None else {}
+        self._before: dict[str, Lead] = before._by_id if before is not None else {}
+        self._by_id: dict[str, Lead] = {}
         self._left: dict[str, float] = {}
         self.dropped, self.dropped_missing = Dropped(), Dropped()
         self.nearest: dict[Answer, Recall] = {}
-        for recall in recalls:
-            self.nearest.setdefault(recall.answer, recall)
-        usable = self._usable(recalls)
+        pairs = [(recall, recall.answer) for recall in recalls]
+        for recall, answer in pairs:
+            self.nearest.setdefault(answer, recall)
+        usable = self._usable(pairs)
         self.pooled = self._pool(usable)
         self.against = self._speaking_against(usable)
         self.boosts: dict[Answer, Lead] = {}
         self._leading: dict[Answer, Lead] = {}
         self.missing: dict[Answer, Lead] = {}
-        for recall in usable:
-            lead = self._lead(recall)
+        for recall, answer in usable:
+            lead = self._lead(recall, answer)
             if lead is not None:
-                self._take(lead)
+                self._take(lead, answer)
         among = [(lead, True) for lead in self._leading.values()]
         missing = [(lead, False) for lead in self.missing.values()]
         self.leads = sorted([*among, *missing], key=lambda each: each[0].order)
+        self._before = {}
+
+    def says(self, recalls: Sequence[Recall]) -> bool:
+        """Tell whether it was made of these very entries."""
+        return len(recalls) == self.count and all(
+            one.playbook is other.playbook and one.id == other.id and one.distance == other.distance
+            for one, other in zip(recalls, self._recalls, strict=True)
+        )
 
     def missing_person(self, recall: Recall) -> Candidate | None:
         """Return who is remembered as a candidate, not to be changed; None when they are not on the roster any more."""
@@ -120,26 +145,36 @@ class Recalled:
             self._people[recall.answer] = None if person is None else self.gates.candidate(recall, person)
         return self._people[recall.answer]
 
-    def _usable(self, recalls: Sequence[Recall]) -> list[Recall]:
+    def stopping(self, person: Candidate, answer: Answer, filter: Filter | None) -> tuple[Gate, str] | None:
+        """Return the gate that keeps a missing person out, and why; None when all are open."""
+        if filter is not None:
+            return self.gates.stopping(person, filter)
+        if answer not in self._stopped:
+            self._stopped[answer] = self.gates.stopping(person, None)
+        return self._stopped[answer]
+
+    def _usable(self, pairs: _Pairs) -> _Pairs:
         usable = []
-        apart = self.gates.apart(recalls)
-        for recall in recalls:
-            if self.gates.role(recall) == "other":
+        gates = self.gates
+        apart = gates.apart([recall for recall, _ in pairs])
+        for pair in pairs:
+            recall = pair[0]
+            if gates.role(recall) == "other":
                 self.dropped.add(recall, "role", f"recorded for {recall.playbook.role}")
             elif recall.id in apart:
                 self.dropped.add(recall, "role", f"recorded for {recall.playbook.role}, which this client tells apart")
             else:
-                usable.append(recall)
+                usable.append(pair)
         return usable
 
-    def _pool(self, usable: Sequence[Recall]) -> dict[Answer, Posterior]:
+    def _pool(self, usable: _Pairs) -> dict[Answer, Posterior]:
         """Return, for each answer, what all outcomes for demands like this one say."""
         sums: dict[Answer, tuple[float, float]] = {}
-        for recall in usable:
+        for recall, answer in usable:
             if recall.distance <= self._rules.inject_within:
-                good, bad = sums.get(recall.answer, (0.0, 0.0))
+                good, bad = sums.get(answer, (0.0, 0.0))
                 more_good, more_bad = self._faded(recall)
-                sums[recall.answer] = good + more_good, bad + more_bad
+                sums[answer] = good + more_good, bad + more_bad
         return {answer: posterior(good, bad) for answer, (good, bad) in sums.items()}
 
     def _faded(self, recall: Recall) -> tuple[float, float]:
@@ -150,40 +185,40 @@ class Recalled:
             self._left[entry.evidence_on] = left
         return entry.good * left, entry.bad * left
 
-    def _speaking_against(self, usable: Sequence[Recall]) -> dict[Answer, Recall]:
+    def _speaking_against(self, usable: _Pairs) -> dict[Answer, Recall]:
         against: dict[Answer, Recall] = {}
-        for recall in usable:
-            found = self.pooled.get(recall.answer)
-            if found and recall.playbook.bad and recall.distance <= self._rules.inject_within and trust(found) < 0:
-                against.setdefault(recall.answer, recall)
+        for recall, answer in usable:
+            if recall.playbook.bad and recall.distance <= self._rules.inject_within:
+                found = self.pooled.get(answer)
+                if found and trust(found) < 0:
+                    against.setdefault(answer, recall)
         for answer, recall in against.items():
             if trust(self.pooled[answer]) <= BARRED:
                 self.dropped.add(recall, "turned_down", "turned down for demands like this one")
         return against
 
-    def _lead(self, recall: Recall) -> Lead | None:
+    def _lead(self, recall: Recall, answer: Answer) -> Lead | None:
         """Return what an entry says for its answer, None when that is nothing."""
-        pooled = self.pooled.get(recall.answer)
+        pooled = self.pooled.get(answer)
         like = recall.distance <= self._rules.inject_within
         found = pooled if pooled is not None and like else posterior(*self._faded(recall))
         if pooled is not None and trust(pooled) < 0:
             return None
-        strength = recall.playbook.score * trust(found)
-        if strength <= 0:
-            if not recall.playbook.bad:
-                self.dropped.add(recall, "trust", "nothing good is left of its outcomes")
-            return None
-        return Lead(
-            recall=recall,
-            posterior=found,
-            strength=strength,
-            factor=boost_factor(strength),
-            nearness=self.gates.nearness(recall),
-            alike=self.gates.alike(recall),
-        )
+        known = self._before.get(recall.id)
+        if known is None or known.recall != recall or known.posterior != found:
+            strength = recall.playbook.score * trust(found)
+            if strength < LEAST_STRENGTH:
+                if not recall.playbook.bad:
+                    what = "nothing" if strength <= 0 else "hardly anything"
+                    self.dropped.add(recall, "trust", f"{what} good is left of its outcomes")
+                return None
+            nearness, alike = self.gates.nearness(recall), self.gates.alike(recall)
+            known = lead_of(recall, found, strength, nearness=nearness, alike=alike)
+        self._by_id[recall.id] = known
+        return known
 
-    def _take(self, lead: Lead) -> None:
-        recall, answer = lead.recall, lead.recall.answer
+    def _take(self, lead: Lead, answer: Answer) -> None:
+        recall = lead.recall
         boost = self.boosts.get(answer)
         if boost is None or lead.factor < boost.factor:
             self.boosts[answer] = lead
@@ -193,15 +228,15 @@ class Recalled:
             return
         known = self.gates.role(recall) == "same" or self._rules.inject_unknown
         if known:
-            _keep_first(self.missing, lead)
+            _keep_first(self.missing, lead, answer)
         else:
             reason = "the role of this demand or of the recorded one is unknown"
             self.dropped_missing.add(recall, "role", reason)
         if known or self.gates.same_text(recall):
-            _keep_first(self._leading, lead)
+            _keep_first(self._leading, lead, answer)
 
 
-def _keep_first(leads: dict[Answer, Lead], lead: Lead) -> None:
-    best = leads.get(lead.recall.answer)
+def _keep_first(leads: dict[Answer, Lead], lead: Lead, answer: Answer) -> None:
+    best = leads.get(answer)
     if best is None or lead.order < best.order:
-        leads[lead.recall.answer] = lead
+        leads[answer] = lead

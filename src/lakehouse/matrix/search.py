@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from lakehouse import settings, tracing
-from lakehouse.matrix import context
+from lakehouse.matrix import _replay, context
 from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._gates import Gates
-from lakehouse.matrix._memory import Memory
 from lakehouse.matrix._opinions import SecondJudge, second_judge
 from lakehouse.matrix._recalled import Recalled, Rules
 from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
@@ -85,7 +84,7 @@ class Matrix:
         self._weak_models = frozenset(weak_models)
         self._judge = SecondJudge(*judge) if judge is not None else None
         self._same_role = RoleGate(asks.roles)
-        self._known: dict[Hashable, Recalled] = {}
+        self._known: dict[Hashable, tuple[Callable[[], bool], Recalled]] = {}
 
     def ready(self, query_text: str) -> bool:
         """Tell whether a search for this text needs no parsing and embedding any more."""
@@ -167,9 +166,7 @@ class Matrix:
         if use_playbook and not held_out:
             with tracing.span("memory", playbook=playbook) as span:
                 recalled = self._recalled(playbook, ask, wanted, query_role, corpora, candidates[:k])
-                memory = Memory(recalled, rater, k=k, filter=filter, excluded=excluded)
-                candidates = memory.apply(candidates)
-                dropped = memory.dropped
+                candidates, dropped = _replay.apply(recalled, candidates, rater, k=k, filter=filter, excluded=excluded)
                 span.set(recalled=recalled.count, dropped=len(dropped))
         if max_distance is not None:
             candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]
@@ -221,14 +218,15 @@ class Matrix:
     ) -> Recalled:
         """Return what memory says to the ask; worked out before where nothing it was made from has changed."""
         answers = [candidate.id for candidate in results[:_REMEMBERED_OF]]
-        key = (self.version(corpora, playbook), tuple(corpora), ask.text, query_role, tuple(answers))
+        key = (playbook, self.version(corpora, None), tuple(corpora), ask.text, query_role, tuple(answers))
         known = self._known.get(key)
-        if known is None:
-            known = self._recalled_anew(playbook, ask, wanted, query_role, corpora, answers)
+        if known is None or not known[0]():
+            before = known[1] if known is not None else None
+            known = self._recalled_anew(playbook, ask, wanted, query_role, corpora, answers, before=before)
             while len(self._known) >= _RECALLED_KEPT:
                 self._known.pop(next(iter(list(self._known))), None)
             self._known[key] = known
-        return known
+        return known[1]
 
     def _recalled_anew(
         self,
@@ -238,10 +236,13 @@ class Matrix:
         query_role: str | None,
         corpora: Sequence[str],
         answers: Sequence[str],
-    ) -> Recalled:
+        *,
+        before: Recalled | None,
+    ) -> tuple[Callable[[], bool], Recalled]:
+        """Return what memory says, and what tells whether it still says so."""
         config, today = self._config, self._today()
         role = _role_of(ask, wanted, query_role)
-        recalls = self._playbooks.recall(
+        recollection = self._playbooks.recall(
             playbook,
             ask,
             role=role,
@@ -250,13 +251,20 @@ class Matrix:
             within=config.boost_within,
             near_km=config.near_km,
         )
-        gates = Gates(
-            ask,
-            wanted,
-            role,
-            rater=Rater(ask, today, config.near_km, self._asks),
-            same_role=self._same_role,
-            open_unknown=config.inject_unknown,
+        if before is not None and before.says(recollection.recalls):
+            # What was written was not near enough to be among them.
+            return recollection.still, before
+        gates = (
+            before.gates
+            if before is not None
+            else Gates(
+                ask,
+                wanted,
+                role,
+                rater=Rater(ask, today, config.near_km, self._asks),
+                same_role=self._same_role,
+                open_unknown=config.inject_unknown,
+            )
         )
         rules = Rules(
             inject_within=config.inject_within,
@@ -264,7 +272,7 @@ class Matrix:
             half_life_days=config.half_life_days,
             today=today,
         )
-        return Recalled(recalls, gates, rules, person=self.person)
+        return recollection.still, Recalled(recollection.recalls, gates, rules, person=self.person, before=before)
 
     def forget(self) -> None:
         """Drop what is kept of what memory says."""

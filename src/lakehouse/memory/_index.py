@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from lakehouse.memory import keys
-from lakehouse.memory.base import Filed, Playbook, Recall, Remembered
+from lakehouse.memory._found import Found, Recollection
+from lakehouse.memory.base import Filed, Playbook, Remembered
 from lakehouse.memory.likeness import facts_of
-from lakehouse.vectors.base import Condition, Filter
 
 if TYPE_CHECKING:
     import numpy as np
 
     from lakehouse.memory.asks import Ask, Asks
     from lakehouse.memory.keys import Demanded
-    from lakehouse.vectors._lookup import Lookup
+    from lakehouse.vectors._shelves import Word
     from lakehouse.vectors.service import Vectors
 
 # Entries looked at per search and namespace, nearest first.
@@ -30,10 +30,7 @@ _OF_PEOPLE = 128
 # In a larger memory entries of other roles at the place are not looked up only to say that they were left out.
 _EXPLAINED_ITEMS = 20_000
 _EXPLAINED = 24
-# What is noted of entries, see `Lookup.notes`.
-_DECODED = "decoded"
 _T = TypeVar("_T")
-_decode = msgspec.json.Decoder(Filed).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -120,7 +117,7 @@ class RecallIndex:
         answers: Sequence[str],
         near_km: float,
         corpora: Collection[str],
-    ) -> list[Recall]:
+    ) -> Recollection:
         """Return entries near an ask: of its role at its place, of its very text, and of the given answers.
 
         Args:
@@ -138,26 +135,34 @@ class RecallIndex:
         """
         name = index_name(namespace)
         if name not in self._names:
-            return []
+            return Recollection([], lambda: name not in self._names)
         words = keys.demand_keys(ask.text, role, ask.demand, near_km)
-        lookup = self._vectors.lookup(name, ask.meaning)
-        among = [_word([words.text, *words.near, *keys.person_keys(role, answers)])]
+        found = Found(self._vectors, name, ask.meaning, corpora)
+        among = _by_key([words.text, *words.near, *keys.person_keys(role, answers)])
         if answers and not any(role):
-            among.append(Condition(key="answer_id", any=[*answers]))
-        found = _Found(lookup, corpora)
+            among += [("answer_id", answer) for answer in answers]
         if found.take(among, RECALLED) == RECALLED:
             self._look_closer(found, words, role, answers)
-        if words.others and self._vectors.stats(name).items <= _EXPLAINED_ITEMS:
+        explained = bool(words.others) and self._is_explained(name)
+        if explained:
             # Apart from the others, so that entries of other roles cannot crowd out those that count.
-            found.take([_word(words.others)], _EXPLAINED)
-        return sorted(found.by_id.values(), key=lambda recall: (recall.distance, recall.id))
+            found.take(_by_key(words.others), _EXPLAINED)
+        unchanged = found.watch()
 
-    def _look_closer(self, found: _Found, words: Demanded, role: tuple[str, str], answers: Sequence[str]) -> None:
+        def still() -> bool:
+            return unchanged() and explained == (bool(words.others) and self._is_explained(name))
+
+        return Recollection(sorted(found.by_id.values(), key=lambda recall: (recall.distance, recall.id)), still)
+
+    def _is_explained(self, name: str) -> bool:
+        return self._vectors.stats(name).items <= _EXPLAINED_ITEMS
+
+    def _look_closer(self, found: Found, words: Demanded, role: tuple[str, str], answers: Sequence[str]) -> None:
         """Add what may be crowded out by others that are as near."""
         for word in (words.text, *words.nearer):
-            found.take([_word([word])], _FIRST)
+            found.take(_by_key([word]), _FIRST)
         people = dict.fromkeys([*answers, *(recall.playbook.answer_id for recall in found.by_id.values())])
-        found.take([_word(keys.person_keys(role, [*people]))], _OF_PEOPLE)
+        found.take(_by_key(keys.person_keys(role, [*people])), _OF_PEOPLE)
 
     def _make(self, name: str) -> None:
         if name not in {stats.name for stats in self._vectors.list().indexes}:
@@ -188,28 +193,5 @@ class RecallIndex:
         return Filed(entry.role_code, entry.answer_id, keys.entry_keys(entry, places), remembered)
 
 
-class _Found:
-    """Entries found so far, each once."""
-
-    def __init__(self, lookup: Lookup, corpora: Collection[str]) -> None:
-        self._lookup = lookup
-        self._corpora = corpora
-        # Like demands recall the same entries, which are shared and never changed.
-        self._decoded = lookup.notes(_DECODED)
-        self.by_id: dict[str, Recall] = {}
-
-    def take(self, either: list[Condition], most: int) -> int:
-        """Look up those that meet a condition, and return how many there were, at most `most`."""
-        places = self._lookup.nearest(most, Filter(should=either))
-        for distance, id, place in places:
-            if id not in self.by_id:
-                entry = self._decoded.get(place)
-                if entry is None:
-                    entry = self._decoded[place] = _decode(self._lookup.encoded(place)).entry
-                if entry.corpus in self._corpora:
-                    self.by_id[id] = Recall(id, entry, distance)
-        return len(places)
-
-
-def _word(words: Sequence[str]) -> Condition:
-    return Condition(key="key", any=[*words])
+def _by_key(words: Sequence[str]) -> list[Word]:
+    return [("key", word) for word in words]

@@ -36,6 +36,7 @@ WEIGHTS: Mapping[str, tuple[float, float]] = {
 BARRED = -0.5
 
 _DIGITS = 9
+_REMEMBERED = 8_192
 
 
 class Posterior(msgspec.Struct, frozen=True):
@@ -53,7 +54,7 @@ class Posterior(msgspec.Struct, frozen=True):
 
 
 # By type as well: a whole number is written otherwise than the same one with a point.
-@functools.lru_cache(maxsize=4_096, typed=True)
+@functools.lru_cache(_REMEMBERED, typed=True)
 def posterior(good: float, bad: float) -> Posterior:
     """Return the posterior after outcomes of these weights, starting from Beta(1, 1).
 
@@ -69,8 +70,6 @@ def trust(found: Posterior) -> float:
     return min(1.0, max(-1.0, round(6 * (found.mean - 0.5), 6)))
 
 
-# By type as well: a whole number is written otherwise than the same one with a point.
-@functools.lru_cache(maxsize=4_096, typed=True)
 def fading(since: str, today: date, half_life_days: float) -> float:
     """Return what is left on `today` of a weight noted on the ISO date `since`: 1 when new, 1/2 after a half-life.
 

@@ -7,6 +7,7 @@ in doubt.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -46,6 +47,11 @@ def likeness(ours: Collection[str], theirs: Collection[str]) -> Likeness:
     >>> likeness(["count=3", "shift=night"], ["count=3", "start=Monday"])
     Likeness(agreeing=1, differing=2)
     """
+    return _likeness(tuple(ours), tuple(theirs))
+
+
+@functools.lru_cache(10_000)
+def _likeness(ours: tuple[str, ...], theirs: tuple[str, ...]) -> Likeness:
     agreeing = sum(fact in theirs for fact in ours)
     kinds = {fact.partition("=")[0] for fact in (*ours, *theirs)}
     return Likeness(agreeing, len(kinds) - agreeing)

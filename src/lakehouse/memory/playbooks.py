@@ -16,6 +16,7 @@ from lakehouse import settings
 from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.memory import evidence, transfer
 from lakehouse.memory._entries import Writer, for_namespace
+from lakehouse.memory._found import Recollection
 from lakehouse.memory._index import RecallIndex
 from lakehouse.memory.base import (
     DEFAULT_NAMESPACE,
@@ -32,7 +33,6 @@ from lakehouse.memory.base import (
     PlaybookCopy,
     PlaybookHistory,
     PlaybookList,
-    Recall,
     Recorded,
     Score,
     Who,
@@ -288,7 +288,7 @@ class Playbooks:
         answers: Sequence[str],
         within: float,
         near_km: float,
-    ) -> Sequence[Recall]:
+    ) -> Recollection:
         """Return what is remembered for demands like an ask, and of the given answers.
 
         Args:
@@ -303,12 +303,17 @@ class Playbooks:
         Returns:
             Nearest first, ties by entry id; at most 64 per namespace, besides those of the same text.
         """
-        found: list[Recall] = []
-        for used in self._store.used_by(namespace):
-            near = self._index.near(used, ask, role=role, answers=answers, near_km=near_km, corpora=corpora)
-            found += [recall for recall in near if recall.distance <= within]
-        found.sort(key=lambda recall: (recall.distance, recall.id))
-        return found
+        used = self._store.used_by(namespace)
+        near = [
+            self._index.near(each, ask, role=role, answers=answers, near_km=near_km, corpora=corpora) for each in used
+        ]
+        recalls = [recall for found in near for recall in found.recalls if recall.distance <= within]
+        recalls.sort(key=lambda recall: (recall.distance, recall.id))
+
+        def still() -> bool:
+            return self._store.used_by(namespace) == used and all(found.still() for found in near)
+
+        return Recollection(recalls, still)
 
     def version(self, namespace: str) -> tuple[tuple[str, int], ...]:
         """Return what changes with every write that `recall` for a namespace can see, before the write returns."""

@@ -79,7 +79,7 @@ class RoleGate:
         return match.score if match is not None else 0.0
 
 
-@functools.lru_cache(maxsize=8_192)
+@functools.lru_cache(_REMEMBERED)
 def narrower(one: str, other: str) -> bool:
     """Tell whether one title is the other with more or fewer words: a kind of it rather than another word for it.
 

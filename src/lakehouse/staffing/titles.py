@@ -16,6 +16,8 @@ _IRREGULAR = {"buses": "bus", "gases": "gas", "people": "person"}
 _KEEPS_E = frozenset("movies cookies hoodies rookies roadies foodies brownies smoothies".split())
 _NUMERALS = re.compile(r"[ivx]+s")  # "Cook IIs"
 _ES = ("sses", "shes", "ches", "xes", "zzes", "oes")
+# Titles come again and again; each is worked out once.
+_REMEMBERED = 8_192
 _DASHES = re.compile(r"[\u2010-\u2015\u2212-]")
 _WORD = re.compile(r"[^\W\d_]+")
 _LAST_WORD = re.compile(r"([^\W\d_]+)([^\w]*)$")
@@ -72,8 +74,7 @@ def _is_plural(part: str) -> bool:
     return last is not None and singular_word(last[1]) != last[1]
 
 
-# The demands of a day and the memory they meet name few titles, each of them again and again.
-@functools.lru_cache(maxsize=8_192)
+@functools.lru_cache(_REMEMBERED)
 def role_key(title: str) -> str:
     """Return what two spellings of the same role share: no case, no plural, no final stop, hyphen or space alike.
 

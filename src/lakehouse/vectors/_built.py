@@ -10,6 +10,7 @@ a run rows lie in the order of their ids. A run is then scored once, and of its 
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 
 from lakehouse.vectors import _scoring, columns
 from lakehouse.vectors._conditions import Conditions
-from lakehouse.vectors.base import Distance, Filter
+from lakehouse.vectors.base import Condition, Distance, Filter
 
 if TYPE_CHECKING:
     from lakehouse.vectors._edge import Graph
@@ -164,6 +165,17 @@ class Built:
     def passing(self, filter: Filter) -> np.ndarray:
         """Return the numbers of the rows that pass `filter`, sorted, deleted ones among them; not to be written on."""
         return self._conditions.passing(filter)
+
+    def holding(self, condition: Condition) -> Iterator[tuple[int, list[str]]]:
+        """Yield the items that meet one condition by runs of one vector: a row of it, and their ids, sorted."""
+        rows = self._conditions.meeting(condition)
+        rows = rows[~self.gone[rows]]
+        if not len(rows):
+            return
+        heads = _runs_of(self._runs[rows])[0].tolist() if self._runs is not None else list(range(len(rows)))
+        numbers, ids = rows.tolist(), self.ids
+        for begin, end in itertools.pairwise([*heads, len(numbers)]):
+            yield numbers[begin], [ids[row] for row in numbers[begin:end]]
 
     def nearest_in_graph(self, query: Query, count: int, ef: int) -> list[int]:
         """Return about the `count` nearest rows of each graph, deleted ones among them."""

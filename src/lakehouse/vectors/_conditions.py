@@ -58,6 +58,10 @@ class Conditions:
             _keep(self._passing, name, known, most=_FILTERS_KEPT)
         return known
 
+    def meeting(self, condition: Condition) -> np.ndarray:
+        """Return the numbers of the rows that meet one condition, int64, sorted; not remembered."""
+        return self._met_by_any([condition])
+
     def _work_out(self, filter: Filter) -> np.ndarray:
         if not filter.must and not filter.must_not and all(map(_is_value, filter.should)):
             return self._met_by_any(filter.should)
@@ -79,7 +83,11 @@ class Conditions:
     def _met_by_any(self, conditions: Sequence[Condition]) -> np.ndarray:
         """Return the rows that meet at least one condition, at a cost that grows with them and not with all rows."""
         found = [self._by_key[each.key].rows(each) for each in conditions if each.key in self._by_key]
-        rows = np.unique(np.concatenate(found)).astype(np.int64) if found else _NO_ROWS
+        rows = (
+            columns.in_order(found[0] if len(found) == 1 else np.concatenate(found)).astype(np.int64)
+            if found
+            else _NO_ROWS
+        )
         # Rows that came in after this part was counted are not asked for.
         return rows[: int(np.searchsorted(rows, self._count))]
 

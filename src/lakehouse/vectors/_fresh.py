@@ -18,7 +18,7 @@ from lakehouse.vectors._conditions import Conditions
 
 if TYPE_CHECKING:
     from lakehouse.vectors._scoring import Query
-    from lakehouse.vectors.base import Filter
+    from lakehouse.vectors.base import Condition, Filter
 
 # Of fewer slots than this share only they are scored, not all.
 _FEW = 0.3
@@ -37,6 +37,9 @@ class Fresh:
         self._vectors = np.empty((0, dimension), dtype=np.float32)
         self._lengths = np.empty(0, dtype=np.float32)
         self._gone = np.empty(0, dtype=bool)
+        # By slot, a number that slots of the same vector share.
+        self._kind_of: list[int] = []
+        self._kinds: dict[bytes, int] = {}
         self._longest = 0.0
         self._columns = columns.Columns()
         self._conditions: tuple[int, Conditions] | None = None
@@ -56,6 +59,7 @@ class Fresh:
         self._longest = max(self._longest, float(lengths.max(initial=0.0)))
         self.ids += ids
         self.metadata += metadata
+        self._kind_of += [self._kinds.setdefault(_scoring.digest(vector), len(self._kinds)) for vector in vectors]
         for slot, encoded in enumerate(metadata, first):
             self._columns.add(slot, _decode(encoded))
         # From here on readers see them.
@@ -94,6 +98,24 @@ class Fresh:
         if known is None or known[0] != count:
             known = self._conditions = (count, Conditions(self._columns, count))
         return known[1]
+
+    def holding(self, condition: Condition) -> list[tuple[int, list[str]]]:
+        """Return the items that meet one condition by their vector: a slot of it, and ids."""
+        gone, count, ids = self._gone, self._count, self.ids
+        column = self._columns.get(condition.key)
+        slots = columns.in_order(column.rows(condition)) if column is not None else _NO_SLOTS
+        # Slots that came after the marks were taken are not gone.
+        left = slots[(slots >= len(gone)) | ~gone[np.minimum(slots, len(gone) - 1)]] if len(gone) else slots
+        # In rising order, so that of an item that is just written again the newer slot stays.
+        newest = {ids[slot]: slot for slot in left[left < count].tolist()}
+        found: dict[int, tuple[int, list[str]]] = {}
+        for id, slot in newest.items():
+            kind = self._kind_of[slot]
+            if kind in found:
+                found[kind][1].append(id)
+            else:
+                found[kind] = slot, [id]
+        return list(found.values())
 
     def rough(self, query: Query, count: int) -> np.ndarray:
         """Return the rough scores of the first `count` slots."""

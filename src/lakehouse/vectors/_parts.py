@@ -7,7 +7,7 @@ at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +15,7 @@ import numpy as np
 
 from lakehouse.vectors._fresh import Fresh
 from lakehouse.vectors._lookup import Lookup
-from lakehouse.vectors.base import StoredItem
+from lakehouse.vectors.base import Condition, StoredItem
 from lakehouse.vectors.journal import Entry, Put
 
 if TYPE_CHECKING:
@@ -69,15 +69,16 @@ class Parts:
 
     def find(self, id: str) -> StoredItem | None:
         """Return the item under `id`, None when there is none."""
-        found = self._found(id)
+        found = self.item(id)
         return found and StoredItem(id=id, vector=found[0].tolist(), metadata=_decode_metadata(found[1]))
 
     def metadata(self, id: str) -> dict[str, Any] | None:
         """Return the metadata of the item under `id`, None when there is none."""
-        found = self._found(id)
+        found = self.item(id)
         return _decode_metadata(found[1]) if found is not None else None
 
-    def _found(self, id: str) -> tuple[np.ndarray, Any] | None:
+    def item(self, id: str) -> tuple[np.ndarray, Any] | None:
+        """Return the vector `(d,)` float32 and the encoded metadata of the item under `id`, None without one."""
         built = self.built
         # The built part first, as in a search.
         row = built.row_of.get(id) if built is not None and built.holds(id) else None
@@ -87,6 +88,25 @@ class Parts:
         if built is not None and row is not None:
             return built.vectors[row], built.metadata[row]
         return None
+
+    def by_vector(self, key: str, value: str) -> Iterator[tuple[np.ndarray, list[str]]]:
+        """Yield the items that hold a string under a metadata key, those of one vector together as far as they lie so.
+
+        Yields:
+            A vector `(d,)` float32 and ids; a vector may come again with other ids.
+        """
+        condition = Condition(key=key, match=value)
+        built = self.built
+        # The built part first, as in a search.
+        runs = list(built.holding(condition)) if built is not None else []
+        newer = self.fresh.holding(condition)
+        moved = {id for _, ids in newer for id in ids}
+        for row, ids in runs:
+            kept = [id for id in ids if id not in moved] if moved else ids
+            if kept and built is not None:
+                yield built.vectors[row], kept
+        for slot, ids in newer:
+            yield self.fresh.vector(slot), ids
 
     def ids(self) -> list[str]:
         """Return all ids, sorted."""

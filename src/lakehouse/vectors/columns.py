@@ -85,6 +85,11 @@ def meeting(columns: Mapping[str, Column], condition: Condition, count: int) -> 
     return verdict
 
 
+def in_order(rows: np.ndarray) -> np.ndarray:
+    """Return row numbers sorted, each once; those of one value are so already and are returned as they are."""
+    return rows if bool((rows[1:] > rows[:-1]).all()) else np.unique(rows)
+
+
 def term(value: str | bool) -> bytes:
     """Return the key under which a string or boolean is kept; different values never share one."""
     if isinstance(value, bool):

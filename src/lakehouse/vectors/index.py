@@ -26,6 +26,7 @@ from lakehouse.vectors import _build, _scoring, journal
 from lakehouse.vectors._built import Built
 from lakehouse.vectors._lookup import Lookup
 from lakehouse.vectors._parts import Parts
+from lakehouse.vectors._shelves import Shelves
 from lakehouse.vectors.base import Distance, IndexStats, StoredItem
 from lakehouse.vectors.journal import Drop, Entry, Journal, Put
 
@@ -73,6 +74,7 @@ class Index:
     Attributes:
         version: Changes with every write, before the write returns and after it can be seen: what was read while the
             version stayed the same is what is there.
+        shelves: The items by the words of their metadata; every write is on them before it returns.
 
     Raises:
         IntegrityError: The folder is not a whole index.
@@ -93,6 +95,7 @@ class Index:
         _clear(folder, self.manifest)
         self._whole = _load(folder, self.manifest)
         self._build_at = self._due(self._whole)
+        self.shelves = Shelves(lambda: self._parts)
         self._journal = Journal(folder, max([self.manifest.journal, *journal.numbers(folder)]))
         if self._whole.built is not None and self._whole.built.lacks_graph:
             self._build_at = 0
@@ -243,7 +246,9 @@ class Index:
 
     def _write(self, entry: Entry) -> int:
         position = self._journal.append(entry)
+        before = self.shelves.before(entry)
         self._whole.apply(entry)
+        self.shelves.apply(entry, before)
         self.version = next(self._versions)
         if self._carried is not None:
             self._carried.append(entry)
@@ -280,7 +285,7 @@ class Index:
             target = Path(request.target)
             try:
                 count = self._build(request, progress)
-                self._swap(target, first, model)
+                self._swap(target, first, model, replaced=rows is not None)
             except OSError as error:
                 raise disk_error(error, target) from error
             finally:
@@ -325,7 +330,7 @@ class Index:
         count: int = self._children.run("lakehouse.vectors._build", msgspec.to_builtins(request), progress=progress)
         return count
 
-    def _swap(self, target: Path, first: int, model: str | None) -> None:
+    def _swap(self, target: Path, first: int, model: str | None, *, replaced: bool) -> None:
         parts = Parts(Built(target), self.manifest.dimension)
         carried = self._carried or []
         done = 0
@@ -340,7 +345,11 @@ class Index:
             atomic_write(self.folder / MANIFEST, msgspec.json.encode(manifest))
             self.manifest = manifest
             self._whole = parts
-            self.version = next(self._versions)
+            if replaced:
+                self.shelves.clear()
+            if replaced or manifest.walked:
+                # Without a graph the same items are the same answers, wherever they lie.
+                self.version = next(self._versions)
             self._build_at = self._due(parts)
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lakehouse.vectors._lookup import Lookup
+    from lakehouse.vectors._shelves import Shelves
     from lakehouse.vectors.index import Index
 
 # Inside the class `list` is an operation.
@@ -295,6 +296,21 @@ class Vectors:
         index = self._indexes.get(name)
         checks.check_query(vector, index.manifest)
         return index.lookup(vector, exclude=exclude, exact=exact)
+
+    def shelves(self, name: str, vector: np.ndarray) -> Shelves:
+        """Return what finds the nearest items to a vector among those that hold certain words in their metadata.
+
+        Args:
+            name: An index for cosine.
+            vector: What it is going to be asked with, `(d,)` float32.
+
+        Raises:
+            NotFound: There is no such index.
+            InvalidInput: The vector is not of the index' dimension, not finite or without direction.
+        """
+        index = self._indexes.get(name)
+        checks.check_query(vector, index.manifest)
+        return index.shelves
 
     def version(self, name: str) -> int:
         """Return a number that changes with every write to an index, 0 while there is none of that name.

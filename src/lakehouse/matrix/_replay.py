@@ -1,0 +1,90 @@
+"""Memory applied to the very results it was applied to before: done again without being worked out again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from lakehouse.matrix._candidates import Candidate, Rater
+from lakehouse.matrix._memory import Memory
+from lakehouse.matrix._recalled import Recalled
+from lakehouse.matrix.base import DroppedMemory, MemoryUse
+from lakehouse.memory.base import Recall
+from lakehouse.vectors.base import Filter
+
+# The same demand is asked with few values of k.
+_KEPT = 4
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What memory made of some candidates.
+
+    Attributes:
+        order: Who comes first, and so on: the position among those candidates with what became of their distance,
+            memory and rejection; or somebody who was put in.
+        dropped: What was stopped.
+    """
+
+    order: list[tuple[int, float, MemoryUse | None, Recall | None] | Candidate]
+    dropped: list[DroppedMemory]
+
+
+def apply(
+    recalled: Recalled,
+    candidates: list[Candidate],
+    rater: Rater,
+    *,
+    k: int,
+    filter: Filter | None,
+    excluded: frozenset[str],
+) -> tuple[list[Candidate], list[DroppedMemory]]:
+    """Return the candidates with memory applied, in order, and what was stopped; see `Memory`.
+
+    Args:
+        recalled: What memory says to the demand.
+        candidates: Best first; changed.
+        rater: Of the demand.
+        k: How many are results.
+        filter: The caller's own conditions.
+        excluded: People left out.
+    """
+    memory = Memory(recalled, rater, k=k, filter=filter, excluded=excluded)
+    if filter is not None or excluded:
+        return memory.apply(candidates), memory.dropped
+    name = (k, tuple([(each.corpus, each.id, each.distance, each.standing) for each in candidates]))
+    known = recalled.applied.get(name)
+    if known is not None:
+        return _again(known, candidates), list(known.dropped)
+    applied = memory.apply(candidates)
+    if len(recalled.applied) >= _KEPT:
+        recalled.applied.clear()
+    recalled.applied[name] = Applied(_noted(applied, candidates), memory.dropped)
+    return applied, memory.dropped
+
+
+def _noted(
+    applied: Sequence[Candidate], candidates: Sequence[Candidate]
+) -> list[tuple[int, float, MemoryUse | None, Recall | None] | Candidate]:
+    at = {id(each): position for position, each in enumerate(candidates)}
+    return [
+        (at[id(each)], each.distance, each.memory, each.rejected_by) if id(each) in at else _copy(each)
+        for each in applied
+    ]
+
+
+def _again(known: Applied, candidates: Sequence[Candidate]) -> list[Candidate]:
+    found = []
+    for each in known.order:
+        if isinstance(each, Candidate):
+            found.append(_copy(each))
+            continue
+        candidate = candidates[each[0]]
+        _, candidate.distance, candidate.memory, candidate.rejected_by = each
+        found.append(candidate)
+    return found
+
+
+def _copy(candidate: Candidate) -> Candidate:
+    # What is handed out may be changed by whoever gets it.
+    return msgspec.structs.replace(candidate, stored=dict(candidate.metadata))

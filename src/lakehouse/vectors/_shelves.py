@@ -1,0 +1,332 @@
+"""Items of an index by the words that their metadata holds, kept in memory for words that are asked for.
+
+A word is a metadata key with one string among its values. Its shelf has the ids that hold it, grouped by their vector,
+each group in order; so the nearest items of many words cost one distance a vector and what is taken, not what there
+is. A shelf is made when its word is first asked for, and every write after that changes only the shelves of its own
+words. A build that takes the writes in changes none: shelves name items, not places.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from lakehouse.vectors import _scoring
+from lakehouse.vectors.journal import Entry, Put
+
+if TYPE_CHECKING:
+    from lakehouse.vectors._parts import Parts
+
+# Metadata key and value.
+Word = tuple[str, str]
+# By id: what names the vector, and the words.
+Before = Mapping[str, tuple[bytes, set[Word]]]
+
+# A word whose items have more vectors than that is looked up by scoring them; so is whatever is asked together with it.
+MOST_GROUPS = 500
+# Ids on all shelves, and vectors; what was asked for longest ago goes first.
+_MOST_IDS = 8_000_000
+_MOST_VECTORS = 20_000
+_QUERIES_KEPT = 512
+_NOTES_KEPT = 50_000
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Near(NamedTuple):
+    """An item: its distance, its id, and what the caller made of its metadata."""
+
+    distance: float
+    id: str
+    note: Any
+
+
+class _Shelf:
+    """What one word has: ids by the number of their vector, each list sorted; too wide to be kept when None."""
+
+    __slots__ = ("changed", "count", "groups")
+
+    def __init__(self, groups: dict[int, list[str]] | None, changed: int) -> None:
+        self.groups = groups
+        self.count = sum(map(len, groups.values())) if groups is not None else 0
+        self.changed = changed
+
+    def take_out(self, number: int, id: str) -> int:
+        """Remove an id from a group; returns how many there were."""
+        ids = self.groups.get(number) if self.groups is not None else None
+        at = bisect.bisect_left(ids, id) if ids else 0
+        if self.groups is None or not ids or at == len(ids) or ids[at] != id:
+            return 0
+        del ids[at]
+        if not ids:
+            del self.groups[number]
+        self.count -= 1
+        return 1
+
+
+class Shelves:
+    """The shelves of one index. Thread-safe; a write waits for a look-up and the other way round.
+
+    Args:
+        parts: Gives the index as it is.
+        most_groups: Vectors that a shelf may have.
+
+    Attributes:
+        writes: How many writes there were.
+    """
+
+    def __init__(self, parts: Callable[[], Parts], *, most_groups: int = MOST_GROUPS) -> None:
+        self._parts = parts
+        self._most_groups = most_groups
+        self._lock = threading.Lock()
+        self._used = False
+        self.writes = 0
+        self._time = itertools.count(1)
+        self._shelves: OrderedDict[Word, _Shelf] = OrderedDict()
+        self._ids = 0
+        self._notes: OrderedDict[str, Any] = OrderedDict()
+        self._empty_vectors()
+
+    def nearest(
+        self, vector: np.ndarray, words: Sequence[Word], k: int, note: Callable[[Any], Any]
+    ) -> list[Near] | None:
+        """Return the `k` nearest items that hold any of these words, nearest first, ties by id.
+
+        Args:
+            vector: `(d,)` float32, checked; compared by cosine.
+            words: Looked for.
+            k: At least 1.
+            note: Makes of an item's metadata, as JSON, what the caller wants of it; kept until the item is written
+                again. All callers of one index give the same function.
+
+        Returns:
+            None when a word has too many vectors for this to be quick.
+        """
+        with self._lock:
+            self._used = True
+            shelves = self._found(words)
+            if shelves is None:
+                return None
+            by_distance: dict[float, list[list[str]]] = {}
+            distances = self._distances(vector, {number for groups in shelves for number in groups})
+            for groups in shelves:
+                for number, ids in groups.items():
+                    by_distance.setdefault(distances[number], []).append(ids)
+            found: list[Near] = []
+            for distance in sorted(by_distance):
+                for id in first(by_distance[distance], k - len(found)):
+                    noted = self._notes.get(id)
+                    if noted is None:
+                        noted = self._noted(id, note)
+                    if noted is not None:
+                        found.append(Near(distance, id, noted))
+                if len(found) >= k:
+                    break
+            return found
+
+    def settled(self, writes: int) -> int | None:
+        """Return a time for `unchanged`, None when something was written since `writes` had that value."""
+        with self._lock:
+            return next(self._time) if self.writes == writes else None
+
+    def unchanged(self, words: Iterable[Word], since: int) -> bool:
+        """Tell whether surely nothing that holds one of these words was written since a time that `settled` gave."""
+        with self._lock:
+            shelves = self._shelves
+            return all((shelf := shelves.get(word)) is not None and shelf.changed < since for word in words)
+
+    def before(self, entry: Entry) -> Before | None:
+        """Return where the items of a write are now, to be given to `apply` once it is done; None when unused."""
+        if not self._used:
+            return None
+        found: dict[str, tuple[bytes, set[Word]]] = {}
+        parts = self._parts()
+        for id in entry.ids:
+            item = parts.item(id)
+            if item is not None:
+                found[id] = _scoring.digest(item[0]), _words(item[1])
+        return found
+
+    def apply(self, entry: Entry, before: Before | None) -> None:
+        """Take in a write that the index has."""
+        with self._lock:
+            self.writes += 1
+            if not self._used:
+                return
+            if before is None:
+                # The first look-up began during this write.
+                self._clear()
+                return
+            now = next(self._time)
+            for id in entry.ids:
+                self._notes.pop(id, None)
+            self._take_out(before, now)
+            if isinstance(entry, Put):
+                self._bring_in(entry, now)
+
+    def clear(self) -> None:
+        """Forget everything, after all items were exchanged."""
+        with self._lock:
+            self.writes += 1
+            self._clear()
+
+    def _clear(self) -> None:
+        self._shelves.clear()
+        self._notes.clear()
+        self._ids = 0
+        self._empty_vectors()
+
+    def _empty_vectors(self) -> None:
+        self._vectors: dict[bytes, int] = {}
+        self._matrix = np.empty((0, 0), dtype=np.float32)
+        self._measured: OrderedDict[bytes, dict[int, float]] = OrderedDict()
+
+    def _take_out(self, before: Before, now: int) -> None:
+        for id, (vector, words) in before.items():
+            number = self._vectors.get(vector, -1)
+            for word in words:
+                shelf = self._shelves.get(word)
+                if shelf is not None:
+                    shelf.changed = now
+                    self._ids -= shelf.take_out(number, id)
+
+    def _bring_in(self, entry: Put, now: int) -> None:
+        vectors = np.frombuffer(entry.vectors, dtype=np.float32).reshape(len(entry.ids), -1)
+        more: dict[tuple[Word, int], list[str]] = {}
+        for id, encoded, vector in zip(entry.ids, entry.metadata, vectors, strict=True):
+            held = [word for word in _words(encoded) if word in self._shelves]
+            number = self._number(vector) if held else 0
+            for word in held:
+                more.setdefault((word, number), []).append(id)
+        for (word, number), ids in more.items():
+            shelf = self._shelves[word]
+            shelf.changed = now
+            if shelf.groups is None:
+                continue
+            group = shelf.groups.setdefault(number, [])
+            added = _insert(group, ids)
+            shelf.count += added
+            self._ids += added
+            if len(shelf.groups) > self._most_groups:
+                self._ids -= shelf.count
+                self._shelves[word] = _Shelf(None, now)
+        self._make_room()
+
+    def _found(self, words: Sequence[Word]) -> list[dict[int, list[str]]] | None:
+        """Return the groups of each word, made where they are missing; None when one is too wide."""
+        if len(self._vectors) > _MOST_VECTORS:
+            self._clear()
+        missing = [word for word in dict.fromkeys(words) if word not in self._shelves]
+        if missing:
+            now = next(self._time)
+            for word, groups in zip(missing, self._made(missing), strict=True):
+                shelf = self._shelves[word] = _Shelf(groups, now)
+                self._ids += shelf.count
+        found = []
+        for word in dict.fromkeys(words):
+            shelf = self._shelves[word]
+            self._shelves.move_to_end(word)
+            if shelf.groups is None:
+                return None
+            if shelf.groups:
+                found.append(shelf.groups)
+        self._make_room()
+        return found
+
+    def _make_room(self) -> None:
+        while self._ids > _MOST_IDS and len(self._shelves) > 1:
+            self._ids -= self._shelves.popitem(last=False)[1].count
+
+    def _made(self, words: Sequence[Word]) -> Iterator[dict[int, list[str]] | None]:
+        parts = self._parts()
+        for word in words:
+            groups: dict[int, list[str]] | None = {}
+            for vector, ids in parts.by_vector(*word):
+                if groups is None or len(groups) > self._most_groups:
+                    groups = None
+                    break
+                _insert(groups.setdefault(self._number(vector), []), ids)
+            yield groups if groups is None or len(groups) <= self._most_groups else None
+
+    def _number(self, vector: np.ndarray) -> int:
+        name = _scoring.digest(vector)
+        number = self._vectors.get(name)
+        if number is None:
+            number = self._vectors[name] = len(self._vectors)
+            if number >= len(self._matrix):
+                larger = np.empty((max(64, 2 * number), len(vector)), dtype=np.float32)
+                if number:
+                    larger[:number] = self._matrix
+                self._matrix = larger
+            self._matrix[number] = vector
+        return number
+
+    def _distances(self, vector: np.ndarray, numbers: set[int]) -> dict[int, float]:
+        name = _scoring.digest(vector)
+        known = self._measured.setdefault(name, {})
+        self._measured.move_to_end(name)
+        if len(self._measured) > _QUERIES_KEPT:
+            self._measured.popitem(last=False)
+        new = [number for number in numbers if number not in known]
+        if new:
+            precise = _scoring.Query(vector, "cosine").precise(self._matrix[new])
+            known.update(zip(new, precise.tolist(), strict=True))
+        return known
+
+    def _noted(self, id: str, note: Callable[[Any], Any]) -> Any:
+        item = self._parts().item(id)
+        if item is None:
+            # Dropped, by a write that is about to take it from the shelves.
+            return None
+        while len(self._notes) >= _NOTES_KEPT:
+            self._notes.popitem(last=False)
+        noted = self._notes[id] = note(item[1])
+        return noted
+
+
+def first(lists: Sequence[list[str]], k: int) -> list[str]:
+    """Return the `k` first of what sorted lists hold, each once, sorted.
+
+    >>> first([["a", "c", "e"], ["b", "c", "d"]], 3)
+    ['a', 'b', 'c']
+    """
+    if len(lists) == 1:
+        return lists[0][:k]
+    # So many of each list surely hold a bound, unless they have too much in common.
+    few = 1 + k // len(lists)
+    sample = sorted({id for ids in lists for id in ids[:few]})
+    if len(sample) > k:
+        last = sample[k - 1]
+        cut = (ids[: min(k, bisect.bisect_right(ids, last))] for ids in lists)
+    else:
+        cut = (ids[:k] for ids in lists)
+    return sorted(set().union(*cut))[:k]
+
+
+def _insert(ids: list[str], new: Sequence[str]) -> int:
+    """Put ids, each once, into a sorted list, where they may be already; returns how many were new."""
+    before = len(ids)
+    if len(new) == 1:
+        at = bisect.bisect_left(ids, new[0])
+        if at == len(ids) or ids[at] != new[0]:
+            ids.insert(at, new[0])
+    else:
+        # In place: sorted stretches are merged, not sorted again.
+        ids[:] = dict.fromkeys(sorted([*ids, *new])) if ids else sorted(new)
+    return len(ids) - before
+
+
+def _words(encoded: Any) -> set[Word]:
+    found: set[Word] = set()
+    for key, value in _decode(encoded).items():
+        for single in value if isinstance(value, list) else (value,):
+            if isinstance(single, str):
+                found.add((key, single))
+    return found
