@@ -5,9 +5,11 @@
     python benchmarks/ledger.py --rounds 0       # checking only
 
 Searches: two stacks over copies of one lake of `--people` people, one with the ledger and one without, are asked in
-turn by 20 connections, ten results a search; the ratio is of the median rates. Checking: the verifier that stands alone
-over `--rows` rows of 10,000 subjects, ten for an answer, under checkpoints, and one `hmac.digest` for each line read
-from the same file.
+turn by 20 connections, ten results a search: six rotating requests, whose answers are kept, and requests never sent
+before whose texts are known, whose answers are made anew. The ratios are of the median rates, and of the processor time
+that the server's process used for a request, which other work on the machine disturbs less. Checking: the verifier that
+stands alone over `--rows` rows of 10,000 subjects, ten for an answer, under checkpoints, and one `hmac.digest` for each
+line read from the same file.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hmac
+import itertools
 import os
+import random
 import shutil
 import signal
 import statistics
@@ -23,17 +27,39 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import load
+import search
 
 CONNECTIONS = 20
 
 
-def search(number: int) -> tuple[str, dict]:
-    return "/v1/matrix/search", {"query_text": load.SIX[number % 6], "corpora": ["workers"], "k": 10}
+TEXTS = [f"Need {number % 80 + 2} {load.SIX[number % 6].split(' ', 2)[2]} for x{number}" for number in range(400)]
+
+Kind = Callable[[int], tuple[str, dict]]
+
+
+def ask(text: str, k: int) -> tuple[str, dict]:
+    return "/v1/matrix/search", {"query_text": text, "corpora": ["workers"], "k": k}
+
+
+def kept(number: int) -> tuple[str, dict]:
+    return ask(load.SIX[number % 6], 10)
+
+
+def anew() -> Kind:
+    """Return a kind of request that never repeats: each text comes back asking for one result more."""
+    numbers = itertools.count()
+
+    def one(_: int) -> tuple[str, dict]:
+        number = next(numbers)
+        return ask(TEXTS[number % len(TEXTS)], 10 + number // len(TEXTS))
+
+    return one
 
 
 def start(folder: Path, enabled: bool) -> tuple[subprocess.Popen, int]:
@@ -48,23 +74,30 @@ def searches(scratch: Path, people: int, rounds: int, seconds: float) -> None:
     process.wait(30)
     shutil.copytree(scratch / "on", scratch / "off")
     stacks = {name: start(scratch / name, name == "on") for name in ("on", "off")}
-    rates: dict[str, list[float]] = {name: [] for name in stacks}
+    kinds: dict[str, dict[str, Kind]] = {"kept": dict.fromkeys(stacks, kept), "anew": {name: anew() for name in stacks}}
+    found: dict[tuple[str, str], list[tuple[float, float, float, float]]] = {}
     try:
-        for _, port in stacks.values():
-            asyncio.run(load.drive(port, CONNECTIONS, 2, [(search, 1)]))  # warm-up, not counted
+        for process, port in stacks.values():
+            # Not counted: every text once.
+            asyncio.run(search.drive(port, process.pid, CONNECTIONS, 401, lambda at: ask(TEXTS[at % len(TEXTS)], 9)))
         for _ in range(rounds):
-            for name, (_, port) in stacks.items():
-                took, statuses = asyncio.run(load.drive(port, CONNECTIONS, seconds, [(search, 1)]))
-                assert set(statuses) == {200}, statuses
-                rates[name].append(len(took["search"]) / seconds)
+            for kind, name in random.sample([*itertools.product(kinds, stacks)], 2 * len(stacks)):
+                process, port = stacks[name]
+                took = asyncio.run(search.drive(port, process.pid, CONNECTIONS, seconds, kinds[kind][name]))
+                found.setdefault((kind, name), []).append(took)
     finally:
         for process, _ in stacks.values():
             process.send_signal(signal.SIGTERM)
             process.wait(30)
-    on, off = (statistics.median(rates[name]) for name in ("on", "off"))
-    print(
-        f"searches per s, median of {rounds} rounds: {on:.0f} with the ledger, {off:.0f} without, ratio {on / off:.2f}"
-    )
+    for kind in kinds:
+        on, off = (
+            [statistics.median(column) for column in zip(*found[kind, name], strict=True)] for name in ("on", "off")
+        )
+        print(
+            f"answers {kind}, medians of {rounds} rounds: {on[0]:.0f} per s with the ledger, {off[0]:.0f} without,"
+            f" ratio {on[0] / off[0]:.2f}; {on[1]:.0f} and {off[1]:.0f} us of the server, ratio {off[1] / on[1]:.2f};"
+            f" p50 {on[2]:.1f} and {off[2]:.1f} ms, p99 {on[3]:.1f} and {off[3]:.1f} ms"
+        )
     rows = sum(line.count(b"\n") for line in [path.read_bytes() for path in (scratch / "on" / "ledger").glob("rows*")])
     print(f"{rows} rows were written meanwhile")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lakehouse.errors import InvalidInput
 from lakehouse.ledger import rows
-from lakehouse.ledger.rows import GENESIS, Accessor, Event, Writer
+from lakehouse.ledger.rows import GENESIS, NEW, Accessor, Event, Head, Writer, advance
 from lakehouse.ledger.verifier import ROW, Mac
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -104,3 +104,46 @@ def test_canonical_json_passes_rfc_8785():
 def test_text_is_as_in_canonical_json(strings):
     for text in strings.values():
         assert rows.text(text).encode() == rfc8785.dumps(text)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Event,
+            subject=st.sampled_from(["w-1", "w-2", 'w-"\u00e9\\\n']),
+            action=st.sampled_from(["search", "view"]),
+            purpose=st.sampled_from(["staffing", "\U0001f600"]),
+            fields=st.sampled_from([(), ("name",), ("city", "name")]),
+            result=st.sampled_from(["shown", "not found"]),
+        ),
+        max_size=12,
+    )
+)
+def test_chained_lines_are_those_of_line(events):
+    writer = Writer(KEY, "k1", Accessor("key", "anna", "t-1"), "2026-11-26T09:30:17.461439210Z")
+    before = {"w-2": Head(7, "f" * 64, b"h" * 32)}
+    lines, moved = writer.chained(events, before)
+    heads = dict(before)
+    for event, line in zip(events, lines, strict=True):
+        head = heads.get(event.subject, NEW)
+        expected, tip = writer.line(event, seq=head.count + 1, prev=head.tip)
+        assert line == expected
+        heads[event.subject] = Head(head.count + 1, tip, advance(head.head, line))
+    assert before | moved == heads
+
+
+@pytest.mark.parametrize("field", ["subject", "action", "purpose", "fields", "result"])
+def test_chained_with_lone_surrogate_is_refused(field):
+    facts = {"subject": "w-1", "action": "view", "purpose": "staffing", "fields": ("name",), "result": "shown"}
+    facts[field] = ("\ud800",) if field == "fields" else "\ud800"
+    writer = Writer(KEY, "k1", Accessor("key", "x", ""), "t")
+    with pytest.raises(InvalidInput, match="not valid Unicode"):
+        writer.chained([Event(**facts)], {})
+
+
+@given(st.integers(0, 2 * 10**17), st.integers(-14 * 60, 14 * 60))
+def test_timestamp_is_what_the_calendar_says(microseconds, minutes):
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    there = moment.astimezone(timezone(timedelta(minutes=minutes)))
+    expected = moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
+    assert rows.timestamp(there) == rows.timestamp(moment) == expected

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import msgspec
 
-from lakehouse.errors import IntegrityError
+from lakehouse.errors import IntegrityError, LakehouseError
 from lakehouse.ledger import rows
 from lakehouse.ledger.keys import Keyring
-from lakehouse.ledger.rows import Accessor, Event
+from lakehouse.ledger.rows import Accessor, Event, Head
 from lakehouse.state.folder import atomic_write
+from lakehouse.state.gathered import GatheredLog
 from lakehouse.state.log import Log, files
 
 LOG = "rows.jsonl"
@@ -30,14 +31,6 @@ _CHUNK = 4 * 1024 * 1024
 _ROWS_BETWEEN_SNAPSHOTS = 5_000
 
 _log = logging.getLogger(__name__)
-
-
-class Head(msgspec.Struct, frozen=True, array_like=True):
-    """Where a chain stands: its rows, the HMAC of the last one, the hash over all lines."""
-
-    count: int
-    tip: str
-    head: bytes
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
@@ -68,8 +61,9 @@ class Chains:
     def __init__(self, folder: Path, ring: Keyring, signed: Place) -> None:
         self._folder = folder
         self._ring = ring
+        self._key = rows.Key(ring.keys[ring.active])
         self._lock = threading.Lock()
-        self._log = Log(folder / LOG)
+        self._log = GatheredLog(Log(folder / LOG))
         self._size = sum(path.stat().st_size for path in files(self._log.path))
         if self._size < signed.size:
             raise IntegrityError(
@@ -97,6 +91,7 @@ class Chains:
         """Write with other keys from now on."""
         with self._lock:
             self._ring = ring
+            self._key = rows.Key(ring.keys[ring.active])
 
     def append(self, events: Sequence[Event], accessor: Accessor, now: datetime) -> int:
         """Add a row for each event, in order, all or none; not yet safe, see `commit`.
@@ -106,19 +101,12 @@ class Chains:
 
         Raises:
             InvalidInput: A text is no valid Unicode; nothing was written.
-            PermissionDenied, Unavailable: The disk refused; nothing was written.
+            PermissionDenied, Unavailable: The disk refused rows before these and still does; nothing was added.
         """
         time = rows.timestamp(now)
         with self._lock:
-            ring = self._ring
-            writer = rows.Writer(ring.keys[ring.active], ring.active, accessor, time)
-            lines: list[bytes] = []
-            moved: dict[str, Head] = {}
-            for event in events:
-                before = moved.get(event.subject) or self._heads.get(event.subject) or _NEW
-                line, tip = writer.line(event, seq=before.count + 1, prev=before.tip)
-                moved[event.subject] = Head(before.count + 1, tip, rows.advance(before.head, line))
-                lines.append(line)
+            writer = rows.Writer(self._key, self._ring.active, accessor, time)
+            lines, moved = writer.chained(events, self._heads)
             position = self._log.append(lines)
             self._heads.update(moved)
             self._changed.update(moved)
@@ -141,7 +129,11 @@ class Chains:
             place = Place(self._rows, self._size)
             heads = {subject: self._heads[subject] for subject in sorted(self._changed)}
             self._changed = set()
-        self.commit(position)
+        try:
+            self.commit(position)
+        except LakehouseError:
+            self.put_back(list(heads))
+            raise
         return place, heads
 
     def put_back(self, subjects: Sequence[str]) -> None:
@@ -172,6 +164,9 @@ class Chains:
             if self._rows - self._snapshot_at < max(_ROWS_BETWEEN_SNAPSHOTS, len(self._heads) // 4):
                 return
             state = _Snapshot(Place(self._rows, self._size), dict(self._heads))
+            position = self._log.append([])
+        # Heads of rows that are not on disk must not be either.
+        self.commit(position)
         data = msgspec.msgpack.encode(state)
         atomic_write(self._folder / _SNAPSHOT, hashlib.sha256(data).digest() + data)
         self._snapshot_at = state.place.rows
@@ -205,7 +200,7 @@ class Chains:
                 path=str(self._log.path),
                 row=self._rows,
             ) from None
-        before = self._heads.get(link.subject, _NEW)
+        before = self._heads.get(link.subject, rows.NEW)
         self._heads[link.subject] = Head(link.seq, link.hmac, rows.advance(before.head, line))
         if changed:
             self._changed.add(link.subject)
@@ -234,9 +229,6 @@ class Chains:
                         left -= len(chunk)
                         yield chunk
             passed += size
-
-
-_NEW = Head(0, rows.GENESIS, rows.NO_HEAD)
 
 
 def _with(block: bytes, needle: bytes) -> Iterator[bytes]:

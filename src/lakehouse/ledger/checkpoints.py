@@ -20,7 +20,8 @@ import msgspec
 
 from lakehouse.errors import IntegrityError, LakehouseError, NotFound
 from lakehouse.ledger import tree
-from lakehouse.ledger.chains import Head, Place
+from lakehouse.ledger.chains import Place
+from lakehouse.ledger.rows import Head
 from lakehouse.ledger.verifier import Range, leaf_hash
 from lakehouse.state.log import Log, lines
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from lakehouse import caller, settings, tracing
 from lakehouse.errors import LakehouseError, Unavailable
-from lakehouse.ledger.rows import Accessor, Event
+from lakehouse.ledger.rows import Accessor, Event, Head
 from lakehouse.state.quiet import Gate
 
 if TYPE_CHECKING:
     from lakehouse.ledger.anchors import Bucket
-    from lakehouse.ledger.chains import Chains, Head
+    from lakehouse.ledger.chains import Chains
     from lakehouse.ledger.checkpoints import Checkpoints, Entry, Proof
     from lakehouse.ledger.keys import Keyring
 

@@ -126,9 +126,7 @@ class Witness:
         return self._shapes
 
     def _found(self, _values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
-        purpose = caller.current().purpose
-        for match in answer.results:
-            yield _event(match.id, "search", purpose, match.metadata)
+        return _events(answer.results, "search")
 
     def _viewed(self, values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
         if values["name"] in self.shapes:
@@ -141,10 +139,7 @@ class Witness:
             yield _event(each.id, "view", purpose, shown)
 
     def _near(self, values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
-        if values["name"] in self.shapes:
-            purpose = caller.current().purpose
-            for hit in answer.results:
-                yield _event(hit.id, "search", purpose, hit.metadata)
+        return _events(answer.results, "search") if values["name"] in self.shapes else ()
 
     def _rows(self, given: Sequence[Given], action: str) -> Iterable[Event]:
         """Name the people in results; where a result does not tell them all, the dataset they are from as well."""
@@ -198,6 +193,15 @@ class Witness:
         for worker in workers:
             if isinstance(worker, Mapping) and worker.get("id"):
                 yield _event(str(worker["id"]), action, purpose, worker)
+
+
+def _events(results: Iterable[Any], action: str) -> list[Event]:
+    """Return an event for each result."""
+    purpose = caller.current().purpose
+    return [
+        Event(subject=each.id, action=action, purpose=purpose, fields=_in_order(tuple(each.metadata)), result=SHOWN)
+        for each in results
+    ]
 
 
 def _event(id: str, action: str, purpose: str, shown: Mapping[str, Any]) -> Event:

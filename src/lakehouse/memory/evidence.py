@@ -53,7 +53,8 @@ class Posterior(msgspec.Struct, frozen=True):
         return self.alpha * self.beta / (total * total * (total + 1))
 
 
-@functools.lru_cache(_REMEMBERED)
+# By type as well: a whole number is written otherwise than the same one with a point.
+@functools.lru_cache(_REMEMBERED, typed=True)
 def posterior(good: float, bad: float) -> Posterior:
     """Return the posterior after outcomes of these weights, starting from Beta(1, 1).
 

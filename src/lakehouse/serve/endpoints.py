@@ -21,7 +21,7 @@ from lakehouse.matrix.base import SearchAnswer
 from lakehouse.operations import Operation
 from lakehouse.serve import answers, events, requests
 from lakehouse.serve.answers import Reply
-from lakehouse.serve.kept import KeptAnswers
+from lakehouse.serve.kept import Kept, KeptAnswers
 from lakehouse.serve.pool import Commits, Pool
 from lakehouse.serve.requests import Body
 from lakehouse.settings import Settings
@@ -259,9 +259,8 @@ class Search:
             return found[0]
 
         answer = rooms.watched(self._operation, values, work)
-        if found:
-            self._kept.put(body, values, version, found[0])
-        return answers.json_reply(answer)
+        kept = self._kept.put(body, values, version, found[0]) if found else None
+        return self._reply(kept, answer, unchanged=bool(found) and answer is found[0])
 
     def _apart(self, values: dict[str, Any]) -> Reply:
         return answers.answer(self._operation, self._runtime.lake.call(self._operation, values))
@@ -272,8 +271,14 @@ class Search:
             return None
         answer = kept.again()
         seen = self._runtime.lake.rooms.watched(self._operation, kept.values, lambda: answer)
-        # Whoever stands around may have put another answer in its place.
-        return answers.reply(200, kept.encoded(answer.trace_id)) if seen is answer else answers.json_reply(seen)
+        return self._reply(kept, seen, unchanged=seen is answer)
+
+    @staticmethod
+    def _reply(kept: Kept | None, answer: SearchAnswer, *, unchanged: bool) -> Reply:
+        """Encode an answer; what was encoded to be kept serves unless whoever stands around has changed it."""
+        if kept is not None and unchanged:
+            return answers.reply(200, kept.encoded(answer.trace_id))
+        return answers.json_reply(answer)
 
     def _version(self, values: Mapping[str, Any]) -> Hashable:
         namespace = values["playbook"] if values["use_playbook"] else None

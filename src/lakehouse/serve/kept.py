@@ -77,17 +77,18 @@ class KeptAnswers:
         """Drop every answer: what somebody asked to be erased must not stay in memory either."""
         self._kept.clear()
 
-    def put(self, request: bytes, values: Mapping[str, Any], version: Hashable, answer: SearchAnswer) -> None:
-        """Keep an answer that was made when the version was `version`, or later."""
+    def put(self, request: bytes, values: Mapping[str, Any], version: Hashable, answer: SearchAnswer) -> Kept | None:
+        """Keep an answer that was made when the version was `version`, or later; None when it is not one to keep."""
         if not self._most or len(request) > _LONGEST_REQUEST:
-            return
+            return None
         bare = msgspec.structs.replace(answer, trace_id="")
         data = _encode(bare)
         # Behind the trace id stand texts only, in which quotes are escaped: the last place is the right one.
         head, found, tail = data.rpartition(_TRACE)
         if not found or len(data) > _LARGEST_ANSWER:
-            return
-        self._kept[request] = Kept(values, version, bare, head + _TRACE[:-2], tail)
+            return None
+        kept = self._kept[request] = Kept(values, version, bare, head + _TRACE[:-2], tail)
         with contextlib.suppress(KeyError):
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
+        return kept

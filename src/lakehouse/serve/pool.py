@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any, TypeVar
@@ -11,6 +12,11 @@ from typing import Any, TypeVar
 from lakehouse.errors import Unavailable
 
 T = TypeVar("T")
+# How long those who wait for a sync wait for others to join: for the next, and in all.
+_GAP_S = 0.001
+_MOST_S = 0.003
+_TURNS = 16
+_TRIED_EVERY = 16
 
 
 class Pool:
@@ -61,6 +67,10 @@ class Pool:
 class Commits:
     """Waits for the disk on behalf of many requests: all that wait while one sync runs share the next.
 
+    A sync costs the processor more than an answer that is given again, so as many as possible should share one. It
+    begins at once when as many wait as the time before and nobody else is being answered; otherwise those who are there
+    wait a millisecond for the next to join, three at most. A caller alone never waits.
+
     Args:
         commit: Returns when everything up to a position is safe.
     """
@@ -70,6 +80,8 @@ class Commits:
         self._thread = futures.ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._running: asyncio.Task[None] | None = None
+        self._usual = 1
+        self._syncs = 0
 
     async def safe(self, position: int) -> None:
         """Return when everything up to `position` survives a power cut.
@@ -86,6 +98,7 @@ class Commits:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
+            await self._gathered()
             batch, self._waiting = self._waiting, []
             error: Exception | None = None
             try:
@@ -99,6 +112,23 @@ class Commits:
                     else:
                         done.set_exception(error)
         self._running = None
+
+    async def _gathered(self) -> None:
+        """Return when as many wait as last time, or nobody joins them any more."""
+        loop = asyncio.get_running_loop()
+        self._syncs += 1
+        # Now and then, when several wait, it is tried whether more come if they are given the time.
+        tries = self._syncs % _TRIED_EVERY == 0 and len(self._waiting) > 1
+        until = loop.time() + _MOST_S
+        for turn in itertools.count():
+            there = len(self._waiting)
+            enough = there >= self._usual and not tries
+            # One turn to read what has come in, one to answer it.
+            await asyncio.sleep(0 if enough else _GAP_S)
+            await asyncio.sleep(0)
+            if len(self._waiting) == there or turn == _TURNS or loop.time() > until:
+                break
+        self._usual = len(self._waiting)
 
     def close(self, *, within_ms: float) -> bool:  # noqa: ARG002 - a sync is under way or done, there is nothing to drop
         """End the thread once its sync is done."""

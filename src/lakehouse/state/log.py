@@ -76,9 +76,9 @@ class Log:
         Raises:
             PermissionDenied, Unavailable: The disk refused; nothing of the rows is left.
         """
-        if any(b"\n" in row for row in rows):
+        data = b"\n".join([*rows, b""])
+        if data.count(b"\n") != len(rows):
             raise InternalError("a row of a log holds a line break")
-        data = b"".join(row + b"\n" for row in rows)
         with self._append_lock:
             if self._broken:
                 raise Unavailable(f"log {self.path} failed and takes no rows: {self._broken}; open it anew")
