@@ -61,10 +61,15 @@ def decoded(near):
 
 
 @checked(max_examples=60)
-@given(most=st.sampled_from([2, 500]), steps=st.lists(st.one_of(put, put, drop, build, look), max_size=25))
-def test_shelves_give_what_scoring_gives_whatever_is_written(tmp_path_factory, most, steps):
+@given(
+    most=st.sampled_from([2, 500]),
+    distances=st.sampled_from([3, 500]),
+    steps=st.lists(st.one_of(put, put, drop, build, look), max_size=25),
+)
+def test_shelves_give_what_scoring_gives_whatever_is_written(tmp_path_factory, most, distances, steps):
     vectors = open_in(tmp_path_factory.mktemp("shelves"))
     vectors._indexes.get("memory").shelves._most_groups = most
+    vectors._indexes.get("memory").shelves._most_distances = distances
     seen = []
     try:
         for kind, what in steps:
@@ -83,6 +88,9 @@ def test_shelves_give_what_scoring_gives_whatever_is_written(tmp_path_factory, m
                 expected = scored(vectors, meaning, held, k)
                 assert near is None or decoded(near) == expected
                 assert near is not None or most == 2
+                sizes = [len(known) for known in shelves._measured.values()]
+                assert shelves._distances_kept == sum(sizes)
+                assert sum(sizes) <= distances or len(sizes) == 1
                 seen.append((what, expected, shelves.settled(writes)))
             for (meaning, held, k), before, since in seen:
                 shelves = vectors.shelves("memory", MEANINGS[meaning])

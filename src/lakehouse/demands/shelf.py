@@ -141,15 +141,16 @@ class Shelf:
         desk = self._desk
         desk.check(namespace)
         found, refused = lines.read(source, desk.parser.parse)
+        # Read before the transaction: thousands of demands take seconds, in which nobody else could write.
+        read = [self._made(line.text, line.owner or owner, namespace, line.urgency or "medium") for line in found]
         created: builtins.list[str] = []
         known: builtins.list[str] = []
         with desk.state.write() as connection:
-            for line in found:
+            for line, made in zip(found, read, strict=True):
                 there = desk.rows.known(connection, line.source)
                 if there:
                     known.append(there)
                     continue
-                made = self._made(line.text, line.owner or owner, namespace, line.urgency or "medium")
                 desk.rows.add(connection, made, line.source)
                 if line.note:
                     desk.rows.note(connection, made.id, Note(line.note, owner, made.opened_at))

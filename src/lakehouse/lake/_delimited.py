@@ -91,7 +91,7 @@ class CsvReader:
         return f"{_infer.cast(self.forms.get(column.name, column.type), value)} AS {value}"
 
     def _parsed_there(self) -> dict[str, str]:
-        """Return the columns that the engine's parser can read as their type by itself, which costs half as much.
+        """Return the columns that the engine's parser can read as their type by itself, which costs a quarter less.
 
         Only in a file without bad rows, and not where a quoted empty cell is to be null.
         """
@@ -140,9 +140,11 @@ class CsvReader:
         types: dict[str, str] = {}
         for name, kinds in possible.items():
             filled = next(found)
-            held = {kind: whole for kind, fits, whole in [(kind, next(found), next(found)) for kind in kinds] if fits}
+            answers = [(kind, next(found), next(found)) for kind in kinds]
+            # Of each type that fits, whether it does with no quoted empty cell.
+            held = {kind: strictly for kind, fits, strictly in answers if fits}
             types[name] = _infer.narrowest(held) if filled else "null"
-            if held.get(types[name]) and types[name] in _PARSED:
+            if types[name] in _PARSED and held[types[name]]:
                 self._parsed[name] = types[name]
         return types
 

@@ -34,7 +34,8 @@ MOST_GROUPS = 500
 # Ids on all shelves, and vectors; what was asked for longest ago goes first.
 _MOST_IDS = 8_000_000
 _MOST_VECTORS = 20_000
-_QUERIES_KEPT = 512
+# Distances kept of all queries together, those of the latest ones.
+MOST_DISTANCES = 1_000_000
 _NOTES_KEPT = 50_000
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -77,13 +78,17 @@ class Shelves:
     Args:
         parts: Gives the index as it is.
         most_groups: Vectors that a shelf may have.
+        most_distances: Distances to vectors that are kept, of all queries but the last together.
 
     Attributes:
         writes: How many writes there were.
     """
 
-    def __init__(self, parts: Callable[[], Parts], *, most_groups: int = MOST_GROUPS) -> None:
+    def __init__(
+        self, parts: Callable[[], Parts], *, most_groups: int = MOST_GROUPS, most_distances: int = MOST_DISTANCES
+    ) -> None:
         self._parts = parts
+        self._most_distances = most_distances
         self._most_groups = most_groups
         self._lock = threading.Lock()
         self._used = False
@@ -187,6 +192,7 @@ class Shelves:
         self._vectors: dict[bytes, int] = {}
         self._matrix = np.empty((0, 0), dtype=np.float32)
         self._measured: OrderedDict[bytes, dict[int, float]] = OrderedDict()
+        self._distances_kept = 0
 
     def _take_out(self, before: Before, now: int) -> None:
         for id, (vector, words) in before.items():
@@ -272,12 +278,13 @@ class Shelves:
         name = _scoring.digest(vector)
         known = self._measured.setdefault(name, {})
         self._measured.move_to_end(name)
-        if len(self._measured) > _QUERIES_KEPT:
-            self._measured.popitem(last=False)
         new = [number for number in numbers if number not in known]
         if new:
             precise = _scoring.Query(vector, "cosine").precise(self._matrix[new])
             known.update(zip(new, precise.tolist(), strict=True))
+            self._distances_kept += len(new)
+            while self._distances_kept > self._most_distances and len(self._measured) > 1:
+                self._distances_kept -= len(self._measured.popitem(last=False)[1])
         return known
 
     def _noted(self, id: str, note: Callable[[Any], Any]) -> Any:

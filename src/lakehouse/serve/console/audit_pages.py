@@ -16,7 +16,7 @@ from lakehouse.errors import InvalidInput, LakehouseError
 from lakehouse.ledger.base import AuditRow, Consent, Receipt, Subject, Verification
 from lakehouse.serve.console import people, security
 from lakehouse.serve.console.people import Somebody
-from lakehouse.serve.console.site import Sent, Site, View, asked
+from lakehouse.serve.console.site import Pages, Sent, View, asked
 
 _NEWEST = 100
 _CONSENTS = ("unknown", "given", "withdrawn")
@@ -69,15 +69,8 @@ class AuditView(View, kw_only=True):
     consents: tuple[str, ...] = _CONSENTS
 
 
-class AuditPages:
-    """The pages below `/audit`.
-
-    Args:
-        site: What all pages share.
-    """
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
+class AuditPages(Pages):
+    """The pages below `/audit`."""
 
     def routes(self) -> list[Route]:
         """Return the routes of these pages."""

@@ -18,7 +18,7 @@ from lakehouse.matrix.base import SearchAnswer
 from lakehouse.memory.evidence import Outcome
 from lakehouse.serve.console.demand_view import BACKUPS, MOST_CALLS, DemandView, complete, pick, says
 from lakehouse.serve.console.outcomes import OUTCOMES, words_of
-from lakehouse.serve.console.site import COOKIE, Sent, Site, asked
+from lakehouse.serve.console.site import COOKIE, Pages, Sent, Site, asked
 from lakehouse.serve.console.why_not import NAMESAKES, explain
 from lakehouse.staffing.need import NAMES, Fields
 from lakehouse.vectors.base import Filter
@@ -33,7 +33,7 @@ _MOVES: dict[str, tuple[Chosen, str]] = {
 _PAIR = 2
 
 
-class DemandPages:
+class DemandPages(Pages):
     """The pages below `/queue/demands`.
 
     Args:
@@ -41,7 +41,7 @@ class DemandPages:
     """
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        super().__init__(site)
         site.templates.globals |= {"urgencies": URGENCIES, "demand_says": says}
 
     def routes(self) -> list[Route]:

@@ -14,7 +14,7 @@ from lakehouse.errors import InvalidInput, LakehouseError
 from lakehouse.memory.base import ListedPlaybook
 from lakehouse.serve.console.demand_view import GROUPS
 from lakehouse.serve.console.outcomes import words_of
-from lakehouse.serve.console.site import Sent, Site, View, asked
+from lakehouse.serve.console.site import Pages, Sent, View, asked
 
 _MODES = ("share", "copy", "move")
 _MOST_ENTRIES = 20
@@ -62,15 +62,8 @@ class HandoverView(View, kw_only=True):
     done: bool = False
 
 
-class HandoverPages:
-    """The pages below `/handover`.
-
-    Args:
-        site: What all pages share.
-    """
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
+class HandoverPages(Pages):
+    """The pages below `/handover`."""
 
     def routes(self) -> list[Route]:
         """Return the routes of these pages."""

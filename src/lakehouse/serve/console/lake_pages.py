@@ -24,7 +24,7 @@ from lakehouse.lake.query import SqlResult
 from lakehouse.matrix.base import Corpus
 from lakehouse.serve.console import jobs, plot, security
 from lakehouse.serve.console.jobs import Job, Jobs
-from lakehouse.serve.console.site import Sent, Site, View, asked, sent_on
+from lakehouse.serve.console.site import Pages, Sent, Site, View, asked, sent_on
 
 _SHOWN_ROWS = 200
 _EXPORTED_ROWS = 100_000
@@ -68,7 +68,7 @@ class JobView(View, kw_only=True):
     job: Job | None = None
 
 
-class LakePages:
+class LakePages(Pages):
     """The pages below `/lake`.
 
     Args:
@@ -77,7 +77,7 @@ class LakePages:
     """
 
     def __init__(self, site: Site, *, most_bytes: int) -> None:
-        self._site = site
+        super().__init__(site)
         self._most_bytes = most_bytes
         self._jobs = Jobs()
 

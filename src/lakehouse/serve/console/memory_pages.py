@@ -18,7 +18,7 @@ from lakehouse.memory.evidence import Outcome
 from lakehouse.serve.console import people
 from lakehouse.serve.console.outcomes import OUTCOMES, score_of, words_of
 from lakehouse.serve.console.people import Somebody
-from lakehouse.serve.console.site import COOKIE, Sent, Site, View, asked, offers
+from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, offers
 
 _PAGE = 50
 _MODES = ("share", "copy", "move")
@@ -77,15 +77,8 @@ class MemoryView(View, kw_only=True):
         return words_of(outcome)
 
 
-class MemoryPages:
-    """The pages below `/memory`.
-
-    Args:
-        site: What all pages share.
-    """
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
+class MemoryPages(Pages):
+    """The pages below `/memory`."""
 
     def routes(self) -> list[Route]:
         """Return the routes of these pages."""

@@ -21,7 +21,7 @@ from lakehouse.observe.base import Op, OpStats, TraceLine
 from lakehouse.observe.runs import RunInfo
 from lakehouse.serve import services
 from lakehouse.serve.console import plot, run_picture
-from lakehouse.serve.console.site import Site, View, asked
+from lakehouse.serve.console.site import Pages, View, asked
 from lakehouse.vectors.base import IndexStats
 
 # A question to each service that costs it little, and what the answer says.
@@ -87,15 +87,8 @@ class OperationsView(View, kw_only=True):
         return sum(not one.well for one in self.services)
 
 
-class OperationsPages:
-    """The page at `/operations`.
-
-    Args:
-        site: What all pages share.
-    """
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
+class OperationsPages(Pages):
+    """The page at `/operations`."""
 
     def routes(self) -> list[Route]:
         """Return the routes of these pages."""

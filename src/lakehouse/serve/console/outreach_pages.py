@@ -13,7 +13,7 @@ from lakehouse.demands.base import OUT, OpenDemand, Person
 from lakehouse.errors import Conflict, InvalidInput, LakehouseError, NotFound
 from lakehouse.serve.console import security
 from lakehouse.serve.console.outreach import KINDS, Draft, Verdict, drafted, judged
-from lakehouse.serve.console.site import COOKIE, Sent, Site, View, asked
+from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked
 
 
 class OutreachView(View, kw_only=True):
@@ -25,15 +25,8 @@ class OutreachView(View, kw_only=True):
     verdict: Verdict | None = None
 
 
-class OutreachPages:
-    """The page below a demand where one of its people is written to.
-
-    Args:
-        site: What all pages share.
-    """
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
+class OutreachPages(Pages):
+    """The page below a demand where one of its people is written to."""
 
     def routes(self) -> list[Route]:
         """Return the routes of this page."""

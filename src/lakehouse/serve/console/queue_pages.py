@@ -20,7 +20,7 @@ from lakehouse.observe.inbox import excerpts
 from lakehouse.observe.messages import Message, Summary
 from lakehouse.serve.console import security
 from lakehouse.serve.console.form import Form
-from lakehouse.serve.console.site import COOKIE, Sent, Site, View, asked, sent_on
+from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, sent_on
 from lakehouse.staffing.demand import Demand
 
 _PRIORITIES = ("urgent", "high", "medium", "low")
@@ -65,15 +65,8 @@ class QueueView(View, kw_only=True):
     kinds: tuple[str, ...] = _KINDS
 
 
-class QueuePages:
-    """The pages below `/queue`.
-
-    Args:
-        site: What all pages share.
-    """
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
+class QueuePages(Pages):
+    """The pages below `/queue`."""
 
     def routes(self) -> list[Route]:
         """Return the routes of these pages."""

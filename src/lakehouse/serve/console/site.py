@@ -189,3 +189,14 @@ async def read_body(request: Request) -> bytes:
 def defect() -> InternalError:
     """Return what a page says when the product itself is at fault."""
     return InternalError("Something went wrong inside. The log of the server has the details.")
+
+
+class Pages:
+    """Pages that belong together.
+
+    Args:
+        site: What all pages share.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
