@@ -154,6 +154,18 @@ def test_two_people_are_compared_and_not_one(client, lake):
     assert "Tick two people" in shown(client.post(path, data={"act": "compare", "who": who(a)}), 400)
 
 
+def test_distance_stands_beside_the_rating_of_those_who_were_found_and_of_nobody_else(client, lake):
+    id = opened(lake)
+    path = f"/queue/demands/{id}"
+    first, second = lake.demands.candidates(id, k=10).results[:2]
+    page = client.get(path).text
+    beside = f'<td class="n">{first.distance:.3f}</td><td class="n"><b class="r{first.rating}">{first.rating}</b></td>'
+    assert beside in page[page.index(f'data-id="{first.id}"') :].partition("</tr>")[0]
+    client.post(path, data={"act": "exclude", "who": who(second.id)})
+    compared = shown(client.post(path, data={"act": "compare", "who": who(first.id, second.id)}))
+    assert f"Distance not found by the search {first.distance:.3f}" in compared
+
+
 def test_relaxations_and_why_not_are_asked_for_real(client, lake):
     id = opened(lake, "Need 3 Welders in Toledo OH, night shift, OSHA-30")
     page = shown(client.get(f"/queue/demands/{id}", params={"relax": "on"}))

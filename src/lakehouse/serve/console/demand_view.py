@@ -32,11 +32,19 @@ GROUPS: tuple[tuple[Stage, str], ...] = (
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody in a list. `value` names them in a form; `placed` is null for those who are only found."""
+    """Somebody in a list.
+
+    Attributes:
+        value: Names them in a form.
+        distance: In meaning, empty for those whom the search did not find.
+        placed: Null for those who are only found.
+        gone: They are no longer in the roster.
+    """
 
     value: str
     card: Card
     km: str
+    distance: str
     placed: Placed | None = None
     gone: bool = False
 
@@ -95,7 +103,8 @@ def complete(view: DemandView, one: OpenDemand, people: PeopleOf, answer: Search
     placed = {each.id: each for each in one.people}
     on = {}
     for number, person in enumerate(people.items, 1):
-        match = matches.get(person.id) or Match(
+        found = matches.get(person.id)
+        match = found or Match(
             id=person.id,
             corpus=person.corpus,
             distance=0.0,
@@ -104,7 +113,10 @@ def complete(view: DemandView, one: OpenDemand, people: PeopleOf, answer: Search
             reasons=[],
             memory=None,
         )
-        on[person.id] = row(match, number, one, now, placed=placed[person.id], gone=not person.metadata)
+        shown = row(match, number, one, now)
+        on[person.id] = msgspec.structs.replace(
+            shown, distance=shown.distance if found else "", placed=placed[person.id], gone=not person.metadata
+        )
     view.groups = [
         (stage, name, [each for each in on.values() if each.placed and each.placed.stage == stage])
         for stage, name in GROUPS
@@ -112,31 +124,29 @@ def complete(view: DemandView, one: OpenDemand, people: PeopleOf, answer: Search
     free = [match for match in matches.values() if match.id not in on]
     view.calls = [row(match, number, one, now) for number, match in enumerate(free, 1)]
     view.first = max(0, one.remaining - one.proposed)
-    shown = [
+    drawn = [
         (each.card.name, matches[each.card.id].metadata, "call" if each.card.number <= view.first else "backup")
         for each in view.calls
     ]
     by_id = {person.id: person for person in people.items}
-    shown += [
+    drawn += [
         (each.card.name, by_id[id].metadata, "on")
         for id, each in on.items()
         if each.placed and each.placed.stage in {"filled", "proposed", "shortlisted"}
     ]
-    view.map = distances.draw(place, shown)
+    view.map = distances.draw(place, drawn)
 
 
-def row(
-    match: Match, number: int, one: OpenDemand, now: datetime, *, placed: Placed | None = None, gone: bool = False
-) -> Row:
-    """Return somebody as a row."""
+def row(match: Match, number: int, one: OpenDemand, now: datetime) -> Row:
+    """Return somebody who was found as a row."""
     place = one.demand.location
     km = distances.km_of(place, match.metadata)
+    shown = card(match, number=number, place=place, now=now)
     return Row(
         value=msgspec.json.encode([match.corpus, match.id]).decode(),
-        card=card(match, number=number, place=place, now=now),
+        card=shown,
         km="" if km is None else f"{km:,.0f} km",
-        placed=placed,
-        gone=gone,
+        distance=shown.distance,
     )
 
 
