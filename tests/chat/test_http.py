@@ -128,6 +128,22 @@ def test_connection_that_the_provider_closes_is_not_used_again(script, ask, answ
     assert script.connections == 2
 
 
+def test_connection_that_is_closed_when_the_next_request_comes_is_followed_by_a_new_one(script, ask):
+    script.answers += [(OK, False), (b"", True), (OK, False)]
+    assert ask(script.url) == (200, b"ok")
+    assert ask(script.url) == (200, b"ok")
+    assert script.connections == 2
+    assert len(script.requests) == 3
+
+
+def test_kept_connection_that_breaks_inside_an_answer_is_not_asked_again(script, ask):
+    script.answers += [(OK, False), (b"HTTP/1.1 200 O", True), (OK, False)]
+    assert ask(script.url) == (200, b"ok")
+    with pytest.raises(Failed):
+        ask(script.url)
+    assert script.connections == 1
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -13,7 +13,7 @@ import ssl
 import threading
 import urllib.request
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,15 +66,7 @@ class Http:
             return
         pool = self._pool(request.url, local)
         with self._mapped(request.url, deadline):
-            timeouts = dict.fromkeys(("connect", "read", "write", "pool"), deadline.remaining())
-            opened = pool.stream(
-                "POST",
-                request.url,
-                headers=list(request.headers.items()),
-                content=request.body,
-                extensions={"timeout": timeouts},
-            )
-            response = opened.__enter__()
+            opened, response = self._opened(pool, request, deadline)
         try:
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             yield Incoming(response.status, headers, self._chunks(response.iter_stream(), request.url, deadline))
@@ -88,6 +80,26 @@ class Http:
         for pool in pools.values():
             pool.close()
         self._local.close()
+
+    def _opened(
+        self, pool: httpcore.ConnectionPool, request: Outgoing, deadline: Deadline
+    ) -> tuple[AbstractContextManager[httpcore.Response], httpcore.Response]:
+        while True:
+            self._at_hand.kept = True
+            timeouts = dict.fromkeys(("connect", "read", "write", "pool"), deadline.remaining())
+            opened = pool.stream(
+                "POST",
+                request.url,
+                headers=list(request.headers.items()),
+                content=request.body,
+                extensions={"timeout": timeouts},
+            )
+            try:
+                return opened, opened.__enter__()
+            except (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError):
+                # The other side gave up a kept connection just when it was taken: that says nothing of the request.
+                if not self._at_hand.kept:
+                    raise
 
     def _chunks(self, stream: Iterator[bytes], url: str, deadline: Deadline) -> Iterator[bytes]:
         size = 0
@@ -152,9 +164,15 @@ def _proxy(scheme: str, host: str) -> httpcore.Proxy | None:
 
 
 class _AtHand(threading.local):
-    """The deadline of what this thread does just now."""
+    """What this thread does just now.
+
+    Attributes:
+        deadline: Of it.
+        kept: Whether it uses a connection of an earlier request, on which nothing has come back yet.
+    """
 
     deadline: Deadline | None = None
+    kept = False
 
     def left(self, timeout: float | None) -> float | None:
         if self.deadline is None:
@@ -173,7 +191,10 @@ class _Stream(httpcore.NetworkStream):
         self._at_hand = at_hand
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._at_hand.left(timeout))
+        data = self._inner.read(max_bytes, self._at_hand.left(timeout))
+        if data:
+            self._at_hand.kept = False
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._inner.write(buffer, self._at_hand.left(timeout))
@@ -205,5 +226,6 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
+        self._at_hand.kept = False
         allowed = self._at_hand.left(timeout)
         return _Stream(super().connect_tcp(host, port, allowed, local_address, socket_options), self._at_hand)

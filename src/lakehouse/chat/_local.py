@@ -44,16 +44,23 @@ class Local:
         """
         address, target = _parsed(request.url)
         data = _encoded(request, target)
-        connection = self._taken(address, deadline)
-        try:
-            connection.send(data, deadline)
+        while True:
+            connection = self._taken(address, deadline)
             answer = Answer(connection, address)
-            while not answer.begun:
-                answer.read(deadline)
-        except BaseException:
-            connection.close()
-            raise
-        return answer
+            try:
+                connection.send(data, deadline)
+                while not answer.begun:
+                    answer.read(deadline)
+                return answer
+            except ConnectionError:
+                connection.close()
+                # The other side gave up a kept connection just when it was taken: that says nothing of the request.
+                if answer.silent and connection.used:
+                    continue
+                raise
+            except BaseException:
+                connection.close()
+                raise
 
     def end(self, answer: Answer) -> None:
         """Keep the connection of an answer that was read to its end, and close any other."""
@@ -62,6 +69,7 @@ class Local:
             connection.close()
             return
         connection.idle_since = time.monotonic()
+        connection.used = True
         with self._lock:
             self._idle.setdefault(answer.address, []).append(connection)
 
@@ -90,6 +98,7 @@ class _Connection:
 
     def __init__(self, address: Address, deadline: Deadline) -> None:
         self.idle_since = 0.0
+        self.used = False
         self._socket = socket.create_connection(address, _left(deadline))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -124,6 +133,7 @@ class Answer:
         self.address = address
         self._parser = httptools.HttpResponseParser(self)
         self._head_bytes = 0
+        self.silent = True
         self._parts: list[bytes] = []
         # Something has begun behind the end of the answer; it is nobody's.
         self._spoilt = False
@@ -139,6 +149,7 @@ class Answer:
         if not data:
             self._closed()
             return
+        self.silent = False
         if not self.begun:
             self._head_bytes += len(data)
             if self._head_bytes > _MOST_HEAD_BYTES:

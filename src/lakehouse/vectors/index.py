@@ -38,6 +38,7 @@ _INLINE_ROWS = 2_000
 # Carried over outside of the write lock until so few entries are left.
 _LAST_ENTRIES = 4
 _BUILT = "built-"
+_GRAVE = "~"
 # Without a graph few fresh items are looked at by any search, so a build may wait for a share of what is built: a
 # million items that come in portions are then not written anew each time.
 _WAITING_SHARE = 0.25
@@ -384,10 +385,16 @@ def _load(folder: Path, manifest: Manifest) -> Parts:
 
 
 def _clear(folder: Path, manifest: Manifest) -> None:
-    """Remove what no manifest names: half-built parts, parts and journals that were superseded."""
+    """Remove what no manifest names: half-built parts, parts and journals that were superseded.
+
+    The child of a process that was killed may live on for a moment and still write; under another name its files are
+    beyond it.
+    """
+    for grave in folder.glob(f"{_GRAVE}*"):
+        shutil.rmtree(grave, ignore_errors=True)
     for path in folder.glob(f"{_BUILT}*"):
         if path.name != manifest.built:
-            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(path.rename(folder / f"{_GRAVE}{path.name}"), ignore_errors=True)
     for number in journal.numbers(folder):
         if number < manifest.journal:
             journal.path_of(folder, number).unlink(missing_ok=True)
