@@ -188,3 +188,34 @@ def test_service_alone_has_its_own_name(start):
     assert httpx.get(f"{stack.url}/vectors/index").json() == {"indexes": []}
     stack.terminate()
     assert ended(stack)[0] == 0
+
+
+SETTLING = """
+import gc, socket, sys, threading, time
+import lakehouse
+from lakehouse import settings
+from lakehouse.serve import run
+
+def watch():
+    for _ in range(600):
+        if gc.get_freeze_count() > 50_000:
+            break
+        time.sleep(0.1)
+    print(gc.get_freeze_count(), gc.isenabled())
+    stack.stop()
+
+with lakehouse.connect(sys.argv[1]) as lake:
+    stack = run.Stack(lake, settings.Settings(), socket.create_server(("127.0.0.1", 0)))
+    watching = threading.Thread(target=watch)
+    stack.run(ready=watching.start)
+    watching.join()
+"""
+
+
+def test_vocabularies_of_a_process_that_serves_are_kept_out_of_full_collections(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", SETTLING, str(tmp_path / "lake")], capture_output=True, text=True, check=True
+    )
+    kept_out, enabled = done.stdout.split()
+    assert int(kept_out) > 50_000
+    assert enabled == "True"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import math
 import os
@@ -33,6 +34,8 @@ from lakehouse.settings import Settings
 
 _KEEP_ALIVE_S = 75
 _LEAST_DRAIN_MS = 500
+# As the server calls `on_tick`.
+_TICKS_A_SECOND = 10
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _log = logging.getLogger("lakehouse.serve")
@@ -229,18 +232,48 @@ class _Server(uvicorn.Server):
         self.stopping_since = 0.0
         self._warm = warm
         self._warming: asyncio.Task[None] | None = None
+        self._settled = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self.ready()
-            self._warming = asyncio.create_task(self._warm())
+            self._warming = asyncio.create_task(self._warmed())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.stopping_since = time.monotonic()
         await super().shutdown(sockets)
         if self._warming:
             await asyncio.wait([self._warming], timeout=self.config.timeout_graceful_shutdown)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_A_SECOND == 0 and self._warming and self._warming.done():
+            self._settle()
+        return await super().on_tick(counter)
+
+    async def _warmed(self) -> None:
+        if not _owns_process():
+            await self._warm()
+            return
+        gc.disable()
+        try:
+            await self._warm()
+        finally:
+            gc.enable()
+
+    def _settle(self) -> None:
+        """Keep what was loaded out of every later search for garbage.
+
+        A full collection stops all requests while it visits every object there is, for a tenth of a second, and most of
+        them are vocabularies and modules that stay to the end. Modules are also loaded by the first call that needs
+        them. A process that has other things to do than to serve is left as it is.
+        """
+        modules = len(sys.modules)
+        if modules == self._settled or not _owns_process():
+            return
+        self._settled = modules
+        gc.collect(1)
+        gc.freeze()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -252,7 +285,7 @@ class _Server(uvicorn.Server):
 @contextlib.contextmanager
 def _on_stop_signal(handler: Callable[[int, FrameType | None], None]) -> Generator[None, None, None]:
     """Call `handler` for SIGTERM and SIGINT; without effect outside of the main thread, which alone gets them."""
-    if threading.current_thread() is not threading.main_thread():
+    if not _owns_process():
         yield
         return
     before = {number: signal.signal(number, handler) for number in _STOP_SIGNALS}
@@ -305,3 +338,8 @@ def _end(stack: Stack, lake: Lakehouse, grace_ms: int) -> None:
     closing.join(grace_ms / 1000)
     logging.shutdown()
     os._exit(0)
+
+
+def _owns_process() -> bool:
+    """Tell whether serving is what this process is for: a server in another thread than the main one is a guest."""
+    return threading.current_thread() is threading.main_thread()
