@@ -72,6 +72,7 @@ def connection():
 @example(lines=[[b"1", b"2"], [b"3", b"4", b"5"]], wanted={})
 @example(lines=[[b"1", b"x"], [b"2", b'"open']], wanted={})
 @example(lines=[[b"1", b"x"], [b"2", b"\xff"]], wanted={})
+@example(lines=[[b"", b"\xff"], [b"05", b""]], wanted={"a": "float64"})
 def test_rows_by_guess_are_those_by_survey(lines: list[list[bytes]], wanted: dict[str, str]) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -157,6 +158,15 @@ def test_a_column_that_a_mapping_drops_still_makes_short_rows_bad(connection, tm
     mapped = MappedReader(reader(path), whole)
     assert [(column.name, column.type) for column in mapped.guess({}) or []] == [("x", "int64"), ("y", "int64")]
     assert connection.execute(mapped.rows(connection)).fetchall() == [(1, 2)]
+
+
+@pytest.mark.parametrize("key", [None, "x"])
+def test_row_that_is_bad_in_a_column_left_out_does_not_land(ingest, rows, key) -> None:
+    lines = b"a,b\n1,\xff\n2,x\n2,y\n" if key else b"a,b\n1,\xff\n2,x\n"
+    mapping = 'others = "drop"\n[columns]\nx = "a"\n'
+    report = ingest.file(lines, "t", "text/csv; charset=utf-8", quarantine=True, mapping=mapping, key=key)
+    assert [row.line for row in report.rejected] == ([2, 4] if key else [2])
+    assert rows("t") == [{"x": 2}]
 
 
 def test_pieces_of_a_large_file_tell_that_a_type_does_not_hold(tmp_path: Path) -> None:

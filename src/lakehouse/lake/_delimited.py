@@ -116,7 +116,15 @@ class CsvReader:
         )
         # Where every row is known to be good, one that is not must be an error rather than left out.
         errors = "ignore_errors=false" if parsed else "ignore_errors=true"
-        return f"SELECT {selected} FROM {self._scan(errors, parsed=parsed)} WHERE {self._fitting()}"  # noqa: S608
+        return f"SELECT {selected} FROM {self._scan(errors, parsed=parsed)} WHERE {self._sound()}"  # noqa: S608
+
+    def _sound(self) -> str:
+        """Return the condition of a good row; where rows are left out, it looks at columns that nobody asks for too."""
+        return f"{self._fitting()} AND {self._all()} IS NOT NULL" if self._bad_starts else self._fitting()
+
+    def _all(self) -> str:
+        """Return an expression of all columns: the engine leaves out a row only for what is asked for."""
+        return f"hash({', '.join(map(quoted, self._dialect.names))})"
 
     def _cast(self, column: Column) -> str:
         value = quoted(column.name)
@@ -253,7 +261,7 @@ class CsvReader:
         faults = ", ".join(f"NOT {_fits(name, self._refused[name])}" for name in names)
         rows, number = numbered(self._scan("ignore_errors=true"), self._dialect.names)
         found = connection.execute(
-            f"SELECT {number}, {values}, {faults} FROM ({rows})"  # noqa: S608 - every name is quoted
+            f"SELECT {number}, {self._all()}, {values}, {faults} FROM ({rows})"  # noqa: S608 - every name is quoted
             f" WHERE NOT ({self._fitting()}) ORDER BY {number} LIMIT {MAX_BAD_ROWS + 1}"
         ).fetchall()
         if len(found) > MAX_BAD_ROWS:
@@ -261,7 +269,7 @@ class CsvReader:
         places = self.lines([row[0] for row in found])
         self._excluded = [row[0] for row in found]
         bad = []
-        for (line, raw), (_, *cells) in zip(places, found, strict=True):
+        for (line, raw), (_, _, *cells) in zip(places, found, strict=True):
             first = cells.index(True, len(names)) - len(names)
             asked = self._refused[names[first]]
             reason = f"{cells[first][:80]!r} is not {_infer.SHOWN.get(asked, asked)}"
