@@ -26,6 +26,7 @@ SCOPES: Mapping[str, frozenset[str]] = {
     "demand": _ALL,
     "demands": _WORK,
     "embed": _WORK,
+    "inbox": _WORK,
     "matrix": _WORK,
     "matrix.search": _ALL,
     "playbooks": _WORK,

@@ -18,7 +18,7 @@ from lakehouse.memory.evidence import Outcome
 from lakehouse.serve.console import people
 from lakehouse.serve.console.outcomes import OUTCOMES, score_of, words_of
 from lakehouse.serve.console.people import Somebody
-from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, offers
+from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, may
 
 _PAGE = 50
 _MODES = ("share", "copy", "move")
@@ -57,7 +57,8 @@ class MemoryView(View, kw_only=True):
         who: The people of `entries` by id.
         roles: How often each role is remembered, most first.
         lift: What memory did on live demands; None when nothing tells.
-        opened: An entry with its history; `history` when entries can be opened.
+        opened: An entry with its history.
+        history, works: Whether who looks may open entries, and change them.
     """
 
     asked: Asked = Asked()
@@ -71,6 +72,7 @@ class MemoryView(View, kw_only=True):
     opened: PlaybookHistory | None = None
     outcomes: tuple[tuple[str, str], ...] = OUTCOMES
     history: bool = False
+    works: bool = False
 
     def words(self, outcome: str) -> str:
         """Return an outcome in words."""
@@ -170,11 +172,11 @@ class MemoryPages(Pages):
         view.all, view.total = len(entries), len(found)
         view.pages = max(1, -(-len(found) // _PAGE))
         view.entries = found[(wanted.page - 1) * _PAGE :][:_PAGE]
-        if offers("playbooks.lift"):
+        if may("playbooks.lift"):
             view.lift = lake.playbooks.lift(wanted.namespace)
-        view.history = offers("playbooks.get")
+        view.history, view.works = may("playbooks.get"), may("playbooks.record")
         shown = [*view.entries]
-        if opened and offers("playbooks.get"):
+        if opened and view.history:
             view.opened = lake.playbooks.get(opened)
             shown.append(view.opened.entry)
         view.who = people.named(lake, [(entry.corpus, entry.answer_id) for entry in shown])
