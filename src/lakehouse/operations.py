@@ -321,7 +321,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("demands.file", "POST /v1/demands/file", _DEMANDS, raw="source", query=("owner", "namespace")),
     _operation("demands.get", "GET /v1/demands/{id}", _DEMANDS),
     _operation("demands.edit", "POST /v1/demands/{id}", _DEMANDS),
-    _operation("demands.people", "GET /v1/demands/{id}/people", _DEMANDS),
+    _operation("demands.people", "GET /v1/demands/{id}/people", _DEMANDS, query=("person",)),
     _operation("demands.place", "POST /v1/demands/{id}/people", _DEMANDS),
     _operation("demands.replace", "POST /v1/demands/{id}/replace", _DEMANDS),
     _operation("demands.candidates", "POST /v1/demands/{id}/candidates", _DEMANDS),

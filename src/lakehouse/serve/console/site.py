@@ -100,7 +100,7 @@ class Site:
             lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
         )
-        self.templates.globals |= {"asset": assets.address, "rooms": rooms}
+        self.templates.globals |= {"asset": assets.address, "rooms": rooms, "may": may}
         self.templates.filters |= {"age": self._age, "field": getattr, "number": number, "in_bytes": in_bytes}
 
     def compile(self) -> None:
