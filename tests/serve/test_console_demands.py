@@ -321,6 +321,39 @@ def test_work_is_handed_over_with_memory_notes_and_a_packet(client, lake):
     assert "Larch Steel" in shown(client.get("/handover/packet", params={"demand": id}))
 
 
+def test_contract_of_one_client_is_handed_over_and_what_is_of_others_stays(client, lake):
+    texts = {name: f"Need 2 Welders in Toledo OH for {name} Mills" for name in ("Aspen", "Cedar")}
+    ids = {name: opened(lake, text, owner="uma", namespace="uma") for name, text in texts.items()}
+    for name, text in texts.items():
+        lake.playbooks.record(text, found(lake, ids[name])[0], "workers", 1.0, namespace="uma", why=f"good for {name}")
+    page = shown(client.get("/handover", params={"from": "uma", "client": "Aspen Mills"}))
+    assert "What is of other clients stays where it is" in page
+    said = {"from": "uma", "client": "Aspen Mills", "to": "vic", "text": "Gate code is with Jo."}
+    assert "copy, move" in shown(client.post("/handover", data={**said, "mode": "share"}), 400)
+    handed = shown(client.post("/handover", data={**said, "mode": "move"}))
+    assert "vic now has 1 open demands of uma, and 1 entries of memory of Aspen Mills" in handed
+    assert [entry.query_text for entry in lake.playbooks.list("vic").entries] == [texts["Aspen"]]
+    assert [entry.query_text for entry in lake.playbooks.list("uma").entries] == [texts["Cedar"]]
+    assert {name: lake.demands.get(id).owner for name, id in ids.items()} == {"Aspen": "vic", "Cedar": "uma"}
+    packet = shown(client.get("/handover/packet", params={"from": "vic", "client": "Aspen Mills"}))
+    assert "Gate code is with Jo." in packet
+    assert "good for Aspen" in packet
+    assert "Cedar" not in packet
+    assert "Gate code" not in shown(client.get("/handover/packet", params={"from": "uma"}))
+
+
+def test_memory_page_hands_over_one_client(client, lake):
+    for name in ("Fir", "Elm"):
+        lake.playbooks.record(f"Need 1 Welder in Toledo OH for {name} Row", "w-101", "workers", 1.0, namespace="wes")
+    page = client.get("/memory", params={"namespace": "wes"}).text
+    assert re.findall(r"<option>(\w+ row)</option>", page) == ["elm row", "fir row"]
+    said = {"namespace": "wes", "to": "xia", "of_client": "fir row", "handover": "on"}
+    assert "only a whole memory can be shared" in shown(client.post("/memory", data={**said, "mode": "share"}), 400)
+    assert "memory of wes for fir row: 1 entries" in shown(client.post("/memory", data={**said, "mode": "move"}))
+    assert [entry.client for entry in lake.playbooks.list("xia").entries] == ["fir row"]
+    assert [entry.client for entry in lake.playbooks.list("wes").entries] == ["elm row"]
+
+
 def test_unknown_demand_is_not_found_on_every_page(client):
     for path in ("", "/outreach"):
         assert "d-none" in shown(client.get(f"/queue/demands/d-none{path}"), 404)

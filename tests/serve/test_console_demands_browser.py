@@ -245,6 +245,25 @@ def test_work_is_handed_over_and_the_packet_prints_it(open_page, rooms_lake):
     expect(page.locator("main")).to_contain_text(person)
 
 
+def test_one_clients_contract_is_handed_over_by_keyboard(open_page, rooms_lake):
+    for name in ("Oak", "Yew"):
+        text = f"Need 2 Welders in Toledo OH for {name} Works"
+        rooms_lake.demands.open(text, owner="pia", namespace="pia")
+        rooms_lake.playbooks.record(text, "w-101", "workers", 1.0, namespace="pia")
+    page = open_page("/handover?from=pia")
+    page.get_by_role("link", name="Oak Works").press("Enter")
+    assert page.get_by_label("Memory", exact=True).locator("option").all_text_contents() == ["copy", "move"]
+    page.get_by_label("Memory", exact=True).select_option("move")
+    page.get_by_label("Receiver").fill("quo")
+    page.get_by_label("Receiver").press("Enter")
+    expect(page.locator("#notice")).to_contain_text("1 entries of memory of Oak Works")
+    assert faults(page) == []
+    page.goto(re.match(r"https?://[^/]+", page.url)[0] + "/memory?namespace=pia")
+    expect(page.locator(".entry .quote")).to_have_count(1)
+    expect(page.locator(".entry .quote")).to_contain_text("Yew Works")
+    assert faults(page) == []
+
+
 def test_hostile_texts_stay_texts(open_page, rooms_lake, rooms_url):
     if not NAUGHTY.exists():
         pytest.skip(f"the list of naughty strings is not at {NAUGHTY}")

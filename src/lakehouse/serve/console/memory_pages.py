@@ -21,6 +21,7 @@ from lakehouse.serve.console.people import Somebody
 from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, may
 
 _PAGE = 50
+_MOST_CLIENTS = 500
 _MODES = ("share", "copy", "move")
 
 
@@ -56,6 +57,7 @@ class MemoryView(View, kw_only=True):
         entries: Those of this page; `total` of `all` fit what was asked.
         who: The people of `entries` by id.
         roles: How often each role is remembered, most first.
+        clients: Of whom something is remembered, by name.
         lift: What memory did on live demands; None when nothing tells.
         opened: An entry with its history.
         history, works: Whether who looks may open entries, and change them.
@@ -68,6 +70,7 @@ class MemoryView(View, kw_only=True):
     pages: int = 1
     who: dict[str, Somebody] = msgspec.field(default_factory=dict)
     roles: list[tuple[str, int]] = msgspec.field(default_factory=list)
+    clients: list[str] = msgspec.field(default_factory=list)
     lift: Lift | None = None
     opened: PlaybookHistory | None = None
     outcomes: tuple[tuple[str, str], ...] = OUTCOMES
@@ -146,7 +149,7 @@ class MemoryPages(Pages):
         view.notice = f"Recorded: {entry.answer_id}, {words_of(outcome)}. What was said before stays in its history."
 
     def _hand_over(self, sent: Sent, view: MemoryView) -> None:
-        mode, receiver = sent.one("mode"), sent.one("to")
+        mode, receiver, of_client = sent.one("mode"), sent.one("to"), sent.one("of_client")
         if mode not in _MODES:
             raise InvalidInput("Choose how to hand over: share, copy or move.", field="mode")
         if not receiver:
@@ -155,10 +158,12 @@ class MemoryPages(Pages):
             from_=view.asked.namespace,
             to=receiver,
             mode=cast(Literal["share", "copy", "move"], mode),
+            client=of_client,
         )
         said = {"share": "can use", "copy": "has copies of", "move": "has taken over"}[mode]
         view.notice = (
-            f"{receiver} {said} the memory of {view.asked.namespace}: {handed.entries:,} entries they did not have."
+            f"{receiver} {said} the memory of {view.asked.namespace}{f' for {of_client}' if of_client else ''}:"
+            f" {handed.entries:,} entries they did not have."
         )
 
     def _fill(self, opened: str, view: MemoryView) -> None:
@@ -168,6 +173,7 @@ class MemoryPages(Pages):
         for entry in entries:
             counts[entry.role or "no role"] = counts.get(entry.role or "no role", 0) + 1
         view.roles = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:8]
+        view.clients = sorted({entry.client for entry in entries if entry.client})[:_MOST_CLIENTS]
         found = [entry for entry in entries if wanted.fits(entry)]
         view.all, view.total = len(entries), len(found)
         view.pages = max(1, -(-len(found) // _PAGE))

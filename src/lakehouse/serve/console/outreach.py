@@ -95,9 +95,7 @@ def drafted(kind: Kind, one: OpenDemand, person: Person, me: str) -> Draft:
     return Draft(kind=kind, to=str(row.get("email") or ""), subject=f"{role}{where}: are you free?", body=body)
 
 
-def judged(
-    lake: Lakehouse, draft: Draft, one: OpenDemand, person: Person, me: str, *, leaves: bool
-) -> Verdict:
+def judged(lake: Lakehouse, draft: Draft, one: OpenDemand, person: Person, me: str, *, leaves: bool) -> Verdict:
     """Ask the validators about a draft.
 
     Args:
