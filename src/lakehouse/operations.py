@@ -315,6 +315,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("validate.accept", "POST /v1/validate/fills", _VALIDATORS, status=201),
     _operation("validate.fills", "GET /v1/validate/fills", _VALIDATORS, query=("worker_id",)),
     _operation("iterate.run", "POST /v1/iterate", _ITERATE, runs="upstream"),
+    _operation("iterate.sessions", "GET /v1/iterate/sessions", _ITERATE, query=("limit",)),
     _operation("validate.release", "DELETE /v1/validate/fills/{fill_id}", _VALIDATORS, status=204),
     _operation("demands.open", "POST /v1/demands", _DEMANDS, status=201),
     _operation("demands.list", "GET /v1/demands", _DEMANDS, query=("status", "owner", "namespace", "limit")),

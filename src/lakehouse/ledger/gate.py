@@ -33,6 +33,7 @@ SCOPES: Mapping[str, frozenset[str]] = {
     "playbooks.list": _ALL,
     "validate": _WORK,
     "iterate": _WORK,
+    "iterate.sessions": _LOOK,
     "chat": _WORK,
     "pathways": _WORK,
     "observer": _WORK,

@@ -22,7 +22,23 @@ from lakehouse.observe.runs import RunInfo
 from lakehouse.serve import services
 from lakehouse.serve.console import plot, run_picture
 from lakehouse.serve.console.site import Pages, View, asked
+from lakehouse.validate.base import Context
+from lakehouse.validate.session_list import SessionList
 from lakehouse.vectors.base import IndexStats
+
+_MOST_SESSIONS = 15
+
+
+def _seen(lake: Lakehouse) -> str:
+    latest = lake.observer.ops(limit=1).ops
+    return f"last saw {latest[0].kind}" if latest else "has seen nothing yet"
+
+
+def _judges(lake: Lakehouse) -> str:
+    # What is only tried is about nobody, and makes no row of anybody's audit.
+    lake.validate.check("sms", {"to": "216-555-0101", "body": "At 06:00."}, Context(draft=True))
+    return "passes what may go"
+
 
 # A question to each service that costs it little, and what the answer says.
 _PROBES: dict[str, Callable[[Lakehouse], str]] = {
@@ -31,6 +47,10 @@ _PROBES: dict[str, Callable[[Lakehouse], str]] = {
     "queryd": lambda lake: f"answered {lake.sql.query(sql='SELECT 6 * 7').rows[0][0]}",
     "vectord": lambda lake: f"{len(lake.vectors.list().indexes):,} indexes",
     "embedd": lambda lake: f"{lake.embed.texts(['forklift operator']).dimension} dimensions",
+    "pathwayd": lambda lake: f"{lake.pathways.stats().pathways:,} pathways",
+    "observerd": _seen,
+    "chatd": lambda lake: f"{len(lake.chat.providers().providers):,} providers",
+    "validatord": _judges,
     "matrixd": lambda lake: f"reads {lake.demand.parse('Need 2 Welders in Toledo OH').role}",
 }
 
@@ -61,6 +81,7 @@ class OperationsView(View, kw_only=True):
 
     Attributes:
         stats: What was called, and `chart`, how often by the hour.
+        sessions: What models were asked to make and how it ended, with the alarm.
         slow: The slowest of the latest thousand calls.
         spans: Of the trace `trace_id`, when one was asked for.
         picture: Of the workflow run `run_id`, when one was asked for.
@@ -71,6 +92,7 @@ class OperationsView(View, kw_only=True):
     services: list[Health] = msgspec.field(default_factory=list)
     stats: OpStats | None = None
     chart: plot.Chart | None = None
+    sessions: SessionList | None = None
     slow: list[Op] = msgspec.field(default_factory=list)
     runs: list[RunInfo] = msgspec.field(default_factory=list)
     trace_id: str = ""
@@ -106,6 +128,7 @@ class OperationsPages(Pages):
         view.services = [health(lake, service) for service in services.SERVICES]
         view.corpora = lake.corpora.list().corpora
         view.indexes = lake.vectors.list().indexes
+        view.sessions = lake.iterate.sessions(limit=_MOST_SESSIONS)
         view.stats = lake.observer.stats()
         view.chart = plot.chart(["hour", "calls"], [[hour[5:] + " h", count] for hour, count in _hours(view.stats)])
         view.runs = lake.workflow.list(limit=10).runs
