@@ -6,7 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -60,10 +60,10 @@ def summarised(
     """Count ops of an earlier process and rows of this one, each given oldest first."""
     took: dict[str, list[float]] = defaultdict(list)
     facts: Counter[tuple[Source, str, str]] = Counter(map(itemgetter(*_FACTS), rows))
+    facts.update(map(attrgetter("source", "kind", "status"), earlier))
     hours = _hours(rows)
+    hours.update([op.time[:13] for op in earlier])
     for op in earlier:
-        facts[op.source, op.kind, op.status] += 1
-        hours[op.time[:13]] += 1
         if op.elapsed_ms is not None:
             took[op.kind].append(op.elapsed_ms)
     for row in rows:
