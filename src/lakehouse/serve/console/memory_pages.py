@@ -41,6 +41,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     def fits(self, entry: ListedPlaybook) -> bool:
         """Tell whether an entry is one of those looked for."""
+        if not (self.role or self.place or self.client or self.who):
+            return True
         pairs = (
             (self.role, entry.role),
             (self.place, f"{entry.city} {entry.state}"),
