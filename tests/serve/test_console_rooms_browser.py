@@ -83,6 +83,20 @@ def test_axe_finds_nothing_on_the_picture_of_a_run(browser, fresh_console):
         assert faults(page) == []
 
 
+def test_memory_of_one_role_moves_nobody_for_another(open_page, rooms_lake):
+    for text, id in (("Need 2 Welders in Toledo OH", "w-142"), ("Need 2 Forklift Operators in Toledo OH", "w-62")):
+        rooms_lake.playbooks.record(text, id, "workers", 1.0, namespace="bleeding")
+    page = open_page("/memory?namespace=bleeding", viewport={"width": 320, "height": 800})
+    page.get_by_role("button", name="Ask what is remembered for other roles").press("Enter")
+    expect(page.locator("#bleed .verdict")).to_contain_text("Nobody was moved")
+    rows = [row.locator("td").all_text_contents() for row in page.locator("#bleed tbody tr").all()]
+    assert len(rows) == 4
+    assert sum(int(helped) for _, helped, _ in rows) > 0
+    assert {moved.strip() for *_, moved in rows} == {"0"}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert faults(page) == []
+
+
 def logged(lake, id: str, *, grounded: bool) -> None:
     """Write a session as an iterate does."""
     log = SessionLog(lake.rooms.iterate._log.path)

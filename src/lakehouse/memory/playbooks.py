@@ -208,7 +208,7 @@ class Playbooks:
             raise InvalidInput(f"field 'client': {client!r} names no client", field="client")
         if client and mode == "share":
             raise InvalidInput(
-                "what is remembered of one client can be copied or moved; only a whole memory can be shared",
+                "field 'mode': what is remembered of one client is copied or moved; only a whole memory can be shared",
                 field="mode",
             )
         with self._store.writing:

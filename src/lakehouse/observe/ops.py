@@ -60,6 +60,7 @@ class Ops:
         start: A word unique to this run of the process, part of every op's id.
 
     >>> import tempfile
+    >>> from datetime import UTC
     >>> from lakehouse import settings
     >>> with tempfile.TemporaryDirectory() as scratch:
     ...     ops = Ops(settings.Observer(), Path(scratch) / "ops.jsonl", clock=lambda: datetime.now(UTC), start="s")

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from lakehouse.errors import InvalidInput, LakehouseError, NotFound
 from lakehouse.memory.base import DEFAULT_NAMESPACE, Lift, ListedPlaybook, PlaybookHistory
 from lakehouse.memory.evidence import Outcome
+from lakehouse.serve.console import bleed as measures
 from lakehouse.serve.console import people
 from lakehouse.serve.console.outcomes import OUTCOMES, score_of, words_of
 from lakehouse.serve.console.people import Somebody
@@ -61,6 +62,7 @@ class MemoryView(View, kw_only=True):
         roles: How often each role is remembered, most first.
         clients: Of whom something is remembered, by name.
         lift: What memory did on live demands; None when nothing tells.
+        bleed: Whether memory of one role moves anybody for another, when it was asked for.
         opened: An entry with its history.
         history, works: Whether who looks may open entries, and change them.
     """
@@ -74,6 +76,7 @@ class MemoryView(View, kw_only=True):
     roles: list[tuple[str, int]] = msgspec.field(default_factory=list)
     clients: list[str] = msgspec.field(default_factory=list)
     lift: Lift | None = None
+    bleed: measures.Bleed | None = None
     opened: PlaybookHistory | None = None
     outcomes: tuple[tuple[str, str], ...] = OUTCOMES
     history: bool = False
@@ -98,7 +101,8 @@ class MemoryPages(Pages):
         """Show what is remembered."""
         wanted = asked(request)
         view = MemoryView(asked=_asked(wanted, request.cookies.get(COOKIE, "")))
-        return await self._site.show(request, "memory.html", view, functools.partial(self._fill, wanted.one("entry")))
+        fill = functools.partial(self._fill, wanted.one("entry"), bleed="bleed" in wanted)
+        return await self._site.show(request, "memory.html", view, fill)
 
     async def act(self, request: Request) -> Response:
         """Retire or correct an entry, or hand everything over."""
@@ -168,7 +172,7 @@ class MemoryPages(Pages):
             f" {handed.entries:,} entries they did not have."
         )
 
-    def _fill(self, opened: str, view: MemoryView) -> None:
+    def _fill(self, opened: str, view: MemoryView, *, bleed: bool = False) -> None:
         lake, wanted = self._site.lake, view.asked
         entries = lake.playbooks.list(wanted.namespace).entries
         counts: dict[str, int] = {}
@@ -183,6 +187,8 @@ class MemoryPages(Pages):
         if may("playbooks.lift"):
             view.lift = lake.playbooks.lift(wanted.namespace)
         view.history, view.works = may("playbooks.get"), may("playbooks.record")
+        if bleed and view.works:
+            view.bleed = measures.measured(lake, wanted.namespace, entries)
         shown = [*view.entries]
         if opened and view.history:
             view.opened = lake.playbooks.get(opened)
