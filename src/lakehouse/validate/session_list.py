@@ -17,7 +17,18 @@ MOST = 200
 _MOST_ALARMS = 100
 
 
-class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
+class _Told(msgspec.Struct, frozen=True, kw_only=True):
+    session_id: str
+    time: str
+    kind: ArtifactKind
+    model: str
+    provider: str
+    status: Status
+    grounded_in_roster: bool | None
+    fill_id: str
+
+
+class SessionLine(_Told, frozen=True, kw_only=True):
     """One iterate, without what was asked and what was made.
 
     Attributes:
@@ -29,16 +40,8 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
         fill_id: Of an accepted fill, empty otherwise.
     """
 
-    session_id: str
-    time: str
-    kind: ArtifactKind
-    model: str
-    provider: str
-    status: Status
     attempts: int
     latency_ms: float
-    grounded_in_roster: bool | None
-    fill_id: str
 
 
 class SessionList(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,16 +67,8 @@ class _Attempt(msgspec.Struct, frozen=True):
     latency_ms: float = 0.0
 
 
-class _Row(msgspec.Struct, frozen=True):
-    session_id: str
-    time: str
-    kind: ArtifactKind
-    model: str
-    provider: str
-    status: Status
+class _Row(_Told, frozen=True, kw_only=True):
     attempts: list[_Attempt]
-    grounded_in_roster: bool | None
-    fill_id: str
 
 
 class SessionReader:
@@ -147,9 +142,9 @@ class SessionReader:
         except msgspec.MsgspecError:
             # A later edition's, or a line that an erasure wrote over.
             return
-        fields = {name: getattr(row, name) for name in _Row.__struct_fields__}
+        told = {name: getattr(row, name) for name in _Told.__struct_fields__}
         took = round(sum(attempt.latency_ms for attempt in row.attempts), 1)
-        session = SessionLine(**{**fields, "attempts": len(row.attempts), "latency_ms": took})
+        session = SessionLine(**told, attempts=len(row.attempts), latency_ms=took)
         self._statuses[row.status] += 1
         self._latest.appendleft(session)
         if row.kind == "fill" and row.status == "accepted" and row.grounded_in_roster is not True:
