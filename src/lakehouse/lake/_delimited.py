@@ -9,14 +9,17 @@ from typing import Any
 import duckdb
 
 from lakehouse.errors import InvalidInput
-from lakehouse.lake import _infer
+from lakehouse.lake import _ahead, _infer
 from lakehouse.lake._dialect import DELIMITERS, MAX_LINE_BYTES, detect, line_numbers, records
 from lakehouse.lake._reading import MAX_BAD_ROWS, RAW_CHARS, Bad, Survey, too_many
 from lakehouse.lake._relation import numbered, quoted, text
-from lakehouse.lake._text import normalised
+from lakehouse.lake._text import Seen, normalised
 from lakehouse.lake.columns import Column, duckdb_type, widened
 
 SAMPLE_CELLS = 50_000
+MIN_SAMPLE_ROWS = 50
+# Of what a row may be long the engine would take sixteen times as much at once, most of it for nothing.
+BUFFER_BYTES = 4 * MAX_LINE_BYTES
 # What the engine's parser reads as its cast does.
 _PARSED = frozenset({"bool", "int64", "float64", "date"})
 
@@ -35,11 +38,13 @@ class CsvReader:
         failure: See `Reader`.
     """
 
-    def __init__(self, path: Path, *, charset: str, tabs: bool, scratch: Path) -> None:
-        self._text = normalised(path, charset, scratch)
+    def __init__(self, path: Path, *, charset: str, tabs: bool, scratch: Path, seen: Seen | None = None) -> None:
+        self._text = normalised(path, charset, scratch, seen)
         self._path, self._end = self._text.path, self._text.end
         self._dialect = detect(self._path, self._end, "\t" if tabs else DELIMITERS)
         self._columns: list[Column] = []
+        self._sampled: list[tuple[Any, ...]] | None = None
+        self._guessed: dict[str, str] | None = None
         self._refused: dict[str, str] = {}
         self._parsed: dict[str, str] = {}
         self._bad_starts: list[int] = []
@@ -62,10 +67,34 @@ class CsvReader:
             "header_line": self._dialect.skip + 1,
         }
 
+    def guess(self, wanted: Mapping[str, str]) -> list[Column] | None:
+        """Look at the beginning; see `Reader`."""
+        if self.forms:
+            return None
+        try:
+            with _engine(threads=1) as connection:
+                sample = self._sample(connection)
+        except duckdb.Error:
+            return None
+        if not sample:
+            return None
+        possible = self._possible(sample)
+        # What the sample rules out is out for the whole file, so a type holds if every value of its own column has it.
+        types = {
+            name: _infer.narrowest(kinds) if any(row[place] for row in sample) else "null"
+            for place, (name, kinds) in enumerate(possible.items())
+        }
+        self._settle(types, wanted)
+        tested = {name: kind for name, kind in types.items() if kind != "string" and wanted.get(name) != "string"}
+        if self._refused or not _ahead.holds(self._path, self._dialect, self._end, tested):
+            return None
+        self._guessed = tested
+        return list(self._columns)
+
     def survey(self, wanted: Mapping[str, str]) -> Survey:
         """Read the whole file; see `Reader`."""
-        with duckdb.connect(":memory:", config={"threads": 2, "memory_limit": "512MB"}) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        self._guessed = None
+        with _engine() as connection:
             try:
                 types = self._types(connection)
                 bad = self._rejected(connection)
@@ -78,17 +107,38 @@ class CsvReader:
 
     def rows(self, _connection: duckdb.DuckDBPyConnection) -> str:
         """Return the good rows; see `Reader`."""
+        if self._guessed is not None:
+            selected = ", ".join(self._tested(column, self._guessed.get(column.name)) for column in self._columns)
+            return f"SELECT {selected} FROM {self._scan('ignore_errors=false')}"  # noqa: S608 - every name is quoted
         parsed = self._parsed_there()
         selected = ", ".join(
             quoted(column.name) if column.name in parsed else self._cast(column) for column in self._columns
         )
         # Where every row is known to be good, one that is not must be an error rather than left out.
         errors = "ignore_errors=false" if parsed else "ignore_errors=true"
-        return f"SELECT {selected} FROM {self._scan(errors, parsed=parsed)} WHERE {self._fitting()}"  # noqa: S608
+        return f"SELECT {selected} FROM {self._scan(errors, parsed=parsed)} WHERE {self._sound()}"  # noqa: S608
+
+    def _sound(self) -> str:
+        """Return the condition of a good row; where rows are left out, it looks at columns that nobody asks for too."""
+        return f"{self._fitting()} AND {self._all()} IS NOT NULL" if self._bad_starts else self._fitting()
+
+    def _all(self) -> str:
+        """Return an expression of all columns: the engine leaves out a row only for what is asked for."""
+        return f"hash({', '.join(map(quoted, self._dialect.names))})"
 
     def _cast(self, column: Column) -> str:
         value = quoted(column.name)
         return f"{_infer.cast(self.forms.get(column.name, column.type), value)} AS {value}"
+
+    def _tested(self, column: Column, kind: str | None) -> str:
+        """Return the SQL that reads a column by the type that was guessed, and fails where a value is not of it."""
+        if kind is None:
+            return self._cast(column)
+        value = quoted(column.name)
+        read = _infer.cast(column.type, value)
+        fits = "" if kind == "null" else f" WHEN {_infer.condition(kind, value)} THEN {read}"
+        # An empty cell comes second: there are fewer of them.
+        return f"CASE{fits} WHEN coalesce({value}, '') = '' THEN {read} ELSE error('another type') END AS {value}"
 
     def _parsed_there(self) -> dict[str, str]:
         """Return the columns that the engine's parser can read as their type by itself, which costs a quarter less.
@@ -112,15 +162,14 @@ class CsvReader:
         return (
             f"read_csv({text(str(self._path))}, auto_detect=false, header=true, skip={self._dialect.skip},"
             f" columns={{{columns}}}, delim={text(self._dialect.delimiter)}, quote='\"', escape='\"',"
-            f" new_line='{end}', allow_quoted_nulls=false, max_line_size={MAX_LINE_BYTES}, {options}{store})"
+            f" new_line='{end}', allow_quoted_nulls=false, max_line_size={MAX_LINE_BYTES},"
+            f" buffer_size={BUFFER_BYTES}, {options}{store})"
         )
 
     def _types(self, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
         """Infer types: a sample rules most of them out, the whole file decides on the rest."""
-        names = self._dialect.names
-        limit = max(SAMPLE_CELLS // len(names), 50)
-        sample = connection.execute(f"SELECT * FROM {self._scan('ignore_errors=true')} LIMIT {limit}").fetchall()  # noqa: S608
-        possible = {name: _infer.possible(row[place] for row in sample) for place, name in enumerate(names)}
+        sample = self._sample(connection)
+        possible = self._possible(sample)
         tests: list[str] = []
         for place, (name, kinds) in enumerate(possible.items()):
             value = quoted(name)
@@ -148,6 +197,17 @@ class CsvReader:
                 self._parsed[name] = types[name]
         return types
 
+    def _sample(self, connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+        """Return the first rows that parse."""
+        if self._sampled is None:
+            limit = max(SAMPLE_CELLS // len(self._dialect.names), MIN_SAMPLE_ROWS)
+            sample = f"SELECT * FROM {self._scan('ignore_errors=true')} LIMIT {limit}"  # noqa: S608 - quoted
+            self._sampled = connection.execute(sample).fetchall()
+        return self._sampled
+
+    def _possible(self, sample: Sequence[tuple[Any, ...]]) -> dict[str, list[str]]:
+        return {name: _infer.possible(row[place] for row in sample) for place, name in enumerate(self._dialect.names)}
+
     def _rejected(self, connection: duckdb.DuckDBPyConnection) -> list[Bad]:
         found = connection.execute(
             "SELECT line_byte_position - 1 AS start, arg_min(error_type, nth), arg_min(coalesce(column_name, ''), nth),"
@@ -172,6 +232,7 @@ class CsvReader:
 
     def _settle(self, types: Mapping[str, str], wanted: Mapping[str, str]) -> None:
         """Fix each column's type, and which columns have values that do not fit it."""
+        self._columns, self._refused = [], {}
         for name in self._dialect.names:
             kind, want = types[name], wanted.get(name)
             if form := self.forms.get(name):
@@ -200,7 +261,7 @@ class CsvReader:
         faults = ", ".join(f"NOT {_fits(name, self._refused[name])}" for name in names)
         rows, number = numbered(self._scan("ignore_errors=true"), self._dialect.names)
         found = connection.execute(
-            f"SELECT {number}, {values}, {faults} FROM ({rows})"  # noqa: S608 - every name is quoted
+            f"SELECT {number}, {self._all()}, {values}, {faults} FROM ({rows})"  # noqa: S608 - every name is quoted
             f" WHERE NOT ({self._fitting()}) ORDER BY {number} LIMIT {MAX_BAD_ROWS + 1}"
         ).fetchall()
         if len(found) > MAX_BAD_ROWS:
@@ -208,7 +269,7 @@ class CsvReader:
         places = self.lines([row[0] for row in found])
         self._excluded = [row[0] for row in found]
         bad = []
-        for (line, raw), (_, *cells) in zip(places, found, strict=True):
+        for (line, raw), (_, _, *cells) in zip(places, found, strict=True):
             first = cells.index(True, len(names)) - len(names)
             asked = self._refused[names[first]]
             reason = f"{cells[first][:80]!r} is not {_infer.SHOWN.get(asked, asked)}"
@@ -225,6 +286,12 @@ class CsvReader:
                 header = header and blank
                 continue
             yield number, record.decode("utf-8", "replace").strip("\r\n")[:RAW_CHARS]
+
+
+def _engine(*, threads: int = 2) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:", config={"threads": threads, "memory_limit": "512MB"})
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
 
 
 def _fits(name: str, kind: str) -> str:

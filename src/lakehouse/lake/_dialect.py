@@ -56,7 +56,7 @@ def detect(path: Path, end: str, delimiters: str = DELIMITERS) -> Dialect:
     delimiter, names = _divided(lines[skip:], end, delimiters)
     if skip and lines[hashed].startswith("#"):
         above, titles = _divided(lines[hashed:], end, delimiters)
-        if len(titles) > 1 and len(titles) == len(next(_cells(lines[skip:], end, above), [])):
+        if len(titles) > 1 and len(titles) == len(next(cells_of(lines[skip:], end, above), [])):
             delimiter, names, skip = above, titles, hashed
     _check_header(names, skip + 1)
     if whole and sum(1 for line in lines[skip:] if line.strip()) < 2:
@@ -80,16 +80,16 @@ def _divided(lines: Sequence[str], end: str, delimiters: str) -> tuple[str, list
     best: tuple[float, int, int] = (-1.0, 0, 0)
     chosen: tuple[str, list[str]] = (",", [])
     for rank, delimiter in enumerate(delimiters):
-        found = _cells(lines, end, delimiter)
+        found = cells_of(lines, end, delimiter)
         header = next(found, [])
         same = [len(cells) == len(header) for cells in itertools.islice(found, HEAD_RECORDS)]
         share = sum(same) / len(same) if same else 0.0
         if len(header) > 1 and (share, len(header), -rank) > best:
             best, chosen = (share, len(header), -rank), (delimiter, header)
-    return chosen if chosen[1] else (",", next(_cells(lines, end, ","), []))
+    return chosen if chosen[1] else (",", next(cells_of(lines, end, ","), []))
 
 
-def _cells(lines: Sequence[str], end: str, delimiter: str) -> Iterator[list[str]]:
+def cells_of(lines: Sequence[str], end: str, delimiter: str) -> Iterator[list[str]]:
     """Parse some lines, leaving out blank ones; stops where the text stops making sense."""
     reader = csv.reader(io.StringIO(end.join(lines), newline=""), delimiter=delimiter)
     try:

@@ -43,6 +43,10 @@ class JsonlReader:
         """Return every key of the file, in the order they first stand there; reads it whole."""
         return [column.name for column in self.survey({}).columns]
 
+    def guess(self, wanted: Mapping[str, str]) -> None:  # noqa: ARG002 - the shape of `Reader`
+        """Return null: whether lines are rows, only a survey tells."""
+        return
+
     def survey(self, wanted: Mapping[str, str]) -> Survey:
         """Read the whole file; see `Reader`."""
         kinds: dict[str, set[str]] = {}

@@ -37,6 +37,15 @@ QUARANTINE_COLUMNS = [
 ]
 
 
+class Written(msgspec.Struct, frozen=True):
+    """The file's good rows as Parquet, how many they are, and the rows that are bad."""
+
+    fields: list[Field]
+    path: Path
+    rows: int
+    bad: list[Bad]
+
+
 class Landed(msgspec.Struct, frozen=True):
     """Good rows that landed, bad rows that did not, by line, and how many were left out for whom they are about."""
 
@@ -54,7 +63,7 @@ def open_reader(source: Source, scratch: Path, *, batch_rows: int, mapping: Colu
     """
     reader: CsvReader | JsonlReader | ParquetReader
     if source.format == "csv":
-        reader = CsvReader(source.path, charset=source.charset, tabs=source.tabs, scratch=scratch)
+        reader = CsvReader(source.path, charset=source.charset, tabs=source.tabs, scratch=scratch, seen=source.seen)
     elif source.format == "jsonl":
         reader = JsonlReader(source.path, batch_rows=batch_rows)
     else:
@@ -106,15 +115,14 @@ class Landing:
         """Do all of it; see `Ingest.file`."""
         base = self._catalog.versions().get(name) if key else None
         reader = open_reader(self._source, self._scratch, batch_rows=self._settings.batch_rows, mapping=self._mapping)
-        survey = reader.survey({field.name: field.type for field in base.fields} if base else {})
-        self._check(survey.bad, quarantine)
-        if not survey.columns:
-            raise InvalidInput("the file has no good row", field="source")
-        fields = self._catalog.fields(name, _columns(survey.columns, base, key))
         connection = _merge.connect(self._scratch, [base] if base else [])
         try:
-            path, rows, bad = self._written(connection, reader, fields, key, quarantine)
-            bad = sorted([*survey.bad, *bad], key=lambda row: row.line)
+            written = self._by_guess(connection, reader, name, base, key)
+            if written is None:
+                written = self._by_survey(connection, reader, name, base, key=key, quarantine=quarantine)
+            if key and written.rows:
+                written = self._with_sound_keys(connection, reader, written, key, quarantine=quarantine)
+            fields, path, rows, bad = written.fields, written.path, written.rows, written.bad
             if not rows:
                 first = f"; line {bad[0].line}: {bad[0].reason}" if bad else ""
                 raise InvalidInput(f"none of the file's rows is good{first}", field="source")
@@ -122,6 +130,8 @@ class Landing:
             merged = _merge.Merged([path], [])
             if base and key:
                 merged = _merge.merge(connection, base, path, fields, key)
+            # All that will be read of the file was read now, and nothing was committed yet.
+            self._source.check()
             # Bad rows first: good rows that are acknowledged never lack their report.
             if bad:
                 self._set_aside(connection, name, bad)
@@ -153,28 +163,60 @@ class Landing:
             path, rows = _merge.without(connection, path, barred, fields)
         return path, rows, len(barred)
 
-    def _written(
+    def _by_guess(
+        self, connection: duckdb.DuckDBPyConnection, reader: Reader, name: str, base: Version | None, key: str | None
+    ) -> Written | None:
+        """Read and write the rows at once, as most files go on as they begin; null where only a survey tells."""
+        guessed = reader.guess(_wanted(base))
+        if guessed is None:
+            return None
+        try:
+            fields = self._catalog.fields(name, _columns(guessed, base, key))
+            path, rows = self._write(connection, reader, fields)
+        except (duckdb.IOException, duckdb.OutOfMemoryException):
+            raise
+        except (duckdb.Error, InvalidInput):
+            # What is wrong, and what the columns are, is told by all rows rather than the first.
+            return None
+        return Written(fields, path, rows, [])
+
+    def _by_survey(
         self,
         connection: duckdb.DuckDBPyConnection,
         reader: Reader,
-        fields: list[Field],
+        name: str,
+        base: Version | None,
+        *,
         key: str | None,
         quarantine: bool,
-    ) -> tuple[Path, int, list[Bad]]:
-        """Write the good rows with sound keys; return the file, their number and the rows with faulty keys."""
+    ) -> Written:
+        """Read all rows to know the columns and the bad ones, then write the good ones."""
+        survey = reader.survey(_wanted(base))
+        self._check(survey.bad, quarantine)
+        if not survey.columns:
+            raise InvalidInput("the file has no good row", field="source")
+        fields = self._catalog.fields(name, _columns(survey.columns, base, key))
+        path, rows = self._write(connection, reader, fields)
+        return Written(fields, path, rows, survey.bad)
+
+    def _write(self, connection: duckdb.DuckDBPyConnection, reader: Reader, fields: list[Field]) -> tuple[Path, int]:
         path = self._scratch / "rows.parquet"
         names = ", ".join(quoted(field.name) for field in fields)
         query = f"SELECT {names} FROM ({reader.rows(connection)})"  # noqa: S608 - every name is quoted
-        rows = _merge.write(connection, query, path, fields)
-        if not key or not rows:
-            return path, rows, []
-        field = next(field for field in fields if field.name == key)
-        faults = _merge.key_faults(connection, path, field)
+        return path, _merge.write(connection, query, path, fields)
+
+    def _with_sound_keys(
+        self, connection: duckdb.DuckDBPyConnection, reader: Reader, written: Written, key: str, *, quarantine: bool
+    ) -> Written:
+        """Set the rows with faulty keys aside."""
+        field = next(field for field in written.fields if field.name == key)
+        faults = _merge.key_faults(connection, written.path, field)
+        if not faults:
+            return written
         bad = _faulty(reader, key, faults)
         self._check(bad, quarantine)
-        if faults:
-            path, rows = _merge.without(connection, path, [fault.row for fault in faults], fields)
-        return path, rows, bad
+        path, rows = _merge.without(connection, written.path, [fault.row for fault in faults], written.fields)
+        return Written(written.fields, path, rows, sorted([*written.bad, *bad], key=lambda row: row.line))
 
     def _check(self, bad: list[Bad], quarantine: bool) -> None:
         if not bad or quarantine:
@@ -212,6 +254,10 @@ class Landing:
         old = self._catalog.versions().get(name + QUARANTINE)
         if old and old.properties.get(QUARANTINE_OF) == name:
             self._catalog.drop(name + QUARANTINE)
+
+
+def _wanted(base: Version | None) -> dict[str, str]:
+    return {field.name: field.type for field in base.fields} if base else {}
 
 
 def _columns(found: list[Column], base: Version | None, key: str | None) -> list[Column]:

@@ -152,23 +152,40 @@ class MappedReader:
         """Return the dataset's names."""
         return list(self._plan.sources)
 
+    def guess(self, wanted: Mapping[str, str]) -> list[Column] | None:
+        """Look at the beginning; see `Reader`."""
+        asked = self._asked(wanted)
+        found = self._reader.guess(self._by_source(asked))
+        if found is None or {column.name for column in found} - set(self._plan.sources.values()):
+            # The engine does not look at a column that is left out, and would miss that a row lacks its cell.
+            return None
+        return self._mapped(found, asked)
+
     def survey(self, wanted: Mapping[str, str]) -> Survey:
         """Read the whole file; see `Reader`."""
-        plan = self._plan
-        for target, kind in plan.types.items():
+        asked = self._asked(wanted)
+        found = self._reader.survey(self._by_source(asked))
+        return Survey(self._mapped(found.columns, asked), found.bad)
+
+    def _asked(self, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Return the types that columns of the dataset must have."""
+        types = self._plan.types
+        for target, kind in types.items():
             if wanted.get(target, kind) != kind:
                 raise _wrong(f"makes {target!r} {kind}, and the dataset has it as {wanted[target]}; use that type")
-        asked = {**plan.types, **wanted}
-        found = self._reader.survey(
-            {source: asked[target] for target, source in plan.sources.items() if source and target in asked}
-        )
-        types = {column.name: column.type for column in found.columns}
+        return {**types, **wanted}
+
+    def _by_source(self, asked: Mapping[str, str]) -> dict[str, str]:
+        return {source: asked[target] for target, source in self._plan.sources.items() if source and target in asked}
+
+    def _mapped(self, found: Sequence[Column], asked: Mapping[str, str]) -> list[Column]:
+        types = {column.name: column.type for column in found}
         self._columns = [
             Column(target, types[source] if source else asked.get(target, "string"))
-            for target, source in plan.sources.items()
+            for target, source in self._plan.sources.items()
             if source is None or source in types
         ]
-        return Survey(self._columns, found.bad)
+        return self._columns
 
     def rows(self, connection: duckdb.DuckDBPyConnection) -> str:
         """Return the good rows; see `Reader`."""

@@ -74,6 +74,10 @@ class ParquetReader:
         """Return the columns' names."""
         return list(self._schema.names)
 
+    def guess(self, wanted: Mapping[str, str]) -> None:  # noqa: ARG002 - the shape of `Reader`
+        """Return null: a survey reads no rows."""
+        return
+
     def survey(self, wanted: Mapping[str, str]) -> Survey:
         """Name the columns; see `Reader`. A column of another type than `wanted` refuses the file."""
         for field in self._schema:

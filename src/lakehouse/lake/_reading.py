@@ -35,7 +35,7 @@ class Survey(msgspec.Struct, frozen=True):
 
 
 class Reader(Protocol):
-    """One file of one format, in scratch. `survey` comes first.
+    """One file of one format, in scratch. `survey` comes first, or `guess`.
 
     `failure` is there because the engine that reads the rows keeps only the words of an error.
     """
@@ -46,6 +46,19 @@ class Reader(Protocol):
 
     def names(self) -> list[str]:
         """Return the columns' names, in order."""
+
+    def guess(self, wanted: Mapping[str, str]) -> list[Column] | None:
+        """Look at the beginning of the file, and return the columns that a survey finds if all rows are like the first.
+
+        `rows` then fails with an error of the engine at the first row that is not, and else gives what it gives after
+        a survey without bad rows. A survey may follow.
+
+        Args:
+            wanted: As for `survey`.
+
+        Returns:
+            The columns, or null where only a survey tells.
+        """
 
     def survey(self, wanted: Mapping[str, str]) -> Survey:
         """Read the whole file.

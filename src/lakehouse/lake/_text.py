@@ -17,6 +17,7 @@ import msgspec
 from lakehouse.errors import InvalidInput
 
 CHUNK_BYTES = 1 << 20
+HEAD_BYTES = 4096
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -47,6 +48,59 @@ class _Ends(msgspec.Struct):
         return "\r" if self.lf == 0 else ""
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """What the bytes of a file are: whether UTF-8, and their one line end, empty when they mix several."""
+
+    utf8: bool
+    end: str
+
+
+class Look:
+    """Looks through the bytes of a file as they pass.
+
+    Attributes:
+        head: The first of them.
+    """
+
+    def __init__(self) -> None:
+        self.head = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        self._utf8 = True
+        self._ends = _Ends()
+        self._before = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Look at the next bytes."""
+        if len(self.head) < HEAD_BYTES:
+            self.head += chunk[: HEAD_BYTES - len(self.head)]
+        if self._utf8:
+            self._decode(chunk)
+        ends, before = self._ends, self._before
+        self._before = chunk[-1:]
+        if before != b"\r" and b"\r" not in chunk:
+            # One line feed alone tells as much as all of them, and most files have no other line ends.
+            ends.lf += b"\n" in chunk
+            return
+        ends.lf += chunk.count(b"\n")
+        ends.cr += chunk.count(b"\r")
+        ends.crlf += chunk.count(b"\r\n") + (before == b"\r" and chunk[:1] == b"\n")
+
+    def seen(self) -> Seen:
+        """Return what they were; nothing may be fed after."""
+        if self._utf8:
+            self._decode(b"", last=True)
+        return Seen(self._utf8, self._ends.one)
+
+    def _decode(self, chunk: bytes, *, last: bool = False) -> None:
+        # Most of most files is ASCII, which is told in a tenth of the time.
+        if not last and chunk.isascii() and not self._decoder.getstate()[0]:
+            return
+        try:
+            self._decoder.decode(chunk, final=last)
+        except UnicodeDecodeError:
+            self._utf8 = False
+
+
 class Text(msgspec.Struct, frozen=True):
     """A file fit for the CSV reader: UTF-8, without a byte order mark, with one kind of line end.
 
@@ -63,26 +117,27 @@ class Text(msgspec.Struct, frozen=True):
     mixed: bool
 
 
-def normalised(path: Path, charset: str, scratch: Path) -> Text:
+def normalised(path: Path, charset: str, scratch: Path, seen: Seen | None = None) -> Text:
     """Return a file fit for the CSV reader.
 
-    Lines keep their numbers.
+    Lines keep their numbers. The bytes are not looked through again where it was `seen` what they are.
 
     Raises:
         InvalidInput: The named charset is unknown, or the bytes are not in it.
     """
-    encoding = _encoding(path, charset)
+    seen = seen or _look(path)
+    encoding = _encoding(path, charset, seen)
     if encoding != "utf-8":
         path = _transcoded(path, encoding, scratch / "text")
-    end = _line_ends(path).one
-    if end:
-        return Text(path, end, encoding, False)
+        seen = _look(path)
+    if seen.end:
+        return Text(path, seen.end, encoding, False)
     return Text(_unified(path, scratch / "unified"), "\n", encoding, True)
 
 
-def _encoding(path: Path, charset: str) -> str:
+def _encoding(path: Path, charset: str, seen: Seen) -> str:
     with path.open("rb") as file:
-        head = file.read(4096)
+        head = file.read(HEAD_BYTES)
     if charset:
         try:
             name = codecs.lookup(charset).name
@@ -98,18 +153,8 @@ def _encoding(path: Path, charset: str) -> str:
     even, odd = head[::2].count(0), head[1::2].count(0)
     if len(head) >= 8 and max(even, odd) > 0.2 * len(head) and min(even, odd) == 0:
         return "utf-16-le" if odd else "utf-16-be"
-    return "utf-8" if _is_utf8(path) else "cp1252"
-
-
-def _is_utf8(path: Path) -> bool:
-    """Tell whether the bytes are UTF-8, or most of what is not ASCII is."""
-    decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    try:
-        for chunk in _with_end(path):
-            decoder.decode(chunk, final=not chunk)
-    except UnicodeDecodeError:
-        return _mostly_utf8(path)
-    return True
+    # Nearly: the lines that are not become bad rows.
+    return "utf-8" if seen.utf8 or _mostly_utf8(path) else "cp1252"
 
 
 def _mostly_utf8(path: Path) -> bool:
@@ -141,20 +186,11 @@ def _transcoded(path: Path, encoding: str, target: Path) -> Path:
     return target
 
 
-def _line_ends(path: Path) -> _Ends:
-    ends = _Ends()
-    before = b""
+def _look(path: Path) -> Seen:
+    look = Look()
     for chunk in _chunks(path):
-        if before != b"\r" and b"\r" not in chunk:
-            # One line feed alone tells as much as all of them, and most files have no other line ends.
-            ends.lf += b"\n" in chunk
-            before = chunk[-1:]
-            continue
-        ends.lf += chunk.count(b"\n")
-        ends.cr += chunk.count(b"\r")
-        ends.crlf += chunk.count(b"\r\n") + (before == b"\r" and chunk[:1] == b"\n")
-        before = chunk[-1:]
-    return ends
+        look.feed(chunk)
+    return look.seen()
 
 
 def _unified(path: Path, target: Path) -> Path:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import msgspec
 
-from lakehouse.errors import Conflict, InvalidInput
+from lakehouse.errors import Conflict, InvalidInput, LakehouseError
 from lakehouse.lake.catalog import check_name
 from lakehouse.progress import report
 
@@ -193,7 +194,8 @@ class Ingest:
         CSV needs a header; its delimiter, encoding and line ends are found out. Types are inferred over the
         whole file (see `lakehouse.lake.columns`); `05356` stays text. Gzip is expanded. The file lands whole
         or not at all, in one commit that survives a crash once this returned; the same bytes again change
-        nothing. Rows of people who were erased are left out and counted.
+        nothing. Rows of people who were erased are left out and counted. A file given by its path is read where
+        it lies, and refused when it changed before all of it was read.
 
         Args:
             source: The file.
@@ -209,8 +211,9 @@ class Ingest:
                 written; empty keeps the file's names. `explain` suggests one; docs/ingest.md describes it.
 
         Raises:
-            InvalidInput: The name, the type, the mapping or the file is wrong, or rows are bad and `quarantine` is
-                false: `detail.rejected` lists the first of them; nothing was written.
+            InvalidInput: The name, the type, the mapping or the file is wrong, the file changed while it was read, or
+                rows are bad and `quarantine` is false: `detail.rejected` lists the first of them; nothing was
+                written.
             Conflict: Another process kept changing the dataset.
             Unavailable, PermissionDenied: The disk is full or not writable; nothing was written.
         """
@@ -242,7 +245,8 @@ class Ingest:
             mapping: As for `file`; the suggested one extends it to this file's columns.
 
         Raises:
-            InvalidInput: The name, the type or the mapping is wrong, or the file cannot be read at all.
+            InvalidInput: The name, the type or the mapping is wrong, or the file cannot be read at all, or changed
+                meanwhile.
             Unavailable, PermissionDenied: The disk is full or not writable.
         """
         from lakehouse.lake import _mapping, _source
@@ -262,7 +266,10 @@ class Ingest:
                 bound=key is not None,
                 batch_rows=self._settings.batch_rows,
             )
-            return explainer.explain(self._settings.max_rejected_reported)
+            with _as_hashed(brought):
+                explanation = explainer.explain(self._settings.max_rejected_reported)
+            brought.check()
+        return explanation
 
     def ingest(
         self,
@@ -295,7 +302,8 @@ class Ingest:
                 report = self._unchanged(name, brought, notes)
                 if report is None:
                     order = Order(name, key, quarantine, notes, columns)
-                    report = self._landed(brought, scratch, order)
+                    with _as_hashed(brought):
+                        report = self._landed(brought, scratch, order)
         if progress:
             progress(3 * brought.size, 3 * brought.size)
         return report
@@ -364,6 +372,16 @@ class Ingest:
             unchanged=False,
             erased=landed.erased,
         )
+
+
+@contextmanager
+def _as_hashed(brought: Source) -> Iterator[None]:
+    """Tell of a file that failed because it changed meanwhile that it changed, and of nothing else."""
+    try:
+        yield
+    except (LakehouseError, OSError):
+        brought.check()
+        raise
 
 
 def _weighed(progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
