@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lakehouse.observe.modes import Mode
     from lakehouse.observe.traces import Traces
     from lakehouse.operations import Operation
+    from lakehouse.staffing.certifications import Certifications
+    from lakehouse.staffing.places import Places
     from lakehouse.staffing.roles import Roles
     from lakehouse.validate.iterate import Ask
 
@@ -81,10 +83,7 @@ class Rooms:
         from lakehouse.memory.asks import Asks
         from lakehouse.memory.pathways import Pathways
         from lakehouse.memory.playbooks import Playbooks
-        from lakehouse.staffing.certifications import Certifications
         from lakehouse.staffing.parse import Parser
-        from lakehouse.staffing.places import Places
-        from lakehouse.staffing.roles import Roles
         from lakehouse.state.database import Database
         from lakehouse.state.folder import open_folder
         from lakehouse.state.quiet import Gate
@@ -115,8 +114,8 @@ class Rooms:
                     embed_dimension=self.embed.dimension,
                 )
             )
-            self.roles = roles = Roles.shipped()
-            self.demand = Parser(Places.shipped(), roles, Certifications.shipped())
+            places, self.roles, certifications = _vocabularies()
+            self.demand = Parser(places, self.roles, certifications)
             self.corpora = Corpora(
                 self.state,
                 path,
@@ -124,9 +123,9 @@ class Rooms:
                 embed=self.embed,
                 vectors=self.vectors,
                 parser=self.demand,
-                roles=roles,
+                roles=self.roles,
             )
-            asks = Asks(self.demand, roles, self.embed.array)
+            asks = Asks(self.demand, self.roles, self.embed.array)
             self.playbooks = self._closing(
                 Playbooks(
                     self.state,
@@ -150,7 +149,7 @@ class Rooms:
             )
             self._open_ledger(clock)
             self._take_in(config, path, clock)
-            self._judge(config, path, clock, roles)
+            self._judge(config, path, clock, self.roles)
             self._keep_demands(clock)
             self._learn_from(config, path, clock, asks)
             self._methods = {
@@ -434,6 +433,16 @@ class Rooms:
         """Close every room, last opened first, and unlock the folder; idempotent."""
         while self._closers:
             self._closers.pop()()
+
+
+@functools.cache
+def _vocabularies() -> tuple[Places, Roles, Certifications]:
+    """Read what ships with the product; nothing of it changes, so all lakes of a process have it together."""
+    from lakehouse.staffing.certifications import Certifications
+    from lakehouse.staffing.places import Places
+    from lakehouse.staffing.roles import Roles
+
+    return Places.shipped(), Roles.shipped(), Certifications.shipped()
 
 
 def _new_id() -> str:

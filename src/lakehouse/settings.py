@@ -33,6 +33,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tls_cert: Certificate chain, PEM; with `tls_key` the server speaks HTTPS.
         tls_key: Its private key, PEM.
         behind_tls_proxy: True when a proxy in front of the server ends TLS.
+        standby: Of a stack in several processes: keep one more loaded, which takes the place of one that ended.
     """
 
     host: str = "127.0.0.1"
@@ -47,6 +48,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_cert: str = ""
     tls_key: str = ""
     behind_tls_proxy: bool = False
+    standby: bool = True
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,11 +10,13 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 
 import lakehouse
+from lakehouse.serve._standby import LOADED
 from lakehouse.state import pidfile
 
 
@@ -116,6 +119,20 @@ def test_stack_commands_say_what_is_wrong(run, stacks, words, code, said):
     assert (found, said in err) == (code, True), err
 
 
+def standing_by(keeper, parts):
+    """Return the process that a stack keeps loaded beside its parts, once it does."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for thread in Path(f"/proc/{keeper}/task").iterdir():
+            with contextlib.suppress(OSError):
+                for pid in (thread / "children").read_text().split():
+                    loaded = LOADED.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+                    if loaded and int(pid) not in parts:
+                        return int(pid)
+        time.sleep(0.05)
+    raise AssertionError("no process is kept loaded")
+
+
 def test_divided_stack_keeps_its_parts_running_and_loses_nothing(run, stacks, port, folder, monkeypatch):
     monkeypatch.setenv("LAKEHOUSE_TOKEN", "s3cret")
     code, out, err = run("up", "--stack", "one", "--processes", "--port", port(), "--data", folder, "--wait", "200")
@@ -151,9 +168,11 @@ def test_divided_stack_keeps_its_parts_running_and_loses_nothing(run, stacks, po
 
         # Killed, it comes back; the client library waits.
         for part in ("lake", "embedd", "gateway"):
+            stood_by = standing_by(listed(run)["one"]["pid"], parts().values()) if part == "lake" else None
             os.kill(parts()[part], signal.SIGKILL)
             assert lake.storage.get("kept") == b"kept" * 500_000
             assert lake.embed.texts([f"welder beside {part}"]).dimension == 384
+            assert stood_by is None or parts()[part] == stood_by
     assert "started again" in run("logs", "one")[1]
     assert run("restart", "one", "--service", "nobody")[0] == 3
     assert run("stop", "one")[0] == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
@@ -76,6 +77,16 @@ def test_stress_writes_every_event_and_phase(ran):
     report = json.loads((Path(ran[0].folder) / "report.json").read_text())
     assert report["summary"]["events"] == len(events)
     assert (Path(ran[0].folder) / "report.md").read_text().startswith("# Three coordinators, 48 hours")
+
+
+def test_stress_draws_its_phases_and_its_demands(ran):
+    folder = Path(ran[0].folder)
+    assert (folder / "stress.png").read_bytes().startswith(b"\x89PNG")
+    drawn = "".join(ET.fromstring((folder / "stress.svg").read_text(encoding="utf-8")).itertext())
+    for phase in rows(ran[0], "phase"):
+        assert f"{phase['hour']:02} {phase['name']}" in drawn
+    for event in rows(ran[0], "event"):
+        assert event["phase"] != "baseline" or f"{event['contract']}: {event['role']}" in drawn
 
 
 def test_stress_says_the_same_over_http(ran):

@@ -132,6 +132,12 @@ def _write(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def load() -> None:
+    """Load the engine's modules, without a model."""
+    import onnxruntime  # noqa: F401
+    import tokenizers  # noqa: F401
+
+
 def _session(graph: Path) -> Any:
     import onnxruntime
 

@@ -6,30 +6,24 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakehouse.evals import _figures
 from lakehouse.evals._lift_shapes import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_FORMATS = ("png", "svg")
+    from matplotlib.figure import Figure
 
 
 def write(report: Report, out: Path) -> list[Path]:
     """Write `lift.png` and `lift.svg` into a folder and return their paths."""
-    # On the object interface: no window system is looked for. The salt makes the same report the same bytes.
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
 
-    with mpl.rc_context({"svg.hashsalt": "lakehouse", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(11, 4.4), layout="constrained")
+    def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
         _distances(left, report)
         _ratings(right, report)
         figure.suptitle(f"{report.demands} demands of {', '.join(report.years)}: who is first, without and with memory")
-        paths = [out / f"lift.{kind}" for kind in _FORMATS]
-        for path in paths:
-            figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
-    return paths
+
+    return _figures.write(out, "lift", (11, 4.4), draw)
 
 
 def _distances(axes: Axes, report: Report) -> None:

@@ -124,6 +124,8 @@ def markdown(summary: Summary, events: Sequence[Event], phases: Sequence[Phase],
         "",
         *_table(["what", "found", "wanted"], _claims(summary)),
         "",
+        "![Who is proposed, how near, how fast](stress.png)",
+        "",
         "## Phases",
         "",
         *_table(

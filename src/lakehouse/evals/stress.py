@@ -3,8 +3,8 @@
     lakehouse eval stress                                 # on a lake of its own, 15,000 people
     lakehouse eval stress --lake http://127.0.0.1:4110     # on a running stack that has both corpora
 
-A run leaves a folder: `run.jsonl` (settings, every event, every phase, the summary), `report.json`, `report.md`. On a
-lake that is there already, what the run added is removed at its end.
+A run leaves a folder: `run.jsonl` (settings, every event, every phase, the summary), `report.json`, `report.md`,
+`stress.png` and `.svg`. On a lake that is there already, what the run added is removed at its end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 
 from lakehouse import progress, tracing
 from lakehouse.errors import InvalidInput, NotFound
-from lakehouse.evals import _stress_tables
+from lakehouse.evals import _stress_plots, _stress_tables
 from lakehouse.evals._stress_run import Event, Phase, Recorder, Scenario
 from lakehouse.evals._stress_scenario import fresh_workers, open_branches
 from lakehouse.evals.search_quality import CORPORA, lake_of
@@ -167,3 +167,4 @@ def _report(
     (target / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(document)))
     settings = msgspec.to_builtins(options)
     (target / "report.md").write_text(_stress_tables.markdown(summary, events, phases, settings), encoding="utf-8")
+    _stress_plots.write(events, phases, target)

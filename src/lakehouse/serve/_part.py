@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
@@ -10,15 +11,24 @@ import msgspec
 
 from lakehouse import child
 from lakehouse.errors import LakehouseError
+from lakehouse.serve import _standby
 from lakehouse.serve.divided import LAKE, READY, Order
 from lakehouse.serve.services import GATEWAY
 
 
 def main() -> int:
     """Be the part; return the exit code."""
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    if sys.argv[1:] == [_standby.LOADED]:
+        _standby.rehearse()
+    said = sys.stdin.buffer.readline()
+    if not said:
+        # The stack has ended while this process waited for a part to do so.
+        return 0
+    order = msgspec.json.decode(said, type=Order)
     threading.Thread(target=child.end_with_parent, daemon=True).start()
     listener = socket.socket(fileno=order.listener)
+    for other in order.others:
+        os.close(other)
     try:
         _serve(order, listener)
     except LakehouseError as error:

@@ -12,19 +12,18 @@ import logging
 import os
 import signal
 import socket
-import subprocess  # nosec B404 - starts only this interpreter with a module of this package
-import sys
+import subprocess  # nosec B404 - only for the type
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 import msgspec
 
-from lakehouse.child import environment
 from lakehouse.errors import Unavailable
 from lakehouse.serve import logs, ports, services
+from lakehouse.serve._standby import Standby, started
 from lakehouse.serve.services import GATEWAY
 from lakehouse.serve.stacks import url_of
 from lakehouse.settings import Settings
@@ -42,11 +41,17 @@ _log = logging.getLogger("lakehouse.serve")
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a part is told on its standard input; `behind` is the URL of what the gateway forwards to."""
+    """What a part is told on its standard input.
+
+    Attributes:
+        listener: Descriptor of its bound socket; `others` are those of other parts that it has too.
+        behind: URL of what the gateway forwards to.
+    """
 
     part: str
     config: Settings
     listener: int
+    others: tuple[int, ...] = ()
     behind: str = ""
 
 
@@ -57,14 +62,18 @@ class Part:
         order: What it is told.
         listener: Its bound socket.
         changed: Called whenever it has become ready.
+        standby: Starts its processes, None for one that loads little.
     """
 
-    def __init__(self, order: Order, listener: socket.socket, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, order: Order, listener: socket.socket, changed: Callable[[], None], standby: Standby | None
+    ) -> None:
         self.name = order.part
         self.pid: int | None = None
         self._order = order
         self._listener = listener
         self._changed = changed
+        self._standby = standby
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = False
         self._first = threading.Event()
@@ -115,19 +124,13 @@ class Part:
         self._ended.set()
 
     def _run_once(self) -> int:
-        with subprocess.Popen(  # nosec B603 - fixed program, our own words
-            [sys.executable, "-P", "-m", "lakehouse.serve._part"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=[self._listener.fileno()],
-            env=environment(),
-        ) as process:
+        order, standby = self._order, self._standby
+        with standby.take() if standby else started([order.listener, *order.others]) as process:
             self._process = process
             if self._stopping:
                 process.terminate()
             with contextlib.suppress(BrokenPipeError):
-                # Left open: the part ends itself when it closes, however this process ended.
-                os.write(process.stdin.fileno() if process.stdin else -1, msgspec.json.encode(self._order) + b"\n")
+                os.write(process.stdin.fileno() if process.stdin else -1, msgspec.json.encode(order) + b"\n")
             said = process.stdout.readline() if process.stdout else b""
             if said == READY:
                 self.pid = process.pid
@@ -154,10 +157,19 @@ def serve(config: Settings, *, offset: int = 0, ready: Callable[[str, Mapping[st
 
     before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
     parts: list[Part] = []
+
+    def changed() -> None:
+        _tell(config, parts, ready)
+        if standby and parts[-1].name == GATEWAY and all(part.pid is not None for part in parts):
+            standby.refill()
+
     with logs.configured(config.logging):
         try:
             with contextlib.ExitStack() as bound:
-                for part in _parts(config, offset, bound, lambda: _tell(config, parts, ready)):
+                orders = _orders(config, offset, bound)
+                standby = _standby(config, orders, bound)
+                for order, listener in orders:
+                    part = Part(order, listener, changed, None if order.part == GATEWAY else standby)
                     parts.append(part)
                     part.start()
                     if stop.is_set():
@@ -172,7 +184,17 @@ def serve(config: Settings, *, offset: int = 0, ready: Callable[[str, Mapping[st
                 signal.signal(number, old)
 
 
-def _parts(config: Settings, offset: int, bound: contextlib.ExitStack, changed: Callable[[], None]) -> list[Part]:
+def _standby(
+    config: Settings, orders: Sequence[tuple[Order, socket.socket]], bound: contextlib.ExitStack
+) -> Standby | None:
+    """Keep a process loaded for the parts that load much, which the gateway does not."""
+    if not config.server.standby:
+        return None
+    listeners = [order.listener for order, _ in orders if order.part != GATEWAY]
+    return bound.enter_context(contextlib.closing(Standby(listeners)))
+
+
+def _orders(config: Settings, offset: int, bound: contextlib.ExitStack) -> tuple[tuple[Order, socket.socket], ...]:
     host = "127.0.0.1"
 
     def listen(address: str, port: int) -> socket.socket:
@@ -196,12 +218,12 @@ def _parts(config: Settings, offset: int, bound: contextlib.ExitStack, changed: 
     # Its own folder holds nothing but a cache: the lake's belongs to the part that owns the files.
     embeds = msgspec.structs.replace(own, data=str(Path(config.data) / EMBEDD_FOLDER))
     uses = msgspec.structs.replace(own, embed=msgspec.structs.replace(config.embed, url=embedding, token_env=token_env))
-    orders = (
-        (Order(part="embedd", config=_apart(embeds, "embedd"), listener=embedd.fileno()), embedd),
-        (Order(part=LAKE, config=_apart(uses, LAKE), listener=lake.fileno()), lake),
-        (Order(part=GATEWAY, config=_apart(config, GATEWAY), listener=front.fileno(), behind=lake_url), front),
+    at_embedd, at_lake, at_front = embedd.fileno(), lake.fileno(), front.fileno()
+    return (
+        (Order(part="embedd", config=_apart(embeds, "embedd"), listener=at_embedd, others=(at_lake,)), embedd),
+        (Order(part=LAKE, config=_apart(uses, LAKE), listener=at_lake, others=(at_embedd,)), lake),
+        (Order(part=GATEWAY, config=_apart(config, GATEWAY), listener=at_front, behind=lake_url), front),
     )
-    return [Part(order, listener, changed) for order, listener in orders]
 
 
 def log_of(file: str, part: str) -> str:
