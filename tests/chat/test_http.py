@@ -13,6 +13,8 @@ from lakehouse.chat.base import Deadline, Failed, Outgoing
 from lakehouse.errors import DeadlineExceeded, Upstream
 
 MOST_BYTES = 100_000
+# Instead of an answer: the connection is closed upon the request, unread.
+UNREAD = b"unread"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -48,7 +50,14 @@ class Script:
                 self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        while request := _request(connection):
+        while True:
+            if self.answers and self.answers[0][0] is UNREAD:
+                connection.recv(1, socket.MSG_PEEK)
+                self.answers.pop(0)
+                return
+            request = _request(connection)
+            if not request:
+                return
             self.requests.append(request)
             answer, close = self.answers.pop(0)
             connection.sendall(answer)
@@ -128,12 +137,21 @@ def test_connection_that_the_provider_closes_is_not_used_again(script, ask, answ
     assert script.connections == 2
 
 
-def test_connection_that_is_closed_when_the_next_request_comes_is_followed_by_a_new_one(script, ask):
-    script.answers += [(OK, False), (b"", True), (OK, False)]
+def test_request_that_the_provider_closed_upon_without_reading_it_goes_on_a_new_connection(script, ask):
+    script.answers += [(OK, False), (UNREAD, True), (OK, False)]
     assert ask(script.url) == (200, b"ok")
     assert ask(script.url) == (200, b"ok")
     assert script.connections == 2
-    assert len(script.requests) == 3
+    assert len(script.requests) == 2
+
+
+def test_request_that_the_provider_read_is_not_sent_twice(script, ask):
+    script.answers += [(OK, False), (b"", True), (OK, False)]
+    assert ask(script.url) == (200, b"ok")
+    with pytest.raises(Failed) as caught:
+        ask(script.url)
+    assert caught.value.again
+    assert len(script.requests) == 2
 
 
 def test_kept_connection_that_breaks_inside_an_answer_is_not_asked_again(script, ask):

@@ -85,7 +85,7 @@ class Http:
         self, pool: httpcore.ConnectionPool, request: Outgoing, deadline: Deadline
     ) -> tuple[AbstractContextManager[httpcore.Response], httpcore.Response]:
         while True:
-            self._at_hand.kept = True
+            self._at_hand.kept, self._at_hand.refused = True, False
             timeouts = dict.fromkeys(("connect", "read", "write", "pool"), deadline.remaining())
             opened = pool.stream(
                 "POST",
@@ -98,7 +98,7 @@ class Http:
                 return opened, opened.__enter__()
             except (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError):
                 # The other side gave up a kept connection just when it was taken: that says nothing of the request.
-                if not self._at_hand.kept:
+                if not (self._at_hand.kept and self._at_hand.refused):
                     raise
 
     def _chunks(self, stream: Iterator[bytes], url: str, deadline: Deadline) -> Iterator[bytes]:
@@ -163,16 +163,23 @@ def _proxy(scheme: str, host: str) -> httpcore.Proxy | None:
     return httpcore.Proxy(url) if url else None
 
 
+def _pending_error(stream: httpcore.NetworkStream) -> int:
+    opened: socket.socket = stream.get_extra_info("socket")
+    return opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+
 class _AtHand(threading.local):
     """What this thread does just now.
 
     Attributes:
         deadline: Of it.
         kept: Whether it uses a connection of an earlier request, on which nothing has come back yet.
+        refused: Whether the other side had closed before it read what was sent, which its system then says.
     """
 
     deadline: Deadline | None = None
     kept = False
+    refused = False
 
     def left(self, timeout: float | None) -> float | None:
         if self.deadline is None:
@@ -191,13 +198,23 @@ class _Stream(httpcore.NetworkStream):
         self._at_hand = at_hand
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = self._inner.read(max_bytes, self._at_hand.left(timeout))
+        try:
+            data = self._inner.read(max_bytes, self._at_hand.left(timeout))
+        except httpcore.ReadError:
+            self._at_hand.refused = True
+            raise
         if data:
             self._at_hand.kept = False
+        else:
+            self._at_hand.refused |= _pending_error(self._inner) != 0
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, self._at_hand.left(timeout))
+        try:
+            self._inner.write(buffer, self._at_hand.left(timeout))
+        except httpcore.WriteError:
+            self._at_hand.refused = True
+            raise
 
     def close(self) -> None:
         self._inner.close()

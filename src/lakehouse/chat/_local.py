@@ -12,7 +12,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from urllib.parse import quote, urlsplit
 
 import httptools
@@ -53,11 +52,11 @@ class Local:
                     answer.read(deadline)
                 return answer
             except ConnectionError:
-                connection.close()
                 # The other side gave up a kept connection just when it was taken: that says nothing of the request.
-                if answer.silent and connection.used:
-                    continue
-                raise
+                again = connection.used and answer.silent and connection.refused
+                connection.close()
+                if not again:
+                    raise
             except BaseException:
                 connection.close()
                 raise
@@ -99,6 +98,7 @@ class _Connection:
     def __init__(self, address: Address, deadline: Deadline) -> None:
         self.idle_since = 0.0
         self.used = False
+        self._reset = False
         self._socket = socket.create_connection(address, _left(deadline))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -113,13 +113,24 @@ class _Connection:
     def send(self, data: bytes, deadline: Deadline) -> None:
         """Send a request; one that is not read to its end may have been answered all the same."""
         self._socket.settimeout(_left(deadline))
-        with suppress(BrokenPipeError, ConnectionResetError):
+        try:
             self._socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            self._reset = True
 
     def receive(self, deadline: Deadline) -> bytes:
         """Return what comes next, nothing when the other side has closed."""
         self._socket.settimeout(_left(deadline))
-        return self._socket.recv(_READ_BYTES)
+        try:
+            return self._socket.recv(_READ_BYTES)
+        except ConnectionResetError:
+            self._reset = True
+            raise
+
+    @property
+    def refused(self) -> bool:
+        """Whether the other side had closed before it read what was sent, which its system then says."""
+        return self._reset or self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
     def close(self) -> None:
         self._socket.close()
