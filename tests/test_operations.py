@@ -65,7 +65,7 @@ def test_arguments_python_keyword_is_taken_in_both_spellings():
     operation = named("playbooks.handover")
     for name in ("from", "from_"):
         checked = operations.arguments(operation, {name: "a", "to": "b", "mode": "copy"})
-        assert checked == {"from_": "a", "to": "b", "mode": "copy"}
+        assert checked == {"from_": "a", "to": "b", "mode": "copy", "client": ""}
 
 
 def test_arguments_not_strict_reads_numbers_and_booleans_from_text():

@@ -49,6 +49,8 @@ def test_handover_copies_or_moves(run, folder) -> None:
     assert [entry["answer_id"] for entry in _entries(run, "ben")] == ["w-1"]
     assert json.loads(run("playbook", "handover", "anna", "carl", "--mode", "move", "--json")[1]) == {"entries": 1}
     assert _entries(run, "anna") == []
+    of_one = ("playbook", "handover", "carl", "dora", "--mode", "copy", "--client", "Beacon Freight")
+    assert run(*of_one)[1] == "dora can use 0 more entries\n"
     assert run("playbook", "handover", "anna", "anna", "--mode", "move")[0] == 2
 
 

@@ -406,6 +406,20 @@ PLAYBOOKS = [
         [remembered("pb9"), ("playbooks.handover", {"from_": "pb9", "to": "pb10", "mode": "move"})],
         lambda done: done.entries == 1,
     ),
+    Case(
+        "handover-of-another-client",
+        [
+            remembered("pb11"),
+            ("playbooks.handover", {"from": "pb11", "to": "pb12", "mode": "move", "client": "Nobody"}),
+        ],
+        lambda done: done.entries == 0,
+    ),
+    Case(
+        "handover-of-a-client-shared",
+        [("playbooks.handover", {"from": "pb1", "to": "p", "mode": "share", "client": "Nobody"})],
+        raises=InvalidInput,
+        says="mode",
+    ),
     Case("handover-itself", [("playbooks.handover", {"from": "p", "to": "p", "mode": "copy"})], raises=InvalidInput),
     Case("handover-mode", [("playbooks.handover", {"from": "pb1", "to": "p", "mode": "lend"})], raises=InvalidInput),
 ]  # fmt: skip

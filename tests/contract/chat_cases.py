@@ -71,6 +71,12 @@ CASES = [
         raises=ValidationFailed,
         says="w-99",
     ),
+    Case(
+        "iterate-sessions",
+        [iterated("sms", {"to": "216-555-0101", "body": "At 07:00."}), ("iterate.sessions", {"limit": 200})],
+        lambda listed: listed.kept and listed.phantoms == 0 and listed.sessions[0].kind in {"sms", "fill", "email"},
+    ),
+    Case("iterate-sessions-none", [("iterate.sessions", {"limit": 0})], raises=InvalidInput, says="limit"),
     Case("iterate-no-json", [iterated("email", "hello", max_iterations=1)], raises=ValidationFailed, says="JSON"),
     Case("iterate-absent-provider", [iterated("fill", PAYLOAD, model="kimi/k2")], raises=NotFound, says="kimi"),
     Case("iterate-absent-roster", [iterated("fill", PAYLOAD, context={"roster": "nobody"})], raises=NotFound,

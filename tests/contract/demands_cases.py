@@ -119,6 +119,8 @@ PEOPLE = [
          raises=NotFound, says="w-9999"),
     Case("demand-people", [opened(), placed("proposed", "w-2"), then("demands.people")],
          lambda people: [(one.id, bool(one.metadata["role"])) for one in people.items] == [("w-2", True)]),
+    Case("demand-people-one", [opened(), placed("proposed", "w-2"), then("demands.people", person="w-3")],
+         lambda answer: answer.items == []),
     Case("demand-people-absent", [("demands.people", {"id": "d-none"})], raises=NotFound),
     Case("demand-candidates", [opened(), placed("excluded", "w-1"), then("demands.candidates", k=3)],
          lambda found: len(found.results) == 3 and "w-1" not in [match.id for match in found.results], varies=True),

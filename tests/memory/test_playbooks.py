@@ -111,6 +111,44 @@ def test_handover_share_includes_what_comes_later(lake):
     assert answers(lake, "carol") == set()
 
 
+@pytest.mark.parametrize("mode", ["copy", "move"])
+def test_handover_of_one_client_takes_nothing_of_another(lake, mode):
+    asks = {
+        "Need 2 Welders in Toledo OH for Beacon Freight": "beacon freight",
+        "Beacon Freight, needs 3 Forklift Operators in Cleveland OH": "beacon freight",
+        "Need 2 Welders in Toledo OH for Beacon Freight Lines": "beacon freight lines",
+        "Need 2 Welders in Toledo OH": "",
+    }
+    for ask in asks:
+        lake.playbooks.record(ask, "w-1", "workers", 1.0, namespace="alice")
+    lake.playbooks.record(next(iter(asks)), "w-2", "workers", 1.0, namespace="carol")
+    # What another shares with the giver is not theirs to hand over.
+    lake.playbooks.handover("carol", "alice", "share")
+    of = {entry.query_text: entry.client for entry in lake.playbooks.list("alice").entries}
+    meant = {ask for ask, client in of.items() if client == "beacon freight"}
+    assert meant
+    assert len(meant) < len(asks)
+
+    def own(namespace):
+        return {entry.query_text for entry in lake.playbooks.list(namespace).entries if entry.namespace == namespace}
+
+    before = own("alice")
+    assert lake.playbooks.handover("alice", "bob", mode, "BEACON  Freight.").entries == len(meant)
+    assert own("bob") == meant
+    assert own("alice") == (before if mode == "copy" else before - meant)
+    assert own("carol") == {next(iter(asks))}
+    assert lake.playbooks.handover("alice", "bob", mode, "Beacon Freight").entries == 0
+    assert lake.playbooks.handover("alice", "bob", mode, "Nobody Ltd").entries == 0
+    # A search with the receiver's memory is moved by that client's entries alone.
+    other = "Need 2 Welders in Toledo OH for Beacon Freight Lines"
+    found = lake.playbooks.export("bob").entries
+    assert {entry.query_text for entry in found} == meant
+    assert other not in {entry.query_text for entry in found}
+    for refused in ("share", mode):
+        with pytest.raises(InvalidInput, match="client" if refused == mode else "whole memory"):
+            lake.playbooks.handover("alice", "bob", refused, "," if refused == mode else "Beacon Freight")
+
+
 def test_handover_to_oneself_is_refused(lake):
     with pytest.raises(InvalidInput, match="itself"):
         lake.playbooks.handover("alice", "alice", "copy")

@@ -2,12 +2,14 @@
 
 import email
 import re
+from collections import Counter
 from urllib.parse import unquote
 
 import httpx
 import pytest
 
 from lakehouse.serve.console import distances
+from lakehouse.serve.console.form import fingerprint
 from lakehouse.staffing.demand import Location
 from serve_rooms import text_of
 
@@ -224,6 +226,80 @@ def test_draft_that_passes_gets_its_links_and_one_that_fails_none(client, lake):
     assert (message["To"], message["Subject"]) == (row["email"], "Work")
 
 
+def test_audit_has_one_row_for_each_text_that_could_leave_and_none_for_what_is_only_typed(client, lake):
+    id = opened(lake)
+    person, beside = (match.id for match in lake.demands.candidates(id, k=2).results)
+    for each in (person, beside):
+        lake.demands.place(id, [{"corpus": "workers", "id": each}], "shortlisted")
+    row = lake.vectors.get("workers", person).metadata
+    path = f"/queue/demands/{id}/outreach"
+    said = {"corpus": "workers", "to_id": person, "kind": "email", "address": row["email"], "subject": "Work"}
+
+    def done(about: str = person) -> Counter:
+        return Counter(row.action for row in lake.subjects.audit(about, limit=1_000).rows)
+
+    before, others = done(), done(beside)
+    typed = {"HX-Request": "true"}
+    for body in ("Are you fr", "Are you free", "Are you free?"):
+        assert "mailto:" in client.post(path, data={**said, "body": body}, headers=typed).text
+    assert done() == before
+    for _ in range(2):
+        client.post(path, data={**said, "body": "Are you free?", "leaves": "on"}, headers=typed)
+    assert done() - before == {"message": 1}
+    # The same text as a file is the same message; another one is not, and a whole page shows whom it is to.
+    client.post(path, data={**said, "body": "Are you free?", "export": "on"})
+    assert done() - before == {"message": 1, "view": 1}
+    client.post(path, data={**said, "body": "Are you free today?", "export": "on"})
+    assert done() - before == {"message": 2, "view": 2}
+    for _ in range(2):
+        client.get(path, params={"corpus": "workers", "to": person, "kind": "sms"})
+    assert done() - before == {"message": 3, "view": 4}
+    client.post(path, data={**said, "body": "My SSN is 123-45-6789", "leaves": "on"}, headers=typed)
+    assert done()["message"] - before["message"] == 3
+    assert done(beside) == others
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("Need 2 Welders in Toledo OH starting 2092-01-01 for Straight Yards", 1),
+        ("demand\nNeed 1 Welder in Toledo OH for Lines\nNeed 2 Line Cooks in Parma OH for Lines\n", 2),
+    ],
+)
+def test_first_page_opens_demands_straight_from_its_box(client, lake, text, count):
+    before = {one.id for one in lake.demands.list(limit=1_000).demands}
+    answer = client.post("/queue/demands", data={"text": text, "coordinator": "straight"})
+    new = [one for one in lake.demands.list(limit=1_000).demands if one.id not in before]
+    assert [(one.owner, one.namespace) for one in new] == [("straight", "straight")] * count
+    if count == 1:
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/queue/demands/{new[0].id}")
+    else:
+        assert "2 demands opened" in shown(answer)
+    assert "coordinator=straight" in answer.headers["set-cookie"]
+
+
+def test_first_page_opens_a_demand_as_it_was_corrected(client, lake):
+    text = "Need 2 Welders in Toledo OH for Corrected Yards"
+    fields = {"count": "3", "role": "Welder", "city": "Toledo", "state": "OH", "client": "Corrected Yards"}
+    answer = client.post("/queue/demands", data={"text": text, "read": fingerprint(text), **fields})
+    assert lake.demands.get(answer.headers["location"].rpartition("/")[2]).demand.count == 3
+    for refused, says in (("", "Paste what the client wrote"), ("Hello there", "nobody is asked for")):
+        page = client.post("/queue/demands", data={"text": refused})
+        assert says in shown(page, 400)
+        assert refused in page.text
+    assert "Keep open" in shown(client.post("/", data={"text": "role,count\nWelder,2"}), 400)
+
+
+def test_mail_file_opens_its_demands_when_told_to(client, lake):
+    mail = "".join(
+        f"From x\nFrom: pat@example.com\nSubject: {name}\nMessage-ID: <{name}@example.com>\n\n{body}\n\n"
+        for name, body in (("ask", "Need 2 Welders in Toledo OH for Mailed Yards."), ("thanks", "Thank you, Pat."))
+    )
+    said = shown(client.post("/queue/files", files={"file": ("m.mbox", mail.encode())}, data={"keep": "on"}))
+    assert "2 new in the queue. 1 demand is open." in said
+    assert [one.demand.client for one in lake.demands.list().demands if one.demand.client == "Mailed Yards"]
+
+
 def test_work_is_handed_over_with_memory_notes_and_a_packet(client, lake):
     text = "Need 2 Welders in Toledo OH for Larch Steel"
     id, other = (opened(lake, text.replace("Larch", name), owner="ann", namespace="ann") for name in ("Larch", "Birch"))
@@ -243,6 +319,39 @@ def test_work_is_handed_over_with_memory_notes_and_a_packet(client, lake):
     for fact in ("Promised lunch.", "knows the yard", "great welds", person, "Larch Steel", "completed"):
         assert fact in packet
     assert "Larch Steel" in shown(client.get("/handover/packet", params={"demand": id}))
+
+
+def test_contract_of_one_client_is_handed_over_and_what_is_of_others_stays(client, lake):
+    texts = {name: f"Need 2 Welders in Toledo OH for {name} Mills" for name in ("Aspen", "Cedar")}
+    ids = {name: opened(lake, text, owner="uma", namespace="uma") for name, text in texts.items()}
+    for name, text in texts.items():
+        lake.playbooks.record(text, found(lake, ids[name])[0], "workers", 1.0, namespace="uma", why=f"good for {name}")
+    page = shown(client.get("/handover", params={"from": "uma", "client": "Aspen Mills"}))
+    assert "What is of other clients stays where it is" in page
+    said = {"from": "uma", "client": "Aspen Mills", "to": "vic", "text": "Gate code is with Jo."}
+    assert "copy, move" in shown(client.post("/handover", data={**said, "mode": "share"}), 400)
+    handed = shown(client.post("/handover", data={**said, "mode": "move"}))
+    assert "vic now has 1 open demands of uma, and 1 entries of memory of Aspen Mills" in handed
+    assert [entry.query_text for entry in lake.playbooks.list("vic").entries] == [texts["Aspen"]]
+    assert [entry.query_text for entry in lake.playbooks.list("uma").entries] == [texts["Cedar"]]
+    assert {name: lake.demands.get(id).owner for name, id in ids.items()} == {"Aspen": "vic", "Cedar": "uma"}
+    packet = shown(client.get("/handover/packet", params={"from": "vic", "client": "Aspen Mills"}))
+    assert "Gate code is with Jo." in packet
+    assert "good for Aspen" in packet
+    assert "Cedar" not in packet
+    assert "Gate code" not in shown(client.get("/handover/packet", params={"from": "uma"}))
+
+
+def test_memory_page_hands_over_one_client(client, lake):
+    for name in ("Fir", "Elm"):
+        lake.playbooks.record(f"Need 1 Welder in Toledo OH for {name} Row", "w-101", "workers", 1.0, namespace="wes")
+    page = client.get("/memory", params={"namespace": "wes"}).text
+    assert re.findall(r"<option>(\w+ row)</option>", page) == ["elm row", "fir row"]
+    said = {"namespace": "wes", "to": "xia", "of_client": "fir row", "handover": "on"}
+    assert "only a whole memory can be shared" in shown(client.post("/memory", data={**said, "mode": "share"}), 400)
+    assert "memory of wes for fir row: 1 entries" in shown(client.post("/memory", data={**said, "mode": "move"}))
+    assert [entry.client for entry in lake.playbooks.list("xia").entries] == ["fir row"]
+    assert [entry.client for entry in lake.playbooks.list("wes").entries] == ["elm row"]
 
 
 def test_unknown_demand_is_not_found_on_every_page(client):

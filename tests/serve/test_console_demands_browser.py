@@ -170,6 +170,54 @@ def test_draft_is_judged_without_scripts(open_page, rooms_lake):
     expect(page.locator("#send")).to_have_count(0)
 
 
+def test_draft_is_written_down_when_it_leaves_and_not_while_it_is_typed(open_page, rooms_lake):
+    id = opened(rooms_lake, "2091-05-04")
+    person = proposed(rooms_lake, id, 1)[0]
+    page = open_page(f"/queue/demands/{id}/outreach?corpus=workers&to={person}&kind=email")
+
+    def messages() -> int:
+        return sum(row.action == "message" for row in rooms_lake.subjects.audit(person, limit=1_000).rows)
+
+    before = messages()
+    with page.expect_response(re.compile("/outreach$")):
+        page.get_by_role("textbox", name="Message").fill("Are you free on Tuesday?")
+    expect(page.locator("#send a")).to_have_attribute("href", re.compile("Tuesday"))
+    assert messages() == before
+    with page.expect_response(re.compile("/outreach$")):
+        page.get_by_role("button", name="Copy the text").press("Enter")
+    assert messages() == before + 1
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_first_page_keeps_what_was_pasted_open(open_page, scripts):
+    page = open_page("/", java_script_enabled=scripts)
+    start = "2091-05-05" if scripts else "2091-05-06"
+    page.get_by_label("Demand or email").fill(ASK % start)
+    if scripts:
+        page.keyboard.press("Control+Shift+Enter")
+    else:
+        page.get_by_role("button", name="Keep open").press("Enter")
+    expect(page.locator("#tally")).to_contain_text("0 of 3 filled")
+    assert "/queue/demands/" in page.url
+
+
+def test_file_dropped_on_the_first_page_opens_its_demands(open_page):
+    page = open_page("/")
+    data = "role,count,city,state,start,client\nWelder,2,Toledo,OH,2091-06-02,First Page Works\n"
+    dropped = page.evaluate_handle(
+        """(text) => {
+            const held = new DataTransfer();
+            held.items.add(new File([text], "list.csv", { type: "text/csv" }));
+            return held;
+        }""",
+        data,
+    )
+    for kind in ("dragover", "drop"):
+        page.dispatch_event("#text", kind, {"dataTransfer": dropped})
+    expect(page.locator("#notice")).to_contain_text("1 demands opened")
+    expect(page.locator("#open")).to_contain_text("First Page Works")
+
+
 def test_list_dropped_on_the_queue_opens_its_demands(open_page):
     page = open_page("/queue")
     data = "role,count,city,state,start,client\nWelder,2,Toledo,OH,2091-06-01,Drop Works\nWelder,no,Toledo,OH,,\n"
@@ -195,6 +243,25 @@ def test_work_is_handed_over_and_the_packet_prints_it(open_page, rooms_lake):
     expect(page.locator(".top")).to_be_hidden()
     expect(page.locator("main")).to_contain_text("Lunch is on us.")
     expect(page.locator("main")).to_contain_text(person)
+
+
+def test_one_clients_contract_is_handed_over_by_keyboard(open_page, rooms_lake):
+    for name in ("Oak", "Yew"):
+        text = f"Need 2 Welders in Toledo OH for {name} Works"
+        rooms_lake.demands.open(text, owner="pia", namespace="pia")
+        rooms_lake.playbooks.record(text, "w-101", "workers", 1.0, namespace="pia")
+    page = open_page("/handover?from=pia")
+    page.get_by_role("link", name="Oak Works").press("Enter")
+    assert page.get_by_label("Memory", exact=True).locator("option").all_text_contents() == ["copy", "move"]
+    page.get_by_label("Memory", exact=True).select_option("move")
+    page.get_by_label("Receiver").fill("quo")
+    page.get_by_label("Receiver").press("Enter")
+    expect(page.locator("#notice")).to_contain_text("1 entries of memory of Oak Works")
+    assert faults(page) == []
+    page.goto(re.match(r"https?://[^/]+", page.url)[0] + "/memory?namespace=pia")
+    expect(page.locator(".entry .quote")).to_have_count(1)
+    expect(page.locator(".entry .quote")).to_contain_text("Yew Works")
+    assert faults(page) == []
 
 
 def test_hostile_texts_stay_texts(open_page, rooms_lake, rooms_url):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from lakehouse.validate.session import Attempt, Session, SessionLog
 from serve_rooms import EMAIL, NAUGHTY, faults, launched, visiting
 
 PAGES = {
@@ -80,6 +81,84 @@ def test_axe_finds_nothing_on_the_picture_of_a_run(browser, fresh_console):
         expect(page.locator("svg.run")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
         assert faults(page) == []
+
+
+def test_memory_of_one_role_moves_nobody_for_another(open_page, rooms_lake):
+    for text, id in (("Need 2 Welders in Toledo OH", "w-142"), ("Need 2 Forklift Operators in Toledo OH", "w-62")):
+        rooms_lake.playbooks.record(text, id, "workers", 1.0, namespace="bleeding")
+    page = open_page("/memory?namespace=bleeding", viewport={"width": 320, "height": 800})
+    page.get_by_role("button", name="Ask what is remembered for other roles").press("Enter")
+    expect(page.locator("#bleed .verdict")).to_contain_text("Nobody was moved")
+    rows = [row.locator("td").all_text_contents() for row in page.locator("#bleed tbody tr").all()]
+    assert len(rows) == 4
+    assert sum(int(helped) for _, helped, _ in rows) > 0
+    assert {moved.strip() for *_, moved in rows} == {"0"}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert faults(page) == []
+
+
+def logged(lake, id: str, *, grounded: bool) -> None:
+    """Write a session as an iterate does."""
+    log = SessionLog(lake.rooms.iterate._log.path)
+    attempt = Attempt(n=1, verdict="accepted", latency_ms=120)
+    assert log.append(
+        Session(
+            session_id=id,
+            time="2026-01-02T03:04:05Z",
+            kind="fill",
+            model="small",
+            status="accepted",
+            attempts=[attempt],
+            grounded_in_roster=grounded,
+        )
+    )
+    log.close()
+
+
+def test_sessions_stand_with_the_alarm(browser, fresh_console):
+    lake, url = fresh_console
+    logged(lake, "session-good", grounded=True)
+    with visiting(browser, url) as open:
+        page = open("/operations", viewport={"width": 320, "height": 800})
+        expect(page.locator("#phantoms")).to_contain_text("No alarm")
+        expect(page.locator("#sessions tbody tr")).to_have_count(1)
+        expect(page.locator("#health")).to_contain_text("All 11 answer")
+        logged(lake, "session-phantom", grounded=False)
+        page.reload()
+        expect(page.locator("#phantoms")).to_contain_text("1 accepted fill names somebody who is not in the roster")
+        expect(page.get_by_role("list", name="Alarms")).to_contain_text("session-phantom")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        assert faults(page) == []
+
+
+@pytest.mark.parametrize("role", ["coordinator", "auditor"])
+def test_page_of_a_role_is_reached_by_its_key(browser, fresh_console, role):
+    lake, url = fresh_console
+    if role == "auditor":
+        lake.subjects.put(id="w-17")
+    key = lake.keys.add("anna", [role]).key
+    with visiting(browser, url) as open:
+        page = open("/login")
+        page.get_by_label("Key").fill(key)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Log out anna")).to_be_visible()
+        names = {"coordinator": ["Work queue", "Demand", "Memory"], "auditor": ["Demand", "Memory", "Audit"]}[role]
+        links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+        assert links.all_text_contents() == names
+        assert faults(page) == []
+        if role == "coordinator":
+            page.get_by_role("link", name="Work queue").press("Enter")
+            page.get_by_label("Message", exact=True).fill("Quill Yards needs 2 welders in Toledo, OH.")
+            page.get_by_label("Message", exact=True).press("Control+Enter")
+            expect(page.locator("#open .entry")).to_have_count(1)
+            expect(page.locator("#message")).to_contain_text("Quill Yards needs 2 welders")
+        else:
+            page.get_by_role("link", name="Audit").press("Enter")
+            page.get_by_label("Person, by id").fill("w-17")
+            page.keyboard.press("Enter")
+            expect(page.locator("#verification")).to_contain_text("The record holds")
+            expect(page.get_by_role("heading", name="Erase this person")).to_have_count(0)
+            assert faults(page) == []
 
 
 @pytest.mark.parametrize("width", [320, 768, 1920])

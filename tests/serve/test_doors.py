@@ -138,6 +138,67 @@ def test_session_opens_every_page_for_what_its_key_may_and_the_wire_for_nothing(
                 assert ("Person Number1" in told.text) == (role == "operator")
 
 
+ROOMS = ("Work queue", "Demand", "Memory", "Lake", "Operations", "Audit")
+PAGES = {"Work queue": "/queue", "Memory": "/memory", "Operations": "/operations", "Audit": "/audit?who=w-1"}
+
+
+@pytest.mark.parametrize(
+    ("role", "named"),
+    [
+        ("coordinator", ("Work queue", "Demand", "Memory")),
+        ("auditor", ("Demand", "Memory", "Audit")),
+        ("operator", ROOMS),
+    ],
+)
+def test_pages_of_a_role_open_without_trouble_and_the_others_show_nothing(lake, role, named):
+    lake.playbooks.record("Need 1 Welder in Toledo OH", "w-1", "workers", 1.0, why="asked for Jo")
+    lake.inbox.receive(type="email", body="Quill Yards needs 2 welders in Toledo, OH.", subject="Welders for Quill")
+    made = lake.keys.add("anna", [role])
+    with (
+        serving(lake) as stack,
+        httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
+    ):
+        browser.post("/login", data={"key": made.key})
+        menu = re.search(r"<nav aria-label=.Pages.>.*?</nav>", browser.get("/").text, re.DOTALL)[0]
+        assert re.findall(r">([^<]+)</a>", menu) == [*named]
+        opened = {room: browser.get(path) for room, path in PAGES.items()}
+        assert {room: page.status_code for room, page in opened.items()} == {
+            room: 200 if room in named else 403 for room in PAGES
+        }
+        assert ("Welders for Quill" in opened["Work queue"].text) == ("Work queue" in named)
+        assert ("asked for Jo" in opened["Memory"].text) == (role != "auditor")
+        assert ('name="correct"' in opened["Memory"].text) == (role != "auditor")
+        assert ("The record holds" in opened["Audit"].text) == ("Audit" in named)
+        assert ('name="erase"' in opened["Audit"].text) == (role == "operator")
+
+
+def test_coordinators_key_reads_the_inbox_and_what_auditors_may_not(lake):
+    keys = {role: lake.keys.add(role, [role]).key for role in ("coordinator", "auditor")}
+    with serving(lake) as stack:
+        with lakehouse.connect(stack.url, token=keys["coordinator"]) as anna:
+            made = anna.inbox.receive(type="sms", body="Need 2 forklift operators in Cleveland OH")
+            assert [one.id for one in anna.inbox.list().messages] == [made.id]
+            assert anna.inbox.get(made.id).demands[0].count == 2
+            assert anna.inbox.match(made.id, ["workers"]).matches[0].id
+            assert anna.demands.open(message=made.id).created
+        with lakehouse.connect(stack.url, token=keys["auditor"]) as audit:
+            for refused in (audit.inbox.list, lambda: audit.inbox.get(made.id), audit.demands.list):
+                with pytest.raises(PermissionDenied, match="coordinator"):
+                    refused()
+
+
+def test_key_of_one_memory_works_in_it_from_the_login_on(lake):
+    made = lake.keys.add("anna", ["coordinator"], ["north"])
+    with (
+        serving(lake) as stack,
+        httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
+    ):
+        browser.post("/login", data={"key": made.key})
+        assert 'name="coordinator" value="north"' in browser.get("/").text
+        assert browser.get("/memory").status_code == 200
+        assert browser.get("/memory?namespace=south").status_code == 403
+
+
 def test_pages_count_against_the_rate_of_the_key(lake):
     made = lake.keys.add("anna", ["coordinator"], rate_per_s=0.5)
     with (

@@ -43,11 +43,13 @@ def add(commands: Commands) -> None:
         _handover,
         "let one namespace use what another remembers",
         more="share: the receiver uses the giver's entries, present and future.\n"
-        "copy:  both have their own from now on.\nmove:  the giver keeps nothing.",
+        "copy:  both have their own from now on.\nmove:  the giver keeps nothing.\n"
+        "With --client, entries of other clients stay as they are; those of one can be copied or moved.",
     )
     handover.add_argument("giver", metavar="FROM", help="namespace that holds the memory")
     handover.add_argument("receiver", metavar="TO", help="namespace that receives it")
     handover.add_argument("--mode", choices=("share", "copy", "move"), required=True, help="share, copy or move")
+    handover.add_argument("--client", metavar="NAME", default="", help="only what is remembered of this client")
     handover.add_argument("--json", action="store_true", help="print one JSON document")
     _add_transfers(playbook)
 
@@ -185,7 +187,7 @@ def _delete(arguments: argparse.Namespace) -> int:
 
 def _handover(arguments: argparse.Namespace) -> int:
     with open_lake(arguments) as lake:
-        done = lake.playbooks.handover(arguments.giver, arguments.receiver, arguments.mode)
+        done = lake.playbooks.handover(arguments.giver, arguments.receiver, arguments.mode, arguments.client)
     if arguments.json:
         showing.json_document(done)
     else:

@@ -319,17 +319,22 @@ class Shelf:
             desk.touch(connection, found)
             return desk.within(connection, id)
 
-    def people(self, id: str) -> PeopleOf:
+    def people(self, id: str, person: Word = "") -> PeopleOf:
         """Return everybody on a demand with what the roster says of them now.
+
+        Args:
+            id: Of the demand.
+            person: Only whoever has this id, so that nobody else is shown; everybody when empty.
 
         Raises:
             NotFound: There is no such demand.
         """
         found = self._desk.get(id)
-        rows = self._desk.rows_of([Candidate(each.corpus, each.id) for each in found.people])
+        wanted = [each for each in found.people if person in {"", each.id}]
+        rows = self._desk.rows_of([Candidate(each.corpus, each.id) for each in wanted])
         return PeopleOf(
             [
                 Person(corpus=each.corpus, id=each.id, stage=each.stage, metadata=rows.get(each.id, {}))
-                for each in found.people
+                for each in wanted
             ]
         )

@@ -199,7 +199,14 @@ class Witness:
             return
         purpose, payload = caller.current().purpose, values.get("payload") or {}
         context = values.get("context")
-        about = context.get("worker_ids") if isinstance(context, Mapping) else getattr(context, "worker_ids", ())
+        about, draft = (
+            (context.get("worker_ids"), context.get("draft"))
+            if isinstance(context, Mapping)
+            else (getattr(context, "worker_ids", ()), getattr(context, "draft", False))
+        )
+        if action == "message" and draft:
+            # It shows nothing that was not typed, and nobody was written to yet.
+            return
         workers = payload.get("workers") or [{"id": id} for id in about or ()]
         for worker in workers:
             if isinstance(worker, Mapping) and worker.get("id"):

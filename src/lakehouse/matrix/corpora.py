@@ -138,7 +138,8 @@ class Corpora:
 
     def list(self) -> CorpusList:
         """List all corpora by name, each with whether its dataset has changed since it was built."""
-        return CorpusList(corpora=[self._now(corpus) for corpus in self.defined()])
+        newest = {name: str(version.snapshot_id) for name, version in self._catalog.versions().items()}
+        return CorpusList(corpora=[self._now(corpus, newest) for corpus in self.defined()])
 
     def people(self, people: Asked) -> SomebodyList:
         """Tell who stands behind ids: name, role and place alone, so that a list can be read.
@@ -163,11 +164,8 @@ class Corpora:
         built = self._built(name)
         return None if built is None else frozenset(built)
 
-    def _now(self, corpus: Corpus) -> Corpus:
-        try:
-            stale = str(self._catalog.dataset(corpus.dataset).snapshot_id) != corpus.snapshot_id
-        except NotFound:
-            stale = True
+    def _now(self, corpus: Corpus, newest: Mapping[str, str]) -> Corpus:
+        stale = newest.get(corpus.dataset) != corpus.snapshot_id
         items = 0
         with contextlib.suppress(NotFound):
             items = self._vectors.stats(corpus.name).items

@@ -96,8 +96,7 @@ class Writer:
         """Return a row with what its outcomes say today."""
         left = fading(entry.evidence_on, today, self.half_life_days)
         found = posterior(entry.good * left, entry.bad * left)
-        values: dict[str, Any] = {name: getattr(entry, name) for name in Playbook.__struct_fields__}
-        return ListedPlaybook(**values, posterior=found, trust=trust(found))
+        return ListedPlaybook(**msgspec.structs.asdict(entry), posterior=found, trust=trust(found))
 
 
 def identity(namespace: str, query_text: str, role: str, corpus: str, answer_id: str) -> str:

@@ -39,6 +39,7 @@ from lakehouse.memory.base import (
     Why,
 )
 from lakehouse.memory.evidence import Outcome
+from lakehouse.memory.keys import client_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 MAX_BULK = 10_000
 _DEFAULTS = settings.Matrix()
 Entries = Annotated[list[NewPlaybook], msgspec.Meta(min_length=1, max_length=MAX_BULK)]
+Client = Annotated[str, msgspec.Meta(max_length=200)]
 Copies = Annotated[list[PlaybookCopy], msgspec.Meta(max_length=MAX_BULK)]
 
 
@@ -182,22 +184,35 @@ class Playbooks:
                 entry = self._found(connection, id)
             self._store.remove([entry])
 
-    def handover(self, from_: Namespace, to: Namespace, mode: Literal["share", "copy", "move"]) -> HandedOver:
-        """Let one namespace use what another remembers.
+    def handover(
+        self, from_: Namespace, to: Namespace, mode: Literal["share", "copy", "move"], client: Client = ""
+    ) -> HandedOver:
+        """Let one namespace use what another remembers, all of it or what is of one client.
 
         Args:
             from_: Namespace that holds the memory (`from` on the wire).
             to: Namespace that receives it.
             mode: `share` lets `to` use entries of `from_`, present and future; `copy` leaves both with their
-                own; `move` leaves `from_` empty.
+                own; `move` leaves `from_` without them.
+            client: Only entries whose demand names this client, compared without case and punctuation; entries of
+                others, and of demands that name nobody, stay as they are. All of them when empty.
 
         Raises:
-            InvalidInput: Both namespaces are the same.
+            InvalidInput: Both namespaces are the same; or what is of one client is to be shared, which only a
+                whole memory can be.
         """
         if from_ == to:
             raise InvalidInput(f"cannot hand {from_!r} over to itself", field="to")
+        wanted = client_key(client)
+        if client and not wanted:
+            raise InvalidInput(f"field 'client': {client!r} names no client", field="client")
+        if client and mode == "share":
+            raise InvalidInput(
+                "field 'mode': what is remembered of one client is copied or moved; only a whole memory can be shared",
+                field="mode",
+            )
         with self._store.writing:
-            entries = self.own(from_)
+            entries = [entry for entry in self.own(from_) if not client or entry.client == wanted]
             if mode == "share":
                 return HandedOver(entries=len(entries) if self._store.share(from_, to) else 0)
             known = {entry.id for entry in self.own(to)}

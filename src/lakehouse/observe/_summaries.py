@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -15,6 +16,10 @@ from lakehouse.observe.base import OK, KindStats, Op, OpStats, Source
 # Number, time, source, kind, status, milliseconds, trace, summary, detail: cheaper to make than an object, and made in
 # the caller's time.
 Row = tuple[int, datetime, Source, str, str, float | None, str, str, Mapping[str, Any]]
+
+# Where source, kind and status stand in a row.
+_FACTS = (2, 3, 4)
+_MINUTE = timedelta(minutes=1)
 
 BOUNDS_MS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 5_000.0, 30_000.0)
 
@@ -44,25 +49,61 @@ class Counters:
                 took.sum_ms += elapsed_ms
 
 
-def summarised(ops: Sequence[Op], *, recorded: int, dropped: int, spans_dropped: int) -> OpStats:
-    """Count ops, given oldest first."""
-    by_kind: dict[str, list[Op]] = defaultdict(list)
-    for op in ops:
-        by_kind[op.kind].append(op)
-    hours = Counter(op.time[:13] for op in ops)
-    frequent = sorted(by_kind.items(), key=lambda item: (-len(item[1]), item[0]))
+def written(moment: datetime) -> str:
+    """Return a time as ops have it: RFC 3339, UTC."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def summarised(
+    earlier: Sequence[Op], rows: Sequence[Row], *, recorded: int, dropped: int, spans_dropped: int
+) -> OpStats:
+    """Count ops of an earlier process and rows of this one, each given oldest first."""
+    took: dict[str, list[float]] = defaultdict(list)
+    facts: Counter[tuple[Source, str, str]] = Counter(map(itemgetter(*_FACTS), rows))
+    facts.update(map(attrgetter("source", "kind", "status"), earlier))
+    hours = _hours(rows)
+    hours.update([op.time[:13] for op in earlier])
+    for op in earlier:
+        if op.elapsed_ms is not None:
+            took[op.kind].append(op.elapsed_ms)
+    for row in rows:
+        if row[5] is not None:
+            took[row[3]].append(row[5])
+    sources: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for (source, kind, status), count in facts.items():
+        sources[source] += count
+        kinds[kind] += count
+        failed[kind] += 0 if status == OK else count
+    frequent = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    first = earlier[0].time if earlier else written(rows[0][1]) if rows else ""
     return OpStats(
-        total=len(ops),
-        errors=sum(op.status != OK for op in ops),
-        by_source=dict(Counter(op.source for op in ops)),
-        by_kind={kind: _of_kind(alike) for kind, alike in frequent},
+        total=kinds.total(),
+        errors=failed.total(),
+        by_source=dict(sources),
+        by_kind={kind: _of_kind(count, failed[kind], sorted(took[kind])) for kind, count in frequent},
         by_hour=dict(sorted(hours.items())),
-        oldest=ops[0].time if ops else "",
-        newest=ops[-1].time if ops else "",
+        oldest=first,
+        newest=written(rows[-1][1]) if rows else earlier[-1].time if earlier else "",
         recorded=recorded,
         dropped=dropped,
         spans_dropped=spans_dropped,
     )
+
+
+def _hours(rows: Sequence[Row]) -> Counter[str]:
+    """Count rows by hour. Rows that follow one another mostly are of one minute, which is worked out once."""
+    found: Counter[str] = Counter()
+    hour, first, last = "", None, None
+    for row in rows:
+        moment = row[1]
+        if first is None or last is None or not first <= moment < last:
+            hour = written(moment)[:13]
+            first = moment.replace(second=0, microsecond=0)
+            last = first + _MINUTE
+        found[hour] += 1
+    return found
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:
@@ -70,13 +111,14 @@ def percentile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
-def _of_kind(alike: Sequence[Op]) -> KindStats:
-    took = sorted(op.elapsed_ms for op in alike if op.elapsed_ms is not None)
+def _of_kind(count: int, failed: int, took: Sequence[float]) -> KindStats:
+    p50, p95, p99 = (percentile(took, share) for share in (0.50, 0.95, 0.99))
+    longest = took[-1] if took else None
     return KindStats(
-        count=len(alike),
-        errors=sum(op.status != OK for op in alike),
-        p50_ms=percentile(took, 0.50),
-        p95_ms=percentile(took, 0.95),
-        p99_ms=percentile(took, 0.99),
-        max_ms=took[-1] if took else None,
+        count=count, errors=failed, p50_ms=_as_op(p50), p95_ms=_as_op(p95), p99_ms=_as_op(p99), max_ms=_as_op(longest)
     )
+
+
+def _as_op(ms: float | None) -> float | None:
+    """Return milliseconds as an op has them."""
+    return None if ms is None else round(ms, 4)

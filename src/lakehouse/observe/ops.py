@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
@@ -16,7 +16,7 @@ import msgspec
 from lakehouse import tracing
 from lakehouse.errors import LakehouseError, TooLarge
 from lakehouse.observe._drain import Drain, paced
-from lakehouse.observe._summaries import Counters, Row, summarised
+from lakehouse.observe._summaries import Counters, Row, summarised, written
 from lakehouse.observe.base import OK, Op, OpId, OpList, OpStats, Said, Source, Word
 from lakehouse.observe.lines import json_line, one_line
 
@@ -60,6 +60,7 @@ class Ops:
         start: A word unique to this run of the process, part of every op's id.
 
     >>> import tempfile
+    >>> from datetime import UTC
     >>> from lakehouse import settings
     >>> with tempfile.TemporaryDirectory() as scratch:
     ...     ops = Ops(settings.Observer(), Path(scratch) / "ops.jsonl", clock=lambda: datetime.now(UTC), start="s")
@@ -168,7 +169,11 @@ class Ops:
     def stats(self) -> OpStats:
         """Count what the ring holds, by source, kind and hour, with percentiles of the time each kind took."""
         recorded = self._ring[-1][0] if self._ring else 0
-        return summarised(self._all(), recorded=recorded, dropped=self.dropped, spans_dropped=self.spans_dropped())
+        # The rows as they are: to make an object of each would take most of the time.
+        rows = list(self._ring)
+        return summarised(
+            self._before(rows), rows, recorded=recorded, dropped=self.dropped, spans_dropped=self.spans_dropped()
+        )
 
     def ops(
         self,
@@ -187,12 +192,12 @@ class Ops:
             after: Only those that came after the op of this id, as far as the ring reaches back.
             limit: At most this many, the newest; with `after`, the oldest of them.
         """
+        if not after:
+            return OpList(self._newest(limit, lambda *facts: _matches(facts, source, kind, status)))
         found = self._all()
-        if after:
-            at = next((index for index, op in enumerate(found) if op.op_id == after), -1)
-            found = found[at + 1 :]
-        found = [op for op in found if _matches(op, source, kind, status)]
-        return OpList(found[:limit] if after else found[-limit:])
+        at = next((index for index, op in enumerate(found) if op.op_id == after), -1)
+        fit = (op for op in found[at + 1 :] if _matches((op.source, op.kind, op.status), source, kind, status))
+        return OpList([*itertools.islice(fit, limit)])
 
     @property
     def dropped(self) -> int:
@@ -251,7 +256,7 @@ class Ops:
         number, moment, source, kind, status, elapsed_ms, trace_id, summary, detail = row
         return Op(
             op_id=f"{self._prefix}{number}",
-            time=moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            time=written(moment),
             source=source,
             kind=kind,
             status=status,
@@ -264,9 +269,22 @@ class Ops:
     def _all(self) -> list[Op]:
         """Return what the ring holds, filled up with what an earlier process wrote."""
         # A copy in one step: others append meanwhile.
-        own = [self._op(row) for row in list(self._ring)]
-        room = (self._ring.maxlen or 0) - len(own)
-        return [*self._earlier()[-room:], *own] if room > 0 else own
+        rows = list(self._ring)
+        return [*self._before(rows), *map(self._op, rows)]
+
+    def _newest(self, limit: int, fits: Callable[[str, str, str], bool]) -> list[Op]:
+        """Return the newest ops whose source, kind and status fit, oldest first; only of these an object is made."""
+        rows = list(self._ring)
+        found = [self._op(row) for row in itertools.islice((row for row in reversed(rows) if fits(*row[2:5])), limit)]
+        if len(found) < limit:
+            earlier = (op for op in reversed(self._before(rows)) if fits(op.source, op.kind, op.status))
+            found += itertools.islice(earlier, limit - len(found))
+        return found[::-1]
+
+    def _before(self, rows: Sequence[Row]) -> Sequence[Op]:
+        """Return what an earlier process wrote, as far as the ring's own rows leave room."""
+        room = (self._ring.maxlen or 0) - len(rows)
+        return self._earlier()[-room:] if room > 0 else []
 
     def _earlier(self) -> list[Op]:
         with self._older_lock:
@@ -280,12 +298,12 @@ def _changed(row: Row, change: Callable[[Sequence[str]], Sequence[str] | None]) 
     return row if texts is None else (*row[:7], texts[0], msgspec.json.decode(texts[1]))
 
 
-def _matches(op: Op, source: str | None, kind: str, status: str | None) -> bool:
-    if source is not None and op.source != source:
+def _matches(facts: tuple[str, str, str], source: str | None, kind: str, status: str | None) -> bool:
+    if source is not None and facts[0] != source:
         return False
-    if kind and op.kind != kind and not op.kind.startswith(f"{kind}."):
+    if kind and facts[1] != kind and not facts[1].startswith(f"{kind}."):
         return False
-    return status is None or (op.status == OK) == (status == OK)
+    return status is None or (facts[2] == OK) == (status == OK)
 
 
 def _last_ops(path: Path, most: int, own: str) -> list[Op]:

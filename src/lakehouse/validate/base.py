@@ -66,6 +66,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         names: People and companies that a message may name beside those of the roster rows.
         facts: Further texts that a message may state: places, pay, certifications.
         demand: The ask. A fill must repeat what it says of role, count and the like; a message may state it.
+        draft: The message is only tried, as somebody types it: nobody is written to, and no audit row says so.
     """
 
     roster: str = ""
@@ -80,6 +81,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     names: Ids = []
     facts: Ids = []
     demand: dict[str, Any] = {}
+    draft: bool = False
 
 
 class Booking(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,11 +23,12 @@ from lakehouse.errors import (
     Upstream,
     ValidationFailed,
 )
-from lakehouse.validate import prompts
+from lakehouse.validate import prompts, session_list
 from lakehouse.validate.base import ArtifactKind, Context, Finding, consistency
 from lakehouse.validate.extract import extract_json
 from lakehouse.validate.prompts import Document, Turn
 from lakehouse.validate.session import Attempt, Session, SessionLog, Status
+from lakehouse.validate.session_list import SessionList
 
 if TYPE_CHECKING:
     from lakehouse import settings
@@ -157,7 +158,18 @@ class Iterate:
         self._complete = complete
         self._validators = validators
         self._log = log
+        self._reader = session_list.SessionReader(log.path)
         self._clock = clock
+
+    def sessions(self, limit: Annotated[int, msgspec.Meta(ge=1, le=session_list.MOST)] = 20) -> SessionList:
+        """List what models were asked for of late and how it ended, and the alarm; without prompts and artifacts.
+
+        The alarm is an accepted fill with somebody who is not in the roster. There is never one.
+
+        Args:
+            limit: At most this many sessions, newest first.
+        """
+        return self._reader.list(limit)
 
     def run(  # noqa: PLR0913, PLR0917 - the fields of the wire's request, one argument each
         self,

@@ -16,7 +16,7 @@ from lakehouse.errors import InvalidInput, LakehouseError
 from lakehouse.ledger.base import AuditRow, Consent, Receipt, Subject, Verification
 from lakehouse.serve.console import people, security
 from lakehouse.serve.console.people import Somebody
-from lakehouse.serve.console.site import Pages, Sent, View, asked
+from lakehouse.serve.console.site import Pages, Sent, View, asked, may
 
 _NEWEST = 100
 _CONSENTS = ("unknown", "given", "withdrawn")
@@ -54,6 +54,7 @@ class AuditView(View, kw_only=True):
         who: Id or name as typed.
         people: Those who fit, when more than one does.
         moments: The newest rows, newest first; `total` counts all rows.
+        by_name, erases: What whoever looks may do: find people by their name, erase them.
         receipt: Of an erasure, and `signed`, the same as JSON to be kept.
     """
 
@@ -62,6 +63,8 @@ class AuditView(View, kw_only=True):
     somebody: Somebody | None = None
     subject: Subject | None = None
     verification: Verification | None = None
+    by_name: bool = True
+    erases: bool = True
     moments: list[Moment] = msgspec.field(default_factory=list)
     total: int = 0
     receipt: Receipt | None = None
@@ -82,12 +85,12 @@ class AuditPages(Pages):
 
     async def open(self, request: Request) -> Response:
         """Show one person's audit, or those a name may mean."""
-        view = AuditView(who=asked(request).one("who"))
+        view = _view(asked(request).one("who"))
         return await self._site.show(request, "audit.html", view, self._fill)
 
     async def act(self, request: Request) -> Response:
         """Change what is said about a person, or erase them."""
-        view = AuditView()
+        view = _view()
         try:
             sent = await self._site.sent(request)
         except LakehouseError as error:
@@ -145,8 +148,8 @@ class AuditPages(Pages):
         if not view.who:
             return
         lake = self._site.lake
-        corpora = lake.corpora.list().corpora
-        found = people.find(lake, corpora, view.who)
+        # Names are looked up by SQL, which an auditor may not ask: they look by id.
+        found = people.find(lake, lake.corpora.list().corpora, view.who) if may("sql.query") else []
         if len(found) == 1:
             view.somebody = found[0]
             view.who = found[0].id
@@ -158,6 +161,10 @@ class AuditPages(Pages):
         total = lake.subjects.audit(view.who, limit=1).total
         audit = lake.subjects.audit(view.who, after=max(0, total - _NEWEST), limit=_NEWEST)
         view.total, view.moments = audit.total, moments(audit.rows)
+
+
+def _view(who: str = "") -> AuditView:
+    return AuditView(who=who, by_name=may("sql.query"), erases=may("subjects.erase"))
 
 
 def moments(rows: list[AuditRow]) -> list[Moment]:

@@ -12,11 +12,13 @@ from starlette.routing import Route
 from lakehouse.demands.base import OpenDemand
 from lakehouse.errors import InvalidInput, LakehouseError
 from lakehouse.memory.base import ListedPlaybook
+from lakehouse.memory.keys import client_key
 from lakehouse.serve.console.demand_view import GROUPS
 from lakehouse.serve.console.outcomes import words_of
 from lakehouse.serve.console.site import Pages, Sent, View, asked
 
 _MODES = ("share", "copy", "move")
+_OF_A_CLIENT = _MODES[1:]
 _MOST_ENTRIES = 20
 
 
@@ -60,6 +62,11 @@ class HandoverView(View, kw_only=True):
     owners: list[str] = msgspec.field(default_factory=list)
     sheets: list[Sheet] = msgspec.field(default_factory=list)
     done: bool = False
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """How memory can be handed over: of one client it cannot be shared."""
+        return _OF_A_CLIENT if self.client else _MODES
 
 
 class HandoverPages(Pages):
@@ -122,8 +129,8 @@ class HandoverPages(Pages):
             self._fill(view)
 
     def _handed(self, view: HandoverView) -> None:
-        if view.mode not in _MODES:
-            raise InvalidInput("Choose how the memory is handed over: share, copy or move.", field="mode")
+        if view.mode not in view.modes:
+            raise InvalidInput(f"Choose how the memory is handed over: {', '.join(view.modes)}.", field="mode")
         if not view.receiver or view.receiver == view.giver:
             raise InvalidInput("Say who receives the work; somebody else than who has it.", field="to")
         self._fill(view)
@@ -132,7 +139,7 @@ class HandoverPages(Pages):
         lake = self._site.lake
         # Memory first: a name that cannot have one is refused before anything has moved.
         mode = cast(Literal["share", "copy", "move"], view.mode)
-        entries = lake.playbooks.handover(from_=view.giver, to=view.receiver, mode=mode).entries
+        entries = lake.playbooks.handover(from_=view.giver, to=view.receiver, mode=mode, client=view.client).entries
         for one in view.demands:
             namespace = view.receiver if one.namespace == view.giver else None
             lake.demands.edit(one.id, owner=view.receiver, namespace=namespace)
@@ -141,7 +148,7 @@ class HandoverPages(Pages):
         view.done = True
         view.notice = (
             f"{view.receiver} now has {len(view.demands)} open demands of {view.giver}, and {entries:,} entries of"
-            " memory they did not have."
+            f" memory{f' of {view.client}' if view.client else ''} they did not have."
         )
 
     def _sheet(self, one: OpenDemand) -> Sheet:
@@ -166,6 +173,6 @@ class HandoverPages(Pages):
         entries = [
             entry
             for entry in known
-            if (one.demand.role and entry.role == one.demand.role) or (client and client in entry.query_text)
+            if (one.demand.role and entry.role == one.demand.role) or (client and entry.client == client_key(client))
         ]
         return Sheet(one=one, people=people, entries=entries[:_MOST_ENTRIES])

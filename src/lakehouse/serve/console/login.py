@@ -13,6 +13,8 @@ from starlette.routing import BaseRoute, Route
 from lakehouse.errors import LakehouseError, TooLarge
 from lakehouse.serve.console import security
 from lakehouse.serve.console.assets import Assets
+from lakehouse.serve.console.site import COOKIE as COORDINATOR
+from lakehouse.serve.console.site import remember
 from lakehouse.serve.doors import COOKIE, LOGIN, Doors
 
 _FOLDER = Path(__file__).parent / "templates"
@@ -58,6 +60,10 @@ class Login:
         response.set_cookie(
             COOKIE, self._doors.open_session(who), httponly=True, samesite="strict", secure=self._secure, path="/"
         )
+        if who.namespaces and request.cookies.get(COORDINATOR) not in who.namespaces:
+            # A key of certain memories works in one of them, not in one that it may not use.
+            mine = who.id if who.id in who.namespaces else min(who.namespaces)
+            remember(response, mine)
         return response
 
     async def leave(self, request: Request) -> Response:

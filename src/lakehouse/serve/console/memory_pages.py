@@ -15,12 +15,14 @@ from starlette.routing import Route
 from lakehouse.errors import InvalidInput, LakehouseError, NotFound
 from lakehouse.memory.base import DEFAULT_NAMESPACE, Lift, ListedPlaybook, PlaybookHistory
 from lakehouse.memory.evidence import Outcome
+from lakehouse.serve.console import bleed as measures
 from lakehouse.serve.console import people
 from lakehouse.serve.console.outcomes import OUTCOMES, score_of, words_of
 from lakehouse.serve.console.people import Somebody
-from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, offers
+from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, may
 
 _PAGE = 50
+_MOST_CLIENTS = 500
 _MODES = ("share", "copy", "move")
 
 
@@ -40,6 +42,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     def fits(self, entry: ListedPlaybook) -> bool:
         """Tell whether an entry is one of those looked for."""
+        if not (self.role or self.place or self.client or self.who):
+            return True
         pairs = (
             (self.role, entry.role),
             (self.place, f"{entry.city} {entry.state}"),
@@ -56,8 +60,11 @@ class MemoryView(View, kw_only=True):
         entries: Those of this page; `total` of `all` fit what was asked.
         who: The people of `entries` by id.
         roles: How often each role is remembered, most first.
+        clients: Of whom something is remembered, by name.
         lift: What memory did on live demands; None when nothing tells.
-        opened: An entry with its history; `history` when entries can be opened.
+        bleed: Whether memory of one role moves anybody for another, when it was asked for.
+        opened: An entry with its history.
+        history, works: Whether who looks may open entries, and change them.
     """
 
     asked: Asked = Asked()
@@ -67,10 +74,13 @@ class MemoryView(View, kw_only=True):
     pages: int = 1
     who: dict[str, Somebody] = msgspec.field(default_factory=dict)
     roles: list[tuple[str, int]] = msgspec.field(default_factory=list)
+    clients: list[str] = msgspec.field(default_factory=list)
     lift: Lift | None = None
+    bleed: measures.Bleed | None = None
     opened: PlaybookHistory | None = None
     outcomes: tuple[tuple[str, str], ...] = OUTCOMES
     history: bool = False
+    works: bool = False
 
     def words(self, outcome: str) -> str:
         """Return an outcome in words."""
@@ -91,7 +101,8 @@ class MemoryPages(Pages):
         """Show what is remembered."""
         wanted = asked(request)
         view = MemoryView(asked=_asked(wanted, request.cookies.get(COOKIE, "")))
-        return await self._site.show(request, "memory.html", view, functools.partial(self._fill, wanted.one("entry")))
+        fill = functools.partial(self._fill, wanted.one("entry"), bleed="bleed" in wanted)
+        return await self._site.show(request, "memory.html", view, fill)
 
     async def act(self, request: Request) -> Response:
         """Retire or correct an entry, or hand everything over."""
@@ -144,7 +155,7 @@ class MemoryPages(Pages):
         view.notice = f"Recorded: {entry.answer_id}, {words_of(outcome)}. What was said before stays in its history."
 
     def _hand_over(self, sent: Sent, view: MemoryView) -> None:
-        mode, receiver = sent.one("mode"), sent.one("to")
+        mode, receiver, of_client = sent.one("mode"), sent.one("to"), sent.one("of_client")
         if mode not in _MODES:
             raise InvalidInput("Choose how to hand over: share, copy or move.", field="mode")
         if not receiver:
@@ -153,28 +164,33 @@ class MemoryPages(Pages):
             from_=view.asked.namespace,
             to=receiver,
             mode=cast(Literal["share", "copy", "move"], mode),
+            client=of_client,
         )
         said = {"share": "can use", "copy": "has copies of", "move": "has taken over"}[mode]
         view.notice = (
-            f"{receiver} {said} the memory of {view.asked.namespace}: {handed.entries:,} entries they did not have."
+            f"{receiver} {said} the memory of {view.asked.namespace}{f' for {of_client}' if of_client else ''}:"
+            f" {handed.entries:,} entries they did not have."
         )
 
-    def _fill(self, opened: str, view: MemoryView) -> None:
+    def _fill(self, opened: str, view: MemoryView, *, bleed: bool = False) -> None:
         lake, wanted = self._site.lake, view.asked
         entries = lake.playbooks.list(wanted.namespace).entries
         counts: dict[str, int] = {}
         for entry in entries:
             counts[entry.role or "no role"] = counts.get(entry.role or "no role", 0) + 1
         view.roles = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:8]
+        view.clients = sorted({entry.client for entry in entries if entry.client})[:_MOST_CLIENTS]
         found = [entry for entry in entries if wanted.fits(entry)]
         view.all, view.total = len(entries), len(found)
         view.pages = max(1, -(-len(found) // _PAGE))
         view.entries = found[(wanted.page - 1) * _PAGE :][:_PAGE]
-        if offers("playbooks.lift"):
+        if may("playbooks.lift"):
             view.lift = lake.playbooks.lift(wanted.namespace)
-        view.history = offers("playbooks.get")
+        view.history, view.works = may("playbooks.get"), may("playbooks.record")
+        if bleed and view.works:
+            view.bleed = measures.measured(lake, wanted.namespace, entries)
         shown = [*view.entries]
-        if opened and offers("playbooks.get"):
+        if opened and view.history:
             view.opened = lake.playbooks.get(opened)
             shown.append(view.opened.entry)
         view.who = people.named(lake, [(entry.corpus, entry.answer_id) for entry in shown])

@@ -22,7 +22,17 @@ from lakehouse.observe.runs import RunInfo
 from lakehouse.serve import services
 from lakehouse.serve.console import plot, run_picture
 from lakehouse.serve.console.site import Pages, View, asked
+from lakehouse.validate.session_list import SessionList
 from lakehouse.vectors.base import IndexStats
+
+_MOST_SESSIONS = 15
+_MOST_OPS = 300
+
+
+def _seen(lake: Lakehouse) -> str:
+    latest = lake.observer.ops(limit=1).ops
+    return f"last saw {latest[0].kind}" if latest else "has seen nothing yet"
+
 
 # A question to each service that costs it little, and what the answer says.
 _PROBES: dict[str, Callable[[Lakehouse], str]] = {
@@ -31,6 +41,10 @@ _PROBES: dict[str, Callable[[Lakehouse], str]] = {
     "queryd": lambda lake: f"answered {lake.sql.query(sql='SELECT 6 * 7').rows[0][0]}",
     "vectord": lambda lake: f"{len(lake.vectors.list().indexes):,} indexes",
     "embedd": lambda lake: f"{lake.embed.texts(['forklift operator']).dimension} dimensions",
+    "pathwayd": lambda lake: f"{lake.pathways.stats().pathways:,} pathways",
+    "observerd": _seen,
+    "chatd": lambda lake: f"{len(lake.chat.providers().providers):,} providers",
+    "validatord": lambda lake: f"{lake.iterate.sessions(limit=1).total:,} sessions",
     "matrixd": lambda lake: f"reads {lake.demand.parse('Need 2 Welders in Toledo OH').role}",
 }
 
@@ -61,7 +75,8 @@ class OperationsView(View, kw_only=True):
 
     Attributes:
         stats: What was called, and `chart`, how often by the hour.
-        slow: The slowest of the latest thousand calls.
+        sessions: What models were asked to make and how it ended, with the alarm.
+        slow: The slowest of the latest 300 calls.
         spans: Of the trace `trace_id`, when one was asked for.
         picture: Of the workflow run `run_id`, when one was asked for.
         drift: What changed in the evidence, when it was asked for: all of it is read for that.
@@ -71,6 +86,7 @@ class OperationsView(View, kw_only=True):
     services: list[Health] = msgspec.field(default_factory=list)
     stats: OpStats | None = None
     chart: plot.Chart | None = None
+    sessions: SessionList | None = None
     slow: list[Op] = msgspec.field(default_factory=list)
     runs: list[RunInfo] = msgspec.field(default_factory=list)
     trace_id: str = ""
@@ -106,10 +122,11 @@ class OperationsPages(Pages):
         view.services = [health(lake, service) for service in services.SERVICES]
         view.corpora = lake.corpora.list().corpora
         view.indexes = lake.vectors.list().indexes
+        view.sessions = lake.iterate.sessions(limit=_MOST_SESSIONS)
         view.stats = lake.observer.stats()
         view.chart = plot.chart(["hour", "calls"], [[hour[5:] + " h", count] for hour, count in _hours(view.stats)])
         view.runs = lake.workflow.list(limit=10).runs
-        ops = [op for op in lake.observer.ops(limit=1_000).ops if op.elapsed_ms is not None and op.trace_id]
+        ops = [op for op in lake.observer.ops(limit=_MOST_OPS).ops if op.elapsed_ms is not None and op.trace_id]
         view.slow = sorted(ops, key=lambda op: -(op.elapsed_ms or 0))[:10]
         if view.run_id:
             view.picture = run_picture.draw(lake.workflow.get(view.run_id))

@@ -95,8 +95,15 @@ def drafted(kind: Kind, one: OpenDemand, person: Person, me: str) -> Draft:
     return Draft(kind=kind, to=str(row.get("email") or ""), subject=f"{role}{where}: are you free?", body=body)
 
 
-def judged(lake: Lakehouse, draft: Draft, one: OpenDemand, person: Person, me: str) -> Verdict:
+def judged(lake: Lakehouse, draft: Draft, one: OpenDemand, person: Person, me: str, *, leaves: bool) -> Verdict:
     """Ask the validators about a draft.
+
+    Args:
+        lake: Where the validators are.
+        draft: As typed.
+        one, person: What it is about, and whom.
+        me: The coordinator, whom it may name.
+        leaves: Whether it may be sent if it passes, which is written into the audit of the person.
 
     Raises:
         LakehouseError: They could not be asked.
@@ -109,6 +116,7 @@ def judged(lake: Lakehouse, draft: Draft, one: OpenDemand, person: Person, me: s
         # The fields alone: the client's own words may name somebody else.
         "facts": [need_line(fields_of(one.demand)), one.starts],
         "demand": {name: asked[name] for name in ("role", "count", "location", "certs", "shift", "start", "client")},
+        "draft": not leaves,
     }
     try:
         passed = lake.validate.check(draft.kind, draft.payload, context)  # type: ignore[arg-type]

@@ -1,19 +1,27 @@
-"""Writing to somebody about a demand: judged as it is typed, and only what passes can leave."""
+"""Writing to somebody about a demand: judged as it is typed, and only what passes can leave.
+
+The audit of the person has one row for each text that could leave: one that a whole page gave links to, that was
+saved, or of which a script says that a link or the copy is about to be used. Judging what is typed writes none.
+"""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from lakehouse import caller
 from lakehouse.demands.base import OUT, OpenDemand, Person
 from lakehouse.errors import Conflict, InvalidInput, LakehouseError, NotFound
 from lakehouse.serve.console import security
 from lakehouse.serve.console.outreach import KINDS, Draft, Verdict, drafted, judged
-from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked
+from lakehouse.serve.console.site import COOKIE, Pages, Sent, Site, View, asked
+
+_MOST_LEFT = 4_096
 
 
 class OutreachView(View, kw_only=True):
@@ -26,7 +34,16 @@ class OutreachView(View, kw_only=True):
 
 
 class OutreachPages(Pages):
-    """The page below a demand where one of its people is written to."""
+    """The page below a demand where one of its people is written to.
+
+    Args:
+        site: What all pages share.
+    """
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        # Fingerprints of the latest texts that have their row.
+        self._left: dict[bytes, None] = {}
 
     def routes(self) -> list[Route]:
         """Return the routes of this page."""
@@ -50,8 +67,10 @@ class OutreachPages(Pages):
         except LakehouseError as error:
             view.trouble, sent = error, Sent({})
         part = request.headers.get("hx-request") == "true"
+        leaves = not part or "leaves" in sent
         template = "outreach_verdict.html" if part else "outreach.html"
-        answer = await self._site.show(request, template, view, functools.partial(self._fill, request, sent))
+        fill = functools.partial(self._fill, request, sent, whole=not part, leaves=leaves)
+        answer = await self._site.show(request, template, view, fill)
         if "export" in sent and view.draft and view.verdict and view.verdict.ok and view.trouble is None:
             name, data = view.draft.file
             headers = {**security.HEADERS, "Cache-Control": "no-store"}
@@ -60,31 +79,57 @@ class OutreachPages(Pages):
             return Response(data, 200, headers, media)
         return answer
 
-    def _fill(self, request: Request, sent: Sent, view: OutreachView, *, typed: bool = True) -> None:
+    def _fill(
+        self,
+        request: Request,
+        sent: Sent,
+        view: OutreachView,
+        *,
+        typed: bool = True,
+        whole: bool = True,
+        leaves: bool = True,
+    ) -> None:
         if view.trouble is not None:
             return
         lake, me = self._site.lake, request.cookies.get(COOKIE, "")
-        id = request.path_params["id"]
-        view.one = lake.demands.get(id)
-        view.person = self._somebody(view.one, sent.one("corpus"), sent.one("to_id") or sent.one("to"))
+        view.one = lake.demands.get(request.path_params["id"])
+        view.person = self._somebody(view.one, sent.one("corpus"), sent.one("to_id") or sent.one("to"), whole=whole)
         kind = sent.one("kind", "email")
         if kind not in KINDS:
             raise InvalidInput("Choose an email or a text message.", field="kind")
-        draft = drafted(kind, view.one, view.person, me)
         if typed:
-            draft = msgspec.structs.replace(
-                draft, to=sent.one("address"), subject=sent.one("subject"), body=sent.one("body")
+            view.draft = Draft(
+                kind=kind,
+                to=sent.one("address"),
+                subject=sent.one("subject") if kind == "email" else "",
+                body=sent.one("body"),
             )
-        view.draft = draft
-        view.verdict = judged(lake, draft, view.one, view.person, me)
+        else:
+            view.draft = drafted(kind, view.one, view.person, me)
+        mark = _mark(view.one, view.person, view.draft)
+        leaves = leaves and mark not in self._left
+        view.verdict = judged(lake, view.draft, view.one, view.person, me, leaves=leaves)
+        if leaves and view.verdict.ok:
+            self._left[mark] = None
+            if len(self._left) > _MOST_LEFT:
+                self._left.pop(next(iter(self._left)), None)
 
-    def _somebody(self, one: OpenDemand, corpus: str, id: str) -> Person:
-        people = self._site.lake.demands.people(one.id).items
-        found = next((each for each in people if (each.corpus, each.id) == (corpus, id)), None)
-        if found is None:
+    def _somebody(self, one: OpenDemand, corpus: str, id: str, *, whole: bool) -> Person:
+        """Return whom it is about; with what the roster says of them for a whole page, which shows it."""
+        placed = next((each for each in one.people if (each.corpus, each.id) == (corpus, id)), None)
+        if placed is None:
             raise NotFound(f"{id} is not on this demand; put them on the shortlist first.", id=id)
-        if found.stage in OUT:
+        if placed.stage in OUT:
             raise Conflict(f"{id} is left out of this demand.", id=id)
-        if not found.metadata:
+        if not whole:
+            return Person(corpus=corpus, id=id, stage=placed.stage, metadata={})
+        people = self._site.lake.demands.people(one.id, person=id).items
+        found = next((each for each in people if each.corpus == corpus and each.metadata), None)
+        if found is None:
             raise NotFound(f"{id} is no longer on the roster.", id=id)
         return found
+
+
+def _mark(one: OpenDemand, person: Person, draft: Draft) -> bytes:
+    said = (caller.current().id, one.id, person.corpus, person.id, draft)
+    return hashlib.blake2b(msgspec.json.encode(said), digest_size=16).digest()

@@ -27,7 +27,7 @@ from lakehouse.serve.console.memory_pages import MemoryPages
 from lakehouse.serve.console.operations_pages import OperationsPages
 from lakehouse.serve.console.outreach_pages import OutreachPages
 from lakehouse.serve.console.queue_pages import QueuePages
-from lakehouse.serve.console.site import COOKIE, Site, defect, logged_in, read_body
+from lakehouse.serve.console.site import COOKIE, Site, defect, logged_in, read_body, remember
 from lakehouse.serve.console.turn import Turn
 from lakehouse.settings import Server
 from lakehouse.staffing.need import whole_number
@@ -40,8 +40,6 @@ EXAMPLES = (
     ),
     "Need 2 marine radar technicians in Bozeman MT",
 )
-
-_YEAR_S = 365 * 24 * 3600
 
 _log = logging.getLogger("lakehouse.console")
 
@@ -162,7 +160,7 @@ class Console:
             ticks = [Tick(corpus, corpus.name in visit.form.corpora) for corpus in corpora]
         response = self._render(visit, turn, ticks)
         if turn.answer is not None:
-            _remember(response, visit.form.coordinator.strip())
+            remember(response, visit.form.coordinator.strip())
         return response
 
     def _refused(self, visit: Visit, error: LakehouseError) -> Response:
@@ -206,10 +204,3 @@ class Console:
 def _visit(request: Request, form: Form) -> Visit:
     part = request.method == "POST" and request.headers.get("hx-request") == "true"
     return Visit(form, f"{request.url.scheme}://{request.url.netloc}", part)
-
-
-def _remember(response: Response, coordinator: str) -> None:
-    if coordinator:
-        response.set_cookie(COOKIE, coordinator, max_age=_YEAR_S, httponly=True, samesite="lax")
-    else:
-        response.delete_cookie(COOKIE, httponly=True, samesite="lax")

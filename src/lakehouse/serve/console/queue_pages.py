@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from urllib.parse import quote
@@ -15,13 +16,15 @@ from starlette.routing import Route
 
 from lakehouse.demands.base import OpenDemand, Opened, RefusedLine
 from lakehouse.demands.lines import COLUMNS
-from lakehouse.errors import InvalidInput, LakehouseError, TooLarge
+from lakehouse.errors import Conflict, InvalidInput, LakehouseError, TooLarge
 from lakehouse.observe.inbox import excerpts
 from lakehouse.observe.messages import Message, Summary
+from lakehouse.serve.console import form as forms
 from lakehouse.serve.console import security
 from lakehouse.serve.console.form import Form
-from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, sent_on
+from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, read_body, remember, sent_on
 from lakehouse.staffing.demand import Demand
+from lakehouse.staffing.need import fields_of
 
 _PRIORITIES = ("urgent", "high", "medium", "low")
 _KINDS = ("demand", "amend", "cancel", "other")
@@ -46,6 +49,7 @@ class QueueView(View, kw_only=True):
         messages: Open ones, more urgent before less urgent, then newest first; `settled`, those cancelled.
         opened: One message with its demands as `parts`.
         body: What was pasted, kept when it was refused.
+        only: Id of the one demand that was opened, which is then shown instead of the queue.
     """
 
     demands: list[OpenDemand] = msgspec.field(default_factory=list)
@@ -58,6 +62,7 @@ class QueueView(View, kw_only=True):
     parts: list[Part] = msgspec.field(default_factory=list)
     kind: str = ""
     body: str = ""
+    only: str = ""
     sender: str = ""
     subject: str = ""
     priority: str = "medium"
@@ -75,6 +80,7 @@ class QueuePages(Pages):
             Route("/queue", self.paste, methods=["POST"]),
             Route("/queue/files", self.drop, methods=["POST"]),
             Route("/queue/open", self.keep, methods=["POST"]),
+            Route("/queue/demands", self.straight, methods=["POST"]),
         ]
 
     async def open(self, request: Request) -> Response:
@@ -99,14 +105,15 @@ class QueuePages(Pages):
     async def drop(self, request: Request) -> Response:
         """Take a mail file in."""
         view = QueueView()
-        name, data = "", b""
+        name, data, keep = "", b"", False
         try:
             security.require_same_origin(request)
-            name, data = await _file(request)
+            name, data, keep = await _file(request)
         except LakehouseError as error:
             view.trouble = error
         me = request.cookies.get(COOKIE, "")
-        return await self._site.show(request, "queue.html", view, functools.partial(self._dropped, me, name, data))
+        fill = functools.partial(self._dropped, me, name, data, keep=keep)
+        return await self._site.show(request, "queue.html", view, fill)
 
     async def keep(self, request: Request) -> Response:
         """Open the demands of a message, and lead to the first of them."""
@@ -119,6 +126,48 @@ class QueuePages(Pages):
             view.trouble = error
             return await self._site.show(request, "queue.html", view, functools.partial(self._fill, ""))
         return sent_on(f"/queue/demands/{quote([*done.created, *done.known][0], safe='')}")
+
+    async def straight(self, request: Request) -> Response:
+        """Open what the page of a demand has in its box: a line, an email or a CSV, with the fields corrected there."""
+        view = QueueView()
+        try:
+            security.require_same_origin(request)
+            form = forms.decode(await read_body(request))
+        except LakehouseError as error:
+            view.trouble, form = error, Form()
+        view.body = form.text
+        answer = await self._site.show(request, "queue.html", view, functools.partial(self._straight, form))
+        if view.trouble is None:
+            answer = sent_on(f"/queue/demands/{quote(view.only, safe='')}") if view.only else answer
+            remember(answer, form.coordinator.strip())
+        return answer
+
+    def _straight(self, form: Form, view: QueueView) -> None:
+        if view.trouble is None:
+            try:
+                self._open_text(form, view)
+            except LakehouseError as error:
+                view.trouble = error
+        if not view.only:
+            self._fill("", view)
+
+    def _open_text(self, form: Form, view: QueueView) -> None:
+        demands, me = self._site.lake.demands, form.coordinator.strip()
+        namespace = form.namespace()
+        if is_csv(form.text):
+            self._take_lines(me, form.text.encode("utf-8", "replace"), view)
+            return
+        if not form.text.strip():
+            raise InvalidInput("The box was empty. Paste what the client wrote.", field="body")
+        done = demands.open(text=form.text, owner=me, namespace=namespace)
+        view.body = ""
+        if len(done.created) == 1:
+            view.only = done.created[0]
+            typed = form.fields if form.fields_are_of_text else None
+            if typed and typed != fields_of(demands.get(view.only).demand):
+                demands.edit(view.only, fields=typed)
+        else:
+            view.notice = f"{len(done.created)} demands are open."
 
     def _opened(self, message: str, me: str) -> Opened:
         namespace = Form(coordinator=me).namespace()
@@ -165,7 +214,7 @@ class QueuePages(Pages):
         known = f", {len(done.known)} were here already" if done.known else ""
         view.notice = f"{len(done.created)} demands opened{known}."
 
-    def _dropped(self, me: str, name: str, data: bytes, view: QueueView) -> None:
+    def _dropped(self, me: str, name: str, data: bytes, view: QueueView, *, keep: bool = False) -> None:
         if view.trouble is None and name.casefold().endswith(".csv"):
             self._take_lines(me, data, view)
         elif view.trouble is None:
@@ -176,8 +225,18 @@ class QueuePages(Pages):
             else:
                 known = f", {taken.known} were here already" if taken.known else ""
                 refused = "".join(f" Message {one.position} was refused: {one.reason}." for one in taken.refused[:5])
-                view.notice = f"{len(taken.created)} new in the queue{known}.{refused}"
+                opened = self._open_all(taken.created, me) if keep else ""
+                view.notice = f"{len(taken.created)} new in the queue{known}.{opened}{refused}"
         self._fill("", view)
+
+    def _open_all(self, messages: list[str], me: str) -> str:
+        """Open the demands of messages, those that ask for nobody aside, and tell how many there were."""
+        opened = 0
+        for message in messages:
+            # What asks for nobody, or was cancelled by a later message of the same file, waits in the queue.
+            with contextlib.suppress(InvalidInput, Conflict):
+                opened += len(self._opened(message, me).created)
+        return f" {opened} {'demand is' if opened == 1 else 'demands are'} open."
 
     def _fill(self, opened: str, view: QueueView) -> None:
         lake = self._site.lake
@@ -217,9 +276,9 @@ def _says(demand: Demand) -> str:
     return " · ".join(filter(None, said))
 
 
-async def _file(request: Request) -> tuple[str, bytes]:
+async def _file(request: Request) -> tuple[str, bytes, bool]:
     async with request.form(max_files=1, max_fields=4) as form:
-        upload = form.get("file")
+        upload, keep = form.get("file"), "keep" in form
         if not isinstance(upload, UploadFile) or not upload.filename:
             raise InvalidInput(
                 "Choose a mail file (.eml with one message, .mbox with any number) or a .csv of demands.", field="file"
@@ -229,7 +288,7 @@ async def _file(request: Request) -> tuple[str, bytes]:
         raise TooLarge(
             "The file is over 8 MiB; `lakehouse inbox file` reads larger ones.", limit_bytes=_MOST_FILE_BYTES
         )
-    return upload.filename, data
+    return upload.filename, data, keep
 
 
 def is_csv(text: str) -> bool:

@@ -18,23 +18,25 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from lakehouse import caller
 from lakehouse.app import Lakehouse
 from lakehouse.errors import InternalError, LakehouseError, TooLarge
-from lakehouse.operations import OPERATIONS
+from lakehouse.ledger.gate import allowed
+from lakehouse.operations import BY_NAME
 from lakehouse.serve.console import security
 from lakehouse.serve.console.assets import Assets
 from lakehouse.serve.console.words import age, in_bytes, number
 
 MAX_BODY_BYTES = 256 * 1024
 COOKIE = "coordinator"
+_YEAR_S = 365 * 24 * 3600
 
 _FOLDER = Path(__file__).parent / "templates"
-# Address, name, and what the page is for; in the order of a coordinator's day.
+# Address, name, and the operation without which it has nothing to show; in the order of a coordinator's day.
 _ROOMS = (
-    ("/queue", "Work queue"),
-    ("/", "Demand"),
-    ("/memory", "Memory"),
-    ("/lake", "Lake"),
-    ("/operations", "Operations"),
-    ("/audit", "Audit"),
+    ("/queue", "Work queue", "demands.list"),
+    ("/", "Demand", "matrix.search"),
+    ("/memory", "Memory", "playbooks.list"),
+    ("/lake", "Lake", "sql.query"),
+    ("/operations", "Operations", "workflow.list"),
+    ("/audit", "Audit", "subjects.audit"),
 )
 
 _log = logging.getLogger("lakehouse.console")
@@ -98,7 +100,7 @@ class Site:
             lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
         )
-        self.templates.globals |= {"asset": assets.address, "rooms": _ROOMS}
+        self.templates.globals |= {"asset": assets.address, "rooms": rooms, "may": may}
         self.templates.filters |= {"age": self._age, "field": getattr, "number": number, "in_bytes": in_bytes}
 
     def compile(self) -> None:
@@ -154,9 +156,15 @@ def logged_in() -> str:
     return "" if who is caller.LOCAL else who.id
 
 
-def offers(operation: str) -> bool:
-    """Tell whether the product can be asked this; pages leave out what a stack does not have."""
-    return any(one.name == operation for one in OPERATIONS)
+def may(operation: str) -> bool:
+    """Tell whether the roles of who asks let them call an operation; pages leave out what they do not."""
+    who = caller.current()
+    return who is caller.LOCAL or bool(allowed(BY_NAME[operation]) & who.roles)
+
+
+def rooms() -> list[tuple[str, str]]:
+    """Return address and name of the pages that whoever asks has a use for."""
+    return [(address, name) for address, name, needs in _ROOMS if may(needs)]
 
 
 def asked(request: Request) -> Sent:
@@ -167,6 +175,14 @@ def asked(request: Request) -> Sent:
 def sent_on(address: str) -> Response:
     """Send the browser on to look at what was done, so that loading the page again does not do it again."""
     return RedirectResponse(address, 303, {**security.HEADERS, "Cache-Control": "no-store"})
+
+
+def remember(response: Response, coordinator: str) -> None:
+    """Let the browser name this coordinator from now on, or nobody."""
+    if coordinator:
+        response.set_cookie(COOKIE, coordinator, max_age=_YEAR_S, httponly=True, samesite="lax")
+    else:
+        response.delete_cookie(COOKIE, httponly=True, samesite="lax")
 
 
 async def read_body(request: Request) -> bytes:

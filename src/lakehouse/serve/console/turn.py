@@ -17,6 +17,7 @@ from lakehouse.serve.console.cards import Card, card
 from lakehouse.serve.console.fields import Reading
 from lakehouse.serve.console.form import RECORDS, Form, Person, fingerprint
 from lakehouse.serve.console.outcomes import score_of, words_of
+from lakehouse.serve.console.queue_pages import is_csv
 from lakehouse.serve.console.why_not import NAMESAKES, WhyNot, explain
 from lakehouse.vectors.base import Filter
 
@@ -101,6 +102,11 @@ class Turn:
             raise InvalidInput(
                 "The box is empty. Type what the client needs, such as “3 forklift operators in Detroit MI”,"
                 " or paste the email.",
+                field="text",
+            )
+        if is_csv(form.text):
+            raise InvalidInput(
+                "This is a list of demands. “Keep open” opens one for each of its lines.",
                 field="text",
             )
         form.namespace()

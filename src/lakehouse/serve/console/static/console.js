@@ -4,13 +4,45 @@
   const ask = document.getElementById("ask");
   const lost = document.getElementById("lost");
   const answer = document.getElementById("answer");
+  const keep = document.getElementById("keep");
 
   ask.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      ask.requestSubmit(document.getElementById("search"));
+      if (event.shiftKey && keep) keep.click();
+      else ask.requestSubmit(document.getElementById("search"));
     }
   });
+
+  // Another page answers to this one: it is sent as a form without scripts would be.
+  keep?.addEventListener("click", (event) => {
+    event.preventDefault();
+    ask.action = keep.formAction;
+    ask.submit();
+    ask.action = "/";
+  });
+
+  // A file that is dropped on the demand goes in; one that misses it must not replace the page.
+  const bring = document.getElementById("bring");
+  const file = document.getElementById("file");
+  const demand = document.querySelector(".demand");
+  if (bring) {
+    const files = (event) => event.dataTransfer.types.includes("Files");
+    const over = (on) => demand.querySelector(".drop").classList.toggle("over", on);
+    document.addEventListener("dragover", (event) => {
+      if (!files(event)) return;
+      event.preventDefault();
+      over(demand.contains(event.target));
+    });
+    document.addEventListener("drop", (event) => {
+      if (!files(event)) return;
+      event.preventDefault();
+      over(false);
+      if (!demand.contains(event.target) || !event.dataTransfer.files.length) return;
+      file.files = event.dataTransfer.files;
+      bring.requestSubmit();
+    });
+  }
 
   document.body.addEventListener("htmx:error", () => { lost.hidden = false; });
   document.body.addEventListener("htmx:before:swap", (event) => {

@@ -14,9 +14,36 @@
   const reveal = () => { for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false; };
   reveal();
   document.body.addEventListener("htmx:after:swap", reveal);
+  // What is about to leave is written down first; what cannot be written down does not leave.
+  const leaves = async (form) => {
+    const body = new URLSearchParams(new FormData(form));
+    body.append("leaves", "on");
+    try {
+      const answer = await fetch(form.action, { method: "POST", body, headers: { "HX-Request": "true" } });
+      const verdict = document.getElementById("verdict");
+      const part = document.createElement("template");
+      part.innerHTML = await answer.text();
+      const link = answer.ok && part.content.querySelector("#send a");
+      if (link) return link.href;
+      verdict.replaceChildren(part.content);
+    } catch {
+      document.getElementById("unsaid").hidden = false;
+    }
+    return "";
+  };
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest?.("a[data-leaves]");
+    if (!link) return;
+    event.preventDefault();
+    // With what was written down, which may be newer than what the link was made for.
+    const href = await leaves(document.querySelector(link.dataset.leaves));
+    if (href) location.assign(href);
+  });
+
   document.addEventListener("click", async (event) => {
     const button = event.target.closest?.("[data-copy]");
     if (!button) return;
+    if (button.dataset.leaves && !(await leaves(document.querySelector(button.dataset.leaves)))) return;
     const field = document.querySelector(button.dataset.copy);
     try {
       await navigator.clipboard.writeText(field.value);
