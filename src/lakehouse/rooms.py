@@ -245,11 +245,15 @@ class Rooms:
         self.keys = Access(self.state, clock=clock)
         self.around.append(Gate())
         if config.ledger.enabled:
-            self.around.append(
-                Witness(
-                    self.ledger, self.corpora.defined, watched=watched, holders=functools.partial(people_of, self.sql)
-                )
+            witness = Witness(
+                self.ledger,
+                self.corpora.defined,
+                watched=watched,
+                holders=functools.partial(people_of, self.sql),
+                answers=config.matrix.kept_answers,
             )
+            self.around.append(witness)
+            self.on_change.append(witness.forget)
 
     def _judge(self, config: settings.Settings, path: Path, clock: Callable[[], datetime], roles: Roles) -> None:
         """Open chat, and what decides about all that models say."""

@@ -132,6 +132,23 @@ def test_chained_lines_are_those_of_line(events):
     assert before | moved == heads
 
 
+def test_prepared_events_give_the_same_lines_again_and_again():
+    events = [
+        Event(subject=f"w-{number % 3}", action=action, purpose="staffing", fields=("name",), result='shown "x"')
+        for number, action in enumerate(["search", "search", "search", "view", "search"])
+    ]
+    prepared = rows.prepare(events)
+    assert rows.prepare(prepared) is prepared
+    plain, ready = {}, {}
+    for trace in ("t-1", "t-2"):
+        writer = Writer(KEY, "k1", Accessor("key", "anna", trace), "2026-11-26T09:30:17.461439210Z")
+        lines, moved = writer.chained(prepared, ready)
+        assert (lines, moved) == writer.chained(events, plain)
+        plain |= moved
+        ready |= moved
+    assert ready["w-0"].count == 4
+
+
 @pytest.mark.parametrize("field", ["subject", "action", "purpose", "fields", "result"])
 def test_chained_with_lone_surrogate_is_refused(field):
     facts = {"subject": "w-1", "action": "view", "purpose": "staffing", "fields": ("name",), "result": "shown"}

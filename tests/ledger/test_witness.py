@@ -1,6 +1,13 @@
 """Statements are written on the chains of those whom they show."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
+
+from lakehouse import caller, settings
+from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger.witness import Witness
 
 
 def rows_of(lake, subject):
@@ -50,3 +57,45 @@ def test_people_named_in_logs_are_shown_by_them(lake):
 
 def test_what_looks_people_up_for_a_manifest_is_no_use_of_their_data(lake):
     assert shown_by(lake, lambda: lake.subjects.get("w-1")) == []
+
+
+SEARCH = SimpleNamespace(name="matrix.search")
+
+
+def answer_of(*ids, fields=("city", "name")):
+    """Return an answer of a search, as far as a witness looks at it."""
+    metadata = dict.fromkeys(fields, "")
+    return SimpleNamespace(results=[SimpleNamespace(id=id, metadata=metadata) for id in ids])
+
+
+@pytest.fixture
+def witnessed(tmp_path):
+    """Return a ledger and a witness that keeps the rows of two answers prepared."""
+    ledger = Ledger(settings.Ledger(), tmp_path)
+    watched, holders = nullcontext, lambda *_: None
+    yield ledger, Witness(ledger, list, watched=watched, holders=holders, answers=2)
+    ledger.close()
+
+
+def test_answer_given_again_is_written_again_for_whoever_gets_it(witnessed):
+    ledger, witness = witnessed
+    answers = [answer_of("w-1", "w-2"), answer_of("w-2", "w-3"), answer_of("w-4")]
+    other = caller.Caller(kind="key", id="anna", roles=frozenset({"auditor"}), purpose="audit")
+    for _ in range(2):
+        for answer in answers:
+            witness(SEARCH, {}, lambda answer=answer: answer)
+        with caller.calling(other):
+            witness(SEARCH, {}, lambda: answers[0])
+    assert [ledger.head(f"w-{number}").count for number in (1, 2, 3, 4)] == [4, 6, 2, 2]
+    written = [line.decode() for line in ledger.lines("w-1")]
+    assert ['"id":"anna"' in line and '"purpose":"audit"' in line for line in written] == [False, True, False, True]
+
+
+def test_nothing_is_kept_of_answers_after_it_is_to_be_forgotten(witnessed):
+    ledger, witness = witnessed
+    answer = answer_of("w-1")
+    witness(SEARCH, {}, lambda: answer)
+    witness.forget()
+    answer.results[0].id = "w-9"
+    witness(SEARCH, {}, lambda: answer)
+    assert (ledger.head("w-1").count, ledger.head("w-9").count) == (1, 1)

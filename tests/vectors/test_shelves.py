@@ -100,6 +100,55 @@ def test_shelves_give_what_scoring_gives_whatever_is_written(tmp_path_factory, m
         vectors.close()
 
 
+@checked(max_examples=40)
+@given(most_ids=st.sampled_from([4, 1_000]), behind=st.integers(1, 3), steps=st.lists(st.one_of(put, put, put, drop),
+       max_size=12))  # fmt: skip
+def test_look_up_done_again_gives_what_scoring_gives_after_every_write(tmp_path_factory, most_ids, behind, steps):
+    looks = [(0, ["k0", "k1"], 3), (2, ["k1", "k2", "k3"], 1), (1, WORDS, 8), (0, ["k4"], 40)]
+    vectors = open_in(tmp_path_factory.mktemp("shelves"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lakehouse.vectors._shelves._MOST_IDS", most_ids)
+        store(vectors, [(f"i{number:02}", number % KINDS, [WORDS[number % 5]]) for number in range(IDS)])
+        try:
+            for number, (kind, what) in enumerate(steps):
+                if kind == "put":
+                    store(vectors, what)
+                else:
+                    vectors.delete_items("memory", what)
+                # Some look-ups are several writes behind.
+                for meaning, held, k in looks if number % behind == 0 else ():
+                    assert decoded(kept(vectors, meaning, held, k)) == scored(vectors, meaning, held, k)
+        finally:
+            vectors.close()
+
+
+def test_look_up_done_again_does_not_look_at_what_was_not_written(tmp_path):
+    vectors = open_in(tmp_path)
+    try:
+        store(vectors, [("a", 0, ["k0"]), ("b", 2, ["k0"])])
+        shelves = vectors.shelves("memory", MEANINGS[0])
+        before = kept(vectors, 0, ["k0", "k1"], 3)
+        assert kept(vectors, 0, ["k0", "k1"], 3) is before
+        store(vectors, [("c", 0, ["k1"]), ("d", 0, ["k2"])])
+        assert [near.id for near in kept(vectors, 0, ["k0", "k1"], 3)] == ["a", "c", "b"]
+        vectors.delete_items("memory", ["a"])
+        assert not shelves._kept._done
+    finally:
+        vectors.close()
+
+
+def test_look_up_whose_shelf_had_to_go_at_once_is_done_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("lakehouse.vectors._shelves._MOST_IDS", 4)
+    vectors = open_in(tmp_path)
+    try:
+        store(vectors, [(f"i{number}", number % KINDS, [WORDS[number % 2]]) for number in range(6)])
+        for number in range(3):
+            assert decoded(kept(vectors, 0, ["k0", "k1"], 20)) == scored(vectors, 0, ["k0", "k1"], 20)
+            store(vectors, [(f"j{number}", number, ["k0"])])
+    finally:
+        vectors.close()
+
+
 def test_write_leaves_shelves_of_other_words_unchanged(tmp_path):
     vectors = open_in(tmp_path)
     try:

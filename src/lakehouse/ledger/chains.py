@@ -19,7 +19,7 @@ import msgspec
 from lakehouse.errors import IntegrityError, LakehouseError
 from lakehouse.ledger import rows
 from lakehouse.ledger.keys import Keyring
-from lakehouse.ledger.rows import Accessor, Event, Head
+from lakehouse.ledger.rows import Accessor, Event, Head, Prepared
 from lakehouse.state.folder import atomic_write
 from lakehouse.state.gathered import GatheredLog
 from lakehouse.state.log import Log, files
@@ -93,7 +93,7 @@ class Chains:
             self._ring = ring
             self._key = rows.Key(ring.keys[ring.active])
 
-    def append(self, events: Sequence[Event], accessor: Accessor, now: datetime) -> int:
+    def append(self, events: Sequence[Event] | Prepared, accessor: Accessor, now: datetime) -> int:
         """Add a row for each event, in order, all or none; not yet safe, see `commit`.
 
         Returns:
@@ -103,10 +103,10 @@ class Chains:
             InvalidInput: A text is no valid Unicode; nothing was written.
             PermissionDenied, Unavailable: The disk refused rows before these and still does; nothing was added.
         """
-        time = rows.timestamp(now)
+        time, prepared = rows.timestamp(now), rows.prepare(events)
         with self._lock:
             writer = rows.Writer(self._key, self._ring.active, accessor, time)
-            lines, moved = writer.chained(events, self._heads)
+            lines, moved = writer.chained(prepared, self._heads)
             position = self._log.append(lines)
             self._heads.update(moved)
             self._changed.update(moved)

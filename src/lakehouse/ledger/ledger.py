@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse import caller, settings, tracing
 from lakehouse.errors import LakehouseError, Unavailable
-from lakehouse.ledger.rows import Accessor, Event, Head
+from lakehouse.ledger.rows import Accessor, Event, Head, Prepared
 from lakehouse.state.quiet import Gate
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Ledger:
         """Whether rows are written."""
         return self._config.enabled
 
-    def record(self, events: Sequence[Event]) -> None:
+    def record(self, events: Sequence[Event] | Prepared) -> None:
         """Write a row for each event on behalf of the caller at hand; they are safe when this returns.
 
         Inside `deferred` they are not safe yet, and the position to commit is handed to the block instead.
@@ -97,7 +97,7 @@ class Ledger:
             IntegrityError, NotFound: The ledger on disk is damaged, cut off, or without its keys.
             PermissionDenied, Unavailable: The disk refused. Nothing was written.
         """
-        if not events or not self.enabled:
+        if not self.enabled or not (events.runs if isinstance(events, Prepared) else events):
             return
         who = caller.current()
         accessor = Accessor(who.kind, who.id, tracing.current())

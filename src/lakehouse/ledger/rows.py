@@ -53,6 +53,26 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     result: str
 
 
+class Run(msgspec.Struct, frozen=True, array_like=True):
+    """Events in a row that differ in their subject alone: what is known of their rows before one is due.
+
+    Attributes:
+        before: Of each row from its action to its key's id.
+        after: From its purpose to its number.
+        subjects: Of each row the subject, and that as it stands in the row.
+    """
+
+    before: str
+    after: str
+    subjects: tuple[tuple[str, str], ...]
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """Events made ready for rows, for whoever writes the same ones again and again; see `prepare`."""
+
+    runs: tuple[Run, ...]
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A row as it is read back from a line."""
 
@@ -145,7 +165,7 @@ class Writer:
         try:
             return row.encode()
         except UnicodeEncodeError:
-            raise _not_unicode(event) from None
+            raise _not_unicode(event.subject) from None
 
     def line(self, event: Event, *, seq: int, prev: str) -> tuple[bytes, str]:
         """Return a row's line, without a line break, and its HMAC."""
@@ -153,47 +173,103 @@ class Writer:
         tip = self._key.hex(canonical)
         return canonical[:-1] + _MARK + tip + b'"}', tip.decode()
 
-    def chained(self, events: Sequence[Event], heads: Mapping[str, Head]) -> tuple[list[bytes], dict[str, Head]]:
+    def chained(
+        self, events: Sequence[Event] | Prepared, heads: Mapping[str, Head]
+    ) -> tuple[list[bytes], dict[str, Head]]:
         """Return the lines of events, each put to the end of its subject's chain, and where those chains stand then.
 
-        The lines are those of `line`. People of one answer mostly share everything but their own chain's part, so what
-        comes before that is put together and hashed once.
+        The lines are those of `line`. What comes before a row's own chain is put together and hashed once for a run.
 
         Raises:
             InvalidInput: A text is no valid Unicode.
         """
         lines: list[bytes] = []
         moved: dict[str, Head] = {}
-        outer, end = self._key.outer, self._end
-        fields: tuple[str, ...] | None = None
-        kind: tuple[str, str, str] | None = None
-        try:
-            for event in events:
-                if event.fields is not fields or (event.action, event.purpose, event.result) != kind:
-                    fields, kind = event.fields, (event.action, event.purpose, event.result)
-                    before, after = self._around(event)
-                    begun = self._key.begin(before.encode())
-                subject = event.subject
-                head = moved.get(subject) or heads.get(subject) or NEW
+        copied, emptied, known = self._key.outer.copy, _EMPTY.copy, heads.get
+        for run in prepare(events).runs:
+            before = self._encoded(run)
+            begun = self._key.begin(before).copy
+            after, end = run.after, self._end
+            # What is done for every row: each call that is not made here is made ten times less for an answer.
+            for subject, named in run.subjects:
+                head = moved.get(subject) or known(subject) or NEW
                 seq = head.count + 1
-                rest = f'{head.tip}{after}{seq},"subject":{text(subject)}{end}'
-                inner, mac, running = begun.copy(), outer.copy(), _EMPTY.copy()
-                inner.update(f"{rest}}}".encode())
+                row = f"{head.tip}{after}{seq}{named}{end}".encode()
+                inner, mac, running = begun(), copied(), emptied()
+                inner.update(row)
+                inner.update(b"}")
                 mac.update(inner.digest())
                 tip = mac.hexdigest()
-                line = f'{before}{rest},"hmac":"{tip}"}}'.encode()
-                running.update(head.head + line)
+                line = b"".join((before, row, _MARK, tip.encode(), b'"}'))
+                running.update(head.head)
+                running.update(line)
                 moved[subject] = Head(seq, tip, running.digest())
                 lines.append(line)
-        except UnicodeEncodeError:
-            raise _not_unicode(event) from None
         return lines, moved
 
+    def _encoded(self, run: Run) -> bytes:
+        """Return what the rows of a run begin with, up to the HMAC of the row before."""
+        try:
+            return f'{self._begin}{run.before}{self._key_id},"prev":"'.encode()
+        except UnicodeEncodeError:
+            raise _not_unicode(run.subjects[0][0]) from None
+
     def _around(self, event: Event) -> tuple[str, str]:
-        before = (
-            f'{self._begin}{text(event.action)},"fields":[{_listed(event.fields)}],"key_id":{self._key_id},"prev":"'
-        )
-        return before, f'","purpose":{text(event.purpose)},"result":{text(event.result)},"seq":'
+        before, after = _shared(event)
+        return f'{self._begin}{before}{self._key_id},"prev":"', after
+
+
+def prepare(events: Sequence[Event] | Prepared) -> Prepared:
+    """Make events ready for rows; what is ready stays as it is.
+
+    Raises:
+        InvalidInput: A text is no valid Unicode.
+
+    >>> event = Event(subject="w-1", action="view", purpose="staffing", fields=("name",), result="shown")
+    >>> writer = Writer(b"k" * 32, "k1", Accessor("local", "operator", ""), "2026-11-26T09:00:00.000000010Z")
+    >>> lines, _ = writer.chained(prepare([event]), {})
+    >>> lines == [writer.line(event, seq=1, prev=GENESIS)[0]]
+    True
+    """
+    if isinstance(events, Prepared):
+        return events
+    runs: list[tuple[Event, list[tuple[str, str]]]] = []
+    of: Event | None = None
+    for event in events:
+        # People of one answer mostly share everything but who they are.
+        if of is None or not _alike(event, of):
+            of = event
+            runs.append((of, []))
+        named = f',"subject":{text(event.subject)}'
+        runs[-1][1].append((event.subject, named))
+    return Prepared(tuple(_run(of, subjects) for of, subjects in runs))
+
+
+def _alike(event: Event, other: Event) -> bool:
+    return (
+        event.fields is other.fields
+        and event.action == other.action
+        and event.purpose == other.purpose
+        and event.result == other.result
+    )
+
+
+def _run(of: Event, subjects: list[tuple[str, str]]) -> Run:
+    run = Run(*_shared(of), tuple(subjects))
+    try:
+        f"{run.before}{run.after}{''.join(named for _, named in subjects)}".encode()
+    except UnicodeEncodeError:
+        wrong = (subject for subject, _ in subjects if any("\ud800" <= sign <= "\udfff" for sign in subject))
+        raise _not_unicode(next(wrong, of.subject)) from None
+    return run
+
+
+def _shared(event: Event) -> tuple[str, str]:
+    """Return what is the same in the rows of events that differ in their subject alone."""
+    return (
+        f'{text(event.action)},"fields":[{_listed(event.fields)}],"key_id":',
+        f'","purpose":{text(event.purpose)},"result":{text(event.result)},"seq":',
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -201,8 +277,8 @@ def _listed(fields: tuple[str, ...]) -> str:
     return ",".join(map(text, fields))
 
 
-def _not_unicode(event: Event) -> InvalidInput:
-    return InvalidInput(f"{ascii(event.subject)[:80]} is not valid Unicode", field="subject")
+def _not_unicode(subject: str) -> InvalidInput:
+    return InvalidInput(f"{ascii(subject)[:80]} is not valid Unicode", field="subject")
 
 
 # Copied: to make a new one takes longer than to hash a line with it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -9,12 +10,14 @@ from typing import Any, Protocol
 
 from lakehouse import caller
 from lakehouse.ledger.ledger import Ledger
-from lakehouse.ledger.rows import Event
+from lakehouse.ledger.rows import Event, Prepared, prepare
 from lakehouse.staffing.worker import CorpusShape
 
 SHOWN = "shown"
 # What a list tells of somebody.
 _NAMED = ("city", "name", "role", "state")
+# Of an answer whose rows stay prepared.
+_MOST_RESULTS = 100
 _STATEMENTS: Mapping[str, str] = {"sql.query": "sql", "sql.arrow": "export"}
 
 
@@ -68,6 +71,7 @@ class Witness:
         corpora: Gives the corpora there are; asked again after one was built.
         watched: Collects what statements gave.
         holders: Tells whom of a corpus' dataset that shows.
+        answers: Searches whose rows stay prepared in case the same answer is given again.
     """
 
     def __init__(
@@ -77,13 +81,15 @@ class Witness:
         *,
         watched: Callable[[], AbstractContextManager[Sequence[Given]]],
         holders: Callable[[Any, CorpusShape], Held],
+        answers: int = 0,
     ) -> None:
         self._ledger = ledger
         self._corpora = corpora
         self._watched = watched
         self._holders = holders
         self._shapes: dict[str, CorpusShape] | None = None
-        self._seen: Mapping[str, Callable[[Mapping[str, Any], Any], Iterable[Event]]] = {
+        self._again = _Again(answers)
+        self._seen: Mapping[str, Callable[[Mapping[str, Any], Any], Iterable[Event] | Prepared]] = {
             "matrix.search": self._found,
             "vectors.get": self._viewed,
             "vectors.search": self._near,
@@ -115,8 +121,13 @@ class Witness:
             self._shapes = None
         seen = self._seen.get(operation.name)
         if seen is not None:
-            self._ledger.record([*seen(values, answer)])
+            events = seen(values, answer)
+            self._ledger.record(events if isinstance(events, Prepared) else [*events])
         return answer
+
+    def forget(self) -> None:
+        """Drop what is kept of answers: whom somebody asked to be erased must not stay in memory either."""
+        self._again.forget()
 
     @property
     def shapes(self) -> Mapping[str, CorpusShape]:
@@ -125,8 +136,8 @@ class Witness:
             self._shapes = {shape.name: shape for shape in self._corpora()}
         return self._shapes
 
-    def _found(self, _values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
-        return _events(answer.results, "search")
+    def _found(self, _values: Mapping[str, Any], answer: Any) -> Prepared:
+        return self._again.prepared(answer.results, "search")
 
     def _viewed(self, values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
         if values["name"] in self.shapes:
@@ -200,6 +211,40 @@ class Witness:
         for worker in workers:
             if isinstance(worker, Mapping) and worker.get("id"):
                 yield _event(str(worker["id"]), action, purpose, worker)
+
+
+class _Again:
+    """The rows of the latest answers, as far as they are the same whenever one is given again. Thread-safe.
+
+    An answer that is given again is not made again, so its results are the very list they were the first time.
+
+    Args:
+        most: How many, oldest out first.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        # With the list itself, so that no other one can have its id meanwhile.
+        self._kept: dict[tuple[int, str, str], tuple[Sequence[Any], Prepared]] = {}
+
+    def prepared(self, results: Sequence[Any], action: str) -> Prepared:
+        """Return the rows of the results of an answer."""
+        key = (id(results), action, caller.current().purpose)
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept[1]
+        made = prepare(_events(results, action))
+        if self._most and len(results) <= _MOST_RESULTS:
+            with self._lock:
+                self._kept[key] = (results, made)
+                while len(self._kept) > self._most:
+                    del self._kept[next(iter(self._kept))]
+        return made
+
+    def forget(self) -> None:
+        with self._lock:
+            self._kept.clear()
 
 
 def _events(results: Iterable[Any], action: str) -> list[Event]:

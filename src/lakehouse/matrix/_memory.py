@@ -144,10 +144,9 @@ class Memory:
         ordered = sorted(still, key=lambda candidate: candidate.order)
         before = {id(each): position for position, each in enumerate(results)}
         for candidate in sorted(moved, key=lambda candidate: candidate.order):
-            at = 0
+            at, place, was, rated = 0, candidate.order, before[id(candidate)], self._rated(candidate)
             for position, other in enumerate(ordered, 1):
-                ahead = before[id(other)] < before[id(candidate)]
-                if other.order <= candidate.order or (ahead and self._rated(other) > self._rated(candidate)):
+                if other.order <= place or (before[id(other)] < was and self._rated(other) > rated):
                     at = position
             ordered.insert(at, candidate)
         return ordered

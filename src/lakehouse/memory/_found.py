@@ -14,8 +14,8 @@ from lakehouse.vectors.base import Condition, Filter
 if TYPE_CHECKING:
     import numpy as np
 
+    from lakehouse.vectors._kept_near import Word
     from lakehouse.vectors._lookup import Lookup
-    from lakehouse.vectors._shelves import Word
     from lakehouse.vectors.service import Vectors
 
 _decode = msgspec.json.Decoder(Filed).decode

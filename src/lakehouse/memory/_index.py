@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lakehouse.memory.asks import Ask, Asks
     from lakehouse.memory.keys import Demanded
-    from lakehouse.vectors._shelves import Word
+    from lakehouse.vectors._kept_near import Word
     from lakehouse.vectors.service import Vectors
 
 # Entries looked at per search and namespace, nearest first.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import itertools
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any, TypeVar
@@ -12,9 +11,11 @@ from typing import Any, TypeVar
 from lakehouse.errors import Unavailable
 
 T = TypeVar("T")
-# How long those who wait for a sync wait for others to join: for the next, and in all.
+# How long those who wait for a sync wait for others to join: for the next, in all, and in all when it is tried how many
+# there are.
 _GAP_S = 0.001
-_MOST_S = 0.003
+_MOST_S = 0.005
+_TRYING_S = 0.015
 _TURNS = 16
 _TRIED_EVERY = 16
 
@@ -67,9 +68,10 @@ class Pool:
 class Commits:
     """Waits for the disk on behalf of many requests: all that wait while one sync runs share the next.
 
-    A sync costs the processor more than an answer that is given again, so as many as possible should share one. It
-    begins at once when as many wait as the time before and nobody else is being answered; otherwise those who are there
-    wait a millisecond for the next to join, three at most. A caller alone never waits.
+    A sync costs the processor half as much as an answer that is given again, so many should share one; but when all who
+    ask wait for the same, nobody is being answered meanwhile. So it begins at once when half as many wait as there are
+    when everybody does, which is tried now and then; otherwise those who are there wait a millisecond for the next to
+    join, five at most. A caller alone never waits.
 
     Args:
         commit: Returns when everything up to a position is safe.
@@ -80,7 +82,7 @@ class Commits:
         self._thread = futures.ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._running: asyncio.Task[None] | None = None
-        self._usual = 1
+        self._enough = 1
         self._syncs = 0
 
     async def safe(self, position: int) -> None:
@@ -114,21 +116,22 @@ class Commits:
         self._running = None
 
     async def _gathered(self) -> None:
-        """Return when as many wait as last time, or nobody joins them any more."""
+        """Return when enough wait, or nobody joins them any more."""
         loop = asyncio.get_running_loop()
         self._syncs += 1
         # Now and then, when several wait, it is tried whether more come if they are given the time.
         tries = self._syncs % _TRIED_EVERY == 0 and len(self._waiting) > 1
-        until = loop.time() + _MOST_S
-        for turn in itertools.count():
+        until = loop.time() + (_TRYING_S if tries else _MOST_S)
+        for _ in range(_TURNS):
             there = len(self._waiting)
-            enough = there >= self._usual and not tries
+            enough = there >= self._enough and not tries
             # One turn to read what has come in, one to answer it.
             await asyncio.sleep(0 if enough else _GAP_S)
             await asyncio.sleep(0)
-            if len(self._waiting) == there or turn == _TURNS or loop.time() > until:
+            if enough or len(self._waiting) == there or loop.time() > until:
                 break
-        self._usual = len(self._waiting)
+        there = len(self._waiting)
+        self._enough = (there + 1) // 2 if tries else min(self._enough, there)
 
     def close(self, *, within_ms: float) -> bool:  # noqa: ARG002 - a sync is under way or done, there is nothing to drop
         """End the thread once its sync is done."""

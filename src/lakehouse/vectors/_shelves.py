@@ -13,19 +13,18 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from lakehouse.vectors import _scoring
+from lakehouse.vectors._kept_near import KeptNear, Near, Word
 from lakehouse.vectors.journal import Entry, Put
 
 if TYPE_CHECKING:
     from lakehouse.vectors._parts import Parts
 
-# Metadata key and value.
-Word = tuple[str, str]
 # By id: what names the vector, and the words.
 Before = Mapping[str, tuple[bytes, set[Word]]]
 
@@ -39,14 +38,6 @@ MOST_DISTANCES = 1_000_000
 _NOTES_KEPT = 50_000
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-class Near(NamedTuple):
-    """An item: its distance, its id, and what the caller made of its metadata."""
-
-    distance: float
-    id: str
-    note: Any
 
 
 class _Shelf:
@@ -97,6 +88,7 @@ class Shelves:
         self._shelves: OrderedDict[Word, _Shelf] = OrderedDict()
         self._ids = 0
         self._notes: OrderedDict[str, Any] = OrderedDict()
+        self._kept = KeptNear()
         self._empty_vectors()
 
     def nearest(
@@ -116,25 +108,42 @@ class Shelves:
         """
         with self._lock:
             self._used = True
-            shelves = self._found(words)
-            if shelves is None:
-                return None
-            by_distance: dict[float, list[list[str]]] = {}
-            distances = self._distances(vector, {number for groups in shelves for number in groups})
-            for groups in shelves:
-                for number, ids in groups.items():
-                    by_distance.setdefault(distances[number], []).append(ids)
-            found: list[Near] = []
-            for distance in sorted(by_distance):
-                for id in first(by_distance[distance], k - len(found)):
-                    noted = self._notes.get(id)
-                    if noted is None:
-                        noted = self._noted(id, note)
-                    if noted is not None:
-                        found.append(Near(distance, id, noted))
-                if len(found) >= k:
-                    break
-            return found
+            if len(self._vectors) > _MOST_VECTORS:
+                self._clear()
+            name = (_scoring.digest(vector), tuple(words), k)
+            found = self._kept.again(
+                name, lambda numbers: self._distances(vector, numbers), lambda one: self._note_of(one, note)
+            )
+            return found if found is not None else self._anew(name, vector, note)
+
+    def _anew(
+        self, name: tuple[bytes, tuple[Word, ...], int], vector: np.ndarray, note: Callable[[Any], Any]
+    ) -> list[Near] | None:
+        _, words, k = name
+        shelves = self._found(words)
+        if shelves is None:
+            return None
+        by_distance: dict[float, list[list[str]]] = {}
+        distances = self._distances(vector, {number for groups in shelves for number in groups})
+        for groups in shelves:
+            for number, ids in groups.items():
+                by_distance.setdefault(distances[number], []).append(ids)
+        found: list[Near] = []
+        # To make room the shelf of a word may have gone already, and writes no longer tell of it.
+        whole = all(word in self._shelves for word in words)
+        for distance in sorted(by_distance):
+            for id in first(by_distance[distance], k - len(found)):
+                noted = self._note_of(id, note)
+                if noted is None:
+                    # On a shelf still, but gone from the index: so it is for a moment only.
+                    whole = False
+                else:
+                    found.append(Near(distance, id, noted))
+            if len(found) >= k:
+                break
+        if whole:
+            self._kept.keep(name, found)
+        return found
 
     def settled(self, writes: int) -> int | None:
         """Return a time for `unchanged`, None when something was written since `writes` had that value."""
@@ -175,6 +184,9 @@ class Shelves:
             self._take_out(before, now)
             if isinstance(entry, Put):
                 self._bring_in(entry, now)
+            else:
+                # What is removed for good must not stay in memory either, and that is rare.
+                self._kept.forget()
 
     def clear(self) -> None:
         """Forget everything, after all items were exchanged."""
@@ -184,6 +196,7 @@ class Shelves:
 
     def _clear(self) -> None:
         self._shelves.clear()
+        self._kept.forget()
         self._notes.clear()
         self._ids = 0
         self._empty_vectors()
@@ -209,6 +222,7 @@ class Shelves:
         for id, encoded, vector in zip(entry.ids, entry.metadata, vectors, strict=True):
             held = [word for word in _words(encoded) if word in self._shelves]
             number = self._number(vector) if held else 0
+            self._kept.write(id, number, frozenset(held))
             for word in held:
                 more.setdefault((word, number), []).append(id)
         for (word, number), ids in more.items():
@@ -223,12 +237,12 @@ class Shelves:
             if len(shelf.groups) > self._most_groups:
                 self._ids -= shelf.count
                 self._shelves[word] = _Shelf(None, now)
+                # Whoever asks for it has to score now.
+                self._kept.forget()
         self._make_room()
 
     def _found(self, words: Sequence[Word]) -> list[dict[int, list[str]]] | None:
         """Return the groups of each word, made where they are missing; None when one is too wide."""
-        if len(self._vectors) > _MOST_VECTORS:
-            self._clear()
         missing = [word for word in dict.fromkeys(words) if word not in self._shelves]
         if missing:
             now = next(self._time)
@@ -248,6 +262,8 @@ class Shelves:
 
     def _make_room(self) -> None:
         while self._ids > _MOST_IDS and len(self._shelves) > 1:
+            # Writes no longer tell of its word.
+            self._kept.forget()
             self._ids -= self._shelves.popitem(last=False)[1].count
 
     def _made(self, words: Sequence[Word]) -> Iterator[dict[int, list[str]] | None]:
@@ -286,6 +302,10 @@ class Shelves:
             while self._distances_kept > self._most_distances and len(self._measured) > 1:
                 self._distances_kept -= len(self._measured.popitem(last=False)[1])
         return known
+
+    def _note_of(self, id: str, note: Callable[[Any], Any]) -> Any:
+        noted = self._notes.get(id)
+        return self._noted(id, note) if noted is None else noted
 
     def _noted(self, id: str, note: Callable[[Any], Any]) -> Any:
         item = self._parts().item(id)
