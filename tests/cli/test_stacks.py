@@ -121,7 +121,7 @@ def test_stack_commands_say_what_is_wrong(run, stacks, words, code, said):
 
 def standing_by(keeper, parts):
     """Return the process that a stack keeps loaded beside its parts, once it does."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while time.monotonic() < until:
         for thread in Path(f"/proc/{keeper}/task").iterdir():
             with contextlib.suppress(OSError):

@@ -197,7 +197,7 @@ from lakehouse import settings
 from lakehouse.serve import run
 
 def watch():
-    for _ in range(600):
+    for _ in range(3_000):
         if gc.get_freeze_count() > 50_000:
             break
         time.sleep(0.1)

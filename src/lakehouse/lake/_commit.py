@@ -8,6 +8,7 @@ intent removed. What an intent names is swept at the next start.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
 
 _CHANGED = (CommitFailedException, ValidationException, TableAlreadyExistsError, NoSuchTableError)
+# How long after a creation was acknowledged another one, let in at the same moment, may still come through.
+_CREATED_S = 0.25
 _PROPERTIES = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "10",
@@ -90,10 +93,27 @@ def commit(tables: Tables, change: Change, keep_snapshots: int) -> list[str]:
             _stage_schema(transaction, change)
             _stage_rows(tables, transaction, change)
             expired = _stage_expiry(transaction, keep_snapshots)
+        if change.table is None:
+            _check_created(tables, change, transaction._table)
     except _CHANGED as error:
         reason = f"dataset {change.name!r} was changed by another writer; try again"
         raise Conflict(reason, dataset=change.name) from error
     return _freed(transaction._table, expired)
+
+
+def _check_created(tables: Tables, change: Change, made: Table) -> None:
+    """Make sure that the table just created is the one that readers see.
+
+    A database lets one of two writers create a table. A REST service may let both, when they come within milliseconds,
+    and keep the later one (that of SeaweedFS did): the earlier must not be told that its rows are there.
+    """
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    if isinstance(tables.catalog, SqlCatalog):
+        return
+    time.sleep(_CREATED_S)
+    if tables.catalog.load_table((NAMESPACE, change.name)).metadata.table_uuid != made.metadata.table_uuid:
+        raise CommitFailedException(f"{change.name} was created by another writer")
 
 
 def _transaction(tables: Tables, change: Change) -> Transaction:
