@@ -149,7 +149,7 @@ class Rooms:
             )
             self._open_ledger(clock)
             self._take_in(config, path, clock)
-            self._judge(config, path, clock, self.roles)
+            self._judge(config, path, clock)
             self._keep_demands(clock)
             self._learn_from(config, path, clock, asks)
             self._methods = {
@@ -255,7 +255,7 @@ class Rooms:
             self.around.append(witness)
             self.on_change.append(witness.forget)
 
-    def _judge(self, config: settings.Settings, path: Path, clock: Callable[[], datetime], roles: Roles) -> None:
+    def _judge(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
         """Open chat, and what decides about all that models say."""
         from lakehouse.chat.service import Chat
         from lakehouse.validate.iterate import Iterate
@@ -270,7 +270,7 @@ class Rooms:
             corpora=self.corpora.defined,
             built_ids=self.corpora.built_ids,
             parser=self.demand,
-            roles=roles,
+            roles=self.roles,
         )
         self.validate = Validators(
             config.validatord,
@@ -278,7 +278,7 @@ class Rooms:
             look_up=self.roster.look_up,
             prefixes=lambda: [corpus.id_prefix for corpus in self.corpora.defined()],
             parser=self.demand,
-            roles=roles,
+            roles=self.roles,
             clock=clock,
         )
         self.iterate = Iterate(

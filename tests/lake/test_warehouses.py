@@ -186,6 +186,27 @@ def test_two_processes_lose_no_row(place: Place) -> None:
     assert [row["id"] for row in rows(place.open(), place.name)] == acknowledged
 
 
+@pytest.mark.parametrize("place", ["rest-s3"], indirect=True)
+def test_creation_that_another_writer_replaced_is_not_acknowledged(place: Place) -> None:
+    from pyiceberg.exceptions import CommitFailedException
+
+    from lakehouse.lake import _commit
+
+    catalog, name = place.open(), place.name
+    ingest, tables = Ingest(settings.Ingest(), catalog), catalog._warehouse.tables
+    ingest.file(b"id\n1\n", name)
+    made = tables.load(name)
+    change = _commit.Change(
+        name=name, table=None, location=made.location(), fields=[], add=[], keep=frozenset(), notes={}, now=""
+    )
+    _commit._check_created(tables, change, made)
+    # As when the service has let the creation of another writer through as well.
+    catalog.drop(name)
+    ingest.file(b"id\n2\n", name)
+    with pytest.raises(CommitFailedException, match="created by another writer"):
+        _commit._check_created(tables, change, made)
+
+
 def test_what_one_process_commits_another_sees_and_what_it_expires_does_not_hurt(place: Place) -> None:
     if not place.section.uri:
         pytest.skip("a catalog in the lake folder belongs to one process")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import tempfile
 import time
 
 import httpx
@@ -42,7 +43,7 @@ def test_loaded_process_becomes_the_part_that_it_is_told_to_be(standby, listener
     there = waiting(standby)
     with standby.take() as process:
         assert process is there
-        assert process.args[-1] == LOADED
+        assert LOADED in process.args
         order = Order(part="lake", config=config, listener=listener.fileno())
         process.stdin.write(msgspec.json.encode(order) + b"\n")
         process.stdin.flush()
@@ -71,7 +72,7 @@ def test_dead_process_is_never_given_out(standby):
 
 def test_nothing_is_loaded_unless_asked_for(standby):
     with standby.take() as process:
-        assert process.args[-1] != LOADED
+        assert LOADED not in process.args
         process.kill()
 
 
@@ -80,3 +81,13 @@ def test_process_that_is_told_nothing_ends_without_a_word(listener):
         process.stdin.close()
         assert process.wait(120) == 0
         assert process.stdout.read() == b""
+
+
+@pytest.mark.parametrize("after_s", [0.0, 1.0, 5.0])
+def test_process_that_is_ended_leaves_no_scratch_however_far_it_is(listener, tmp_path, monkeypatch, after_s):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with contextlib.closing(Standby([listener.fileno()])) as standby:
+        there = waiting(standby)
+        time.sleep(after_s)
+    assert there.returncode is not None
+    assert not list(tmp_path.iterdir())

@@ -18,8 +18,8 @@ from lakehouse.serve.services import GATEWAY
 
 def main() -> int:
     """Be the part; return the exit code."""
-    if sys.argv[1:] == [_standby.LOADED]:
-        _standby.rehearse()
+    if sys.argv[1:2] == [_standby.LOADED]:
+        _standby.rehearse(sys.argv[2])
     said = sys.stdin.buffer.readline()
     if not said:
         # The stack has ended while this process waited for a part to do so.

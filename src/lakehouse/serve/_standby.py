@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess  # nosec B404 - starts only this interpreter with a module of this package
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 
@@ -29,6 +30,8 @@ class Standby:
         self._listeners = tuple(listeners)
         self._lock = threading.Lock()
         self._waiting: subprocess.Popen[bytes] | None = None
+        # Of this process, so that nothing is left of one that is ended while it loads.
+        self._scratch = tempfile.TemporaryDirectory(prefix="lakehouse-standby-", ignore_cleanup_errors=True)
         self._closed = threading.Event()
         self._wanted = threading.Event()
         self._loader = threading.Thread(target=self._load, name="standby", daemon=True)
@@ -58,6 +61,7 @@ class Standby:
         if process is not None:
             process.kill()
             _release(process)
+        self._scratch.cleanup()
 
     def _load(self) -> None:
         while True:
@@ -67,7 +71,7 @@ class Standby:
                 return
             with self._lock:
                 if self._waiting is None or self._waiting.poll() is not None:
-                    self._waiting = started(self._listeners, LOADED)
+                    self._waiting = started(self._listeners, LOADED, self._scratch.name)
 
 
 def started(listeners: Sequence[int], *words: str) -> subprocess.Popen[bytes]:
@@ -84,10 +88,8 @@ def started(listeners: Sequence[int], *words: str) -> subprocess.Popen[bytes]:
     )
 
 
-def rehearse() -> None:
-    """Load what the parts load: open an empty lake, ask it something, close it."""
-    import tempfile
-
+def rehearse(scratch: str) -> None:
+    """Load what the parts load: open an empty lake in a folder below `scratch`, ask it something, close it."""
     from lakehouse import settings
     from lakehouse.app import connect
     from lakehouse.embed import _minilm
@@ -95,7 +97,7 @@ def rehearse() -> None:
 
     _minilm.load()
     with (
-        tempfile.TemporaryDirectory(prefix="lakehouse-standby-") as folder,
+        tempfile.TemporaryDirectory(dir=scratch) as folder,
         connect(folder, config=settings.Settings()) as lake,
     ):
         lake.demand.parse("Need 2 Forklift Operators in Cleveland OH")
