@@ -64,6 +64,7 @@ def routes(
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     most_upload_bytes: int = Server().max_ingest_bytes,
+    draft_model: str = "",
 ) -> list[BaseRoute]:
     """Return the routes of the console over a lake, embedded or remote, to be mounted at `/`.
 
@@ -71,6 +72,7 @@ def routes(
         lake: Everything the console shows and does goes through it.
         clock: Time of looking, with a zone; tells what has expired and how old a memory is.
         most_upload_bytes: Largest file that is taken in.
+        draft_model: Model that may write to people in place of the template, empty for none.
     """
     assets = Assets(security.HEADERS)
     site = Site(lake, assets, clock)
@@ -82,7 +84,7 @@ def routes(
         OperationsPages(site),
         QueuePages(site),
         DemandPages(site),
-        OutreachPages(site),
+        OutreachPages(site, model=draft_model),
         HandoverPages(site),
     )
     site.compile()
