@@ -62,6 +62,7 @@ def measure(url: str, rounds: int) -> None:
         assets = re.findall(r'(?:href|src)="(/console/static/[^"]*)"', first.text)
         weight = len(first.content) + sum(len(client.get(address).content) for address in set(assets))
         corpora = re.findall(r'name="corpora" value="([^"]*)"', first.text)
+        client.headers["X-CSRF-Token"] = re.search(r'name="csrf" value="(\w+)"', first.text)[1]
         form = {"text": FIFTY, "k": "50", "memory": "on", "corpora": corpora}
         calls = {name: lambda path=path: client.get(path) for name, path in PAGES.items()}
         calls["demand for 50"] = lambda: client.post("/", data=form, headers={"HX-Request": "true"})

@@ -11,7 +11,7 @@ import pytest
 from lakehouse.serve.console import distances
 from lakehouse.serve.console.form import fingerprint
 from lakehouse.staffing.demand import Location
-from serve_rooms import text_of
+from serve_rooms import Browser, text_of
 
 ASK = "Need 3 Welders in Toledo, OH starting 2090-03-04 for Foundry Row"
 EMAIL = "Hello,\n\nKestrel Mills needs 4 welders in Toledo, OH starting 2090-05-05.\n\nThanks,\nKestrel\n"
@@ -24,8 +24,8 @@ def lake(rooms_lake):
 
 @pytest.fixture
 def client(rooms_url):
-    headers = {"Origin": rooms_url, "Cookie": "coordinator=iris"}
-    with httpx.Client(base_url=rooms_url, timeout=60, headers=headers) as client:
+    cookies = {"coordinator": "iris"}
+    with Browser(base_url=rooms_url, timeout=60, headers={"Origin": rooms_url}, cookies=cookies) as client:
         yield client
 
 

@@ -9,14 +9,14 @@ import pytest
 from lakehouse.serve.console.lake_pages import as_csv, dataset_name
 from lakehouse.serve.console.operations_pages import health
 from lakehouse.serve.services import SERVICES
-from serve_rooms import EMAIL, HOSTILE_CSV, text_of
+from serve_rooms import EMAIL, HOSTILE_CSV, Browser, text_of
 
 PAGES = ("/", "/queue", "/memory", "/lake", "/operations", "/audit")
 
 
 @pytest.fixture(scope="module")
 def client(rooms_url):
-    with httpx.Client(base_url=rooms_url, timeout=60, headers={"Origin": rooms_url}) as client:
+    with Browser(base_url=rooms_url, timeout=60, headers={"Origin": rooms_url}) as client:
         yield client
 
 

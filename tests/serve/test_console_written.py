@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from serve_rooms import faults, launched, text_of, visiting
+from serve_rooms import Browser, faults, launched, text_of, visiting
 
 ASK = "Need 2 Welders in Toledo, OH starting 2093-02-03 for Marigold Works"
 EMAIL = (
@@ -106,7 +106,8 @@ def test_text_that_no_model_wrote_to_its_end_is_not_taken(writing_console, provi
     said = {"corpus": "workers", "to_id": path.split("to=")[1].split("&")[0], "kind": "email", "write": "model"}
     said |= {"address": row["email"], "subject": "Work", "body": "Are you free, as typed?"}
     try:
-        answer = httpx.post(url + path + "email", data=said)
+        with Browser(base_url=url) as browser:
+            answer = browser.post(path + "email", data=said)
     finally:
         provider.finish_reason = "stop"
     assert answer.status_code == 502
@@ -120,6 +121,7 @@ def test_model_is_not_offered_where_none_is_named(rooms_url, rooms_lake):
     path = f"{rooms_url}/queue/demands/{id}/outreach"
     assert "Draft by model" not in httpx.get(path, params={"corpus": "workers", "to": "w-100"}).text
     said = {"corpus": "workers", "to_id": "w-100", "kind": "email", "write": "model", "body": "Are you free?"}
-    refused = httpx.post(path, data=said)
+    with Browser(base_url=rooms_url) as browser:
+        refused = browser.post(path, data=said)
     assert refused.status_code == 409
     assert "chat.draft_model" in text_of(refused.text)

@@ -19,10 +19,10 @@ from lakehouse.demands.lines import COLUMNS
 from lakehouse.errors import Conflict, InvalidInput, LakehouseError, TooLarge
 from lakehouse.observe.inbox import excerpts
 from lakehouse.observe.messages import Message, Summary
+from lakehouse.serve.console import csrf, security
 from lakehouse.serve.console import form as forms
-from lakehouse.serve.console import security
 from lakehouse.serve.console.form import Form
-from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, read_body, remember, sent_on
+from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, posted, remember, sent_on
 from lakehouse.staffing.demand import Demand
 from lakehouse.staffing.need import fields_of
 
@@ -131,8 +131,7 @@ class QueuePages(Pages):
         """Open what the page of a demand has in its box: a line, an email or a CSV, with the fields corrected there."""
         view = QueueView()
         try:
-            security.require_same_origin(request)
-            form = forms.decode(await read_body(request))
+            form = forms.decode(await posted(request))
         except LakehouseError as error:
             view.trouble, form = error, Form()
         view.body = form.text
@@ -278,6 +277,7 @@ def _says(demand: Demand) -> str:
 
 async def _file(request: Request) -> tuple[str, bytes, bool]:
     async with request.form(max_files=1, max_fields=4) as form:
+        csrf.require(request, form.get(csrf.FIELD))
         upload, keep = form.get("file"), "keep" in form
         if not isinstance(upload, UploadFile) or not upload.filename:
             raise InvalidInput(
