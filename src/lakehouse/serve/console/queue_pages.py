@@ -23,6 +23,7 @@ from lakehouse.serve.console import csrf, security
 from lakehouse.serve.console import form as forms
 from lakehouse.serve.console.form import Form
 from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, posted, remember, sent_on
+from lakehouse.serve.console.words import counted
 from lakehouse.staffing.demand import Demand
 from lakehouse.staffing.need import fields_of
 
@@ -210,8 +211,7 @@ class QueuePages(Pages):
             view.trouble = error
             return
         view.lines, view.body = done.refused, ""
-        known = f", {len(done.known)} were here already" if done.known else ""
-        view.notice = f"{len(done.created)} demands opened{known}."
+        view.notice = f"{counted(len(done.created), 'demand')} opened{_known(len(done.known))}."
 
     def _dropped(self, me: str, name: str, data: bytes, view: QueueView, *, keep: bool = False) -> None:
         if view.trouble is None and name.casefold().endswith(".csv"):
@@ -222,10 +222,9 @@ class QueuePages(Pages):
             except LakehouseError as error:
                 view.trouble = error
             else:
-                known = f", {taken.known} were here already" if taken.known else ""
                 refused = "".join(f" Message {one.position} was refused: {one.reason}." for one in taken.refused[:5])
                 opened = self._open_all(taken.created, me) if keep else ""
-                view.notice = f"{len(taken.created)} new in the queue{known}.{opened}{refused}"
+                view.notice = f"{len(taken.created)} new in the queue{_known(taken.known)}.{opened}{refused}"
         self._fill("", view)
 
     def _open_all(self, messages: list[str], me: str) -> str:
@@ -252,6 +251,10 @@ class QueuePages(Pages):
         if opened:
             view.opened = lake.inbox.get(opened)
             view.parts = _parts(view.opened)
+
+
+def _known(count: int) -> str:
+    return f", {count:,} {'was' if count == 1 else 'were'} here already" if count else ""
 
 
 def _parts(message: Message) -> list[Part]:
