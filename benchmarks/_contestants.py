@@ -336,7 +336,7 @@ class Pgvector(Server):
 
 
 class Lance(Engine):
-    """LanceDB with a graph over int8 codes; its other kinds of index were slower at this recall."""
+    """LanceDB with a graph over int8 codes, its kind of index that is nearest to ours."""
 
     SETTINGS: ClassVar[list[Any]] = [(ef, refine) for ef in (32, 64, 128, 256) for refine in (1, 2)]
 
