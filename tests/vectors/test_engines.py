@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,25 @@ def test_tables_left_by_a_crash_are_removed_and_a_table_that_is_lost_is_named(en
     again.delete("people")
     with pytest.raises(NotFound):
         again.ids("people")
+
+
+def test_copy_of_a_lake_leaves_the_tables_of_the_lake_alone(engine: Engine, tmp_path: Path) -> None:
+    vectors = engine.open(tmp_path / "lake")
+    vectors.create("people", 3)
+    vectors.add("people", [Item(id="a", vector=[0, 1, 0])])
+    vectors.close()
+    shutil.copytree(tmp_path / "lake", tmp_path / "copy")
+    # As after a start of the lake that the copy knows nothing of.
+    vectors = engine.open(tmp_path / "lake")
+    vectors.purge("people", [])
+    vectors.close()
+    copy = engine.open(tmp_path / "copy")
+    with pytest.raises(IntegrityError, match="copy"):
+        copy.ids("people")
+    assert copy.list().indexes == []
+    copy.delete("people")
+    copy.close()
+    assert engine.open(tmp_path / "lake").ids("people").ids == ["a"]
 
 
 def test_indexes_move_between_engines_by_merge(engine: Engine, tmp_path: Path) -> None:

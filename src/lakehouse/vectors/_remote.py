@@ -42,6 +42,11 @@ def table_name(prefix: str, number: int) -> str:
     return f"{prefix}{number:06d}"
 
 
+def owns_tables(folder: Path, manifest: Manifest) -> bool:
+    """Tell whether the tables of a manifest are those of its folder: a copy of a lake must leave them alone."""
+    return manifest.home == folder.stat().st_ino
+
+
 class RemoteIndex:
     """An index on a server, open. Thread-safe; reads take no lock.
 
@@ -56,12 +61,12 @@ class RemoteIndex:
         version: As that of `Index`.
 
     Raises:
-        IntegrityError: The manifest cannot be read.
+        IntegrityError: The manifest cannot be read, or belongs to another folder.
     """
 
     def __init__(self, folder: Path, server: Callable[[], Server], versions: Iterator[int]) -> None:
         self.folder = folder
-        self.manifest = read_manifest(folder)
+        self.manifest = _claimed(folder, read_manifest(folder))
         self._server = server
         self._versions = versions
         self.version = next(versions)
@@ -216,14 +221,17 @@ class RemoteIndex:
 
     def _write(self, entry: Entry, more: int) -> None:
         items, self._items = self._items, None
+        if self._carried is not None and isinstance(entry, Drop):
+            # Also when it fails: nothing may come back that was removed in part.
+            self._carried.append(entry)
         try:
             self._ask(lambda table: _apply(table, entry))
             self._items = None if items is None else items + more
         finally:
             # One that failed may be there in part.
             self.version = next(self._versions)
-            if self._carried is not None:
-                self._carried.append(entry)
+        if self._carried is not None and isinstance(entry, Put):
+            self._carried.append(entry)
 
     def _ask(self, call: Callable[[Table], _T]) -> _T:
         self._refuse_closed()
@@ -269,6 +277,8 @@ class RemoteIndex:
                 fresh.put(portion)
             fresh.settle()
             self._swap(fresh, manifest)
+        except TableGone as error:
+            raise Unavailable(f"index {manifest.name!r}: a table went while it was filled ({error})") from None
         finally:
             with self._write_lock:
                 self._carried = None
@@ -283,7 +293,7 @@ class RemoteIndex:
             _apply(fresh, carried[done])
             done += 1
         with self._write_lock:
-            self._refuse_closed()
+            self._refuse_closed_build()
             for entry in carried[done:]:
                 _apply(fresh, entry)
             try:
@@ -321,6 +331,20 @@ class RemoteIndex:
     def _refuse_closed_build(self) -> None:
         if self._closed:
             raise Unavailable(f"index {self.manifest.name!r} was closed while it was built", index=self.manifest.name)
+
+
+def _claimed(folder: Path, manifest: Manifest) -> Manifest:
+    if not manifest.home:
+        # Made a moment ago.
+        manifest = msgspec.structs.replace(manifest, home=folder.stat().st_ino)
+        atomic_write(folder / MANIFEST, msgspec.json.encode(manifest))
+    if not owns_tables(folder, manifest):
+        raise IntegrityError(
+            f"index {manifest.name!r} is on a server and belongs to the lake that this one is a copy of; delete it, "
+            "which leaves the server alone, and build it anew",
+            index=manifest.name,
+        )
+    return manifest
 
 
 def _apply(table: Table, entry: Entry) -> None:

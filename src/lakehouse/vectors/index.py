@@ -55,6 +55,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         engine: Where its items lie, as in section `[vectors]`.
         built: The built part, a folder beside this file, or the table on a server.
         journal: The first journal file that counts.
+        home: Of an index on a server, the inode of its folder: what tells the lake from a copy of it.
     """
 
     format: Literal[1] = FORMAT
@@ -66,6 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = LOCAL
     built: str = ""
     journal: int = 1
+    home: int = 0
 
 
 class Index:

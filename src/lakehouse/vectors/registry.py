@@ -114,10 +114,10 @@ class Registry:
             opening = self._opening.setdefault(name, threading.Lock())
         with opening, self._lock:
             self._refuse_unknown(name)
-            self._remove_tables(name)
             index = self._open.pop(name, None)
             if index is not None:
                 index.close()
+            self._remove_tables(name)
             grave = self._root / f"{_SCRATCH}gone-{name}"
             try:
                 (self._root / name).rename(grave)
@@ -179,7 +179,11 @@ class Registry:
             manifest = read_manifest(self._root / name)
         except IntegrityError:
             return
-        if manifest.engine != LOCAL:
+        if manifest.engine == LOCAL:
+            return
+        from lakehouse.vectors._remote import owns_tables
+
+        if owns_tables(self._root / name, manifest):
             server = self._server_of(manifest)
             for table in server.names(manifest.built.rpartition("_")[0] + "_"):
                 server.remove(table)
