@@ -5,10 +5,11 @@ import html
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 EMAIL = "Beacon Freight needs 4 welders in Toledo, OH starting at 06:00, night shift. They should hold OSHA-30.\n"
@@ -24,6 +25,19 @@ HOSTILE_CSV = b"id,note\n1,<script>alert(1)</script>\n2,=cmd()\n"
 def text_of(page: str) -> str:
     """Return the text of a page without its tags."""
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())
+
+
+def token_of(page: httpx.Response) -> str:
+    """Return what the forms of a page carry."""
+    return re.search(r'name="csrf" value="([0-9a-f]{64})"', page.text)[1]
+
+
+class Browser(httpx.Client):
+    """A browser without scripts: what it posts carries the token of the page that has the form."""
+
+    def post(self, url: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> httpx.Response:  # type: ignore[override]
+        page = self.get("/login" if url == "/login" else "/", headers={"Origin": ""}, follow_redirects=True)
+        return super().post(url, headers={"X-CSRF-Token": token_of(page), **(headers or {})}, **options)
 
 
 def chromium() -> str:

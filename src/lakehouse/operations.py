@@ -265,7 +265,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("matrix.downgrade", "POST /v1/matrix/downgrade", _MATRIX, runs="inline"),
     _operation("playbooks.record", "POST /v1/matrix/playbooks/record", _PLAYBOOKS),
     _operation("playbooks.bulk", "POST /v1/matrix/playbooks/bulk", _PLAYBOOKS),
-    _operation("playbooks.list", "GET /v1/matrix/playbooks", _PLAYBOOKS, query=("namespace",)),
+    _operation("playbooks.list", "GET /v1/matrix/playbooks", _PLAYBOOKS, query=("namespace", "limit", "offset")),
     _operation("playbooks.get", "GET /v1/matrix/playbooks/{id}", _PLAYBOOKS),
     _operation("playbooks.delete", "DELETE /v1/matrix/playbooks/{id}", _PLAYBOOKS, status=204),
     _operation("playbooks.handover", "POST /v1/matrix/playbooks/handover", _PLAYBOOKS),

@@ -270,6 +270,7 @@ class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         default_provider: Gets models without a prefix.
         ollama_url: Ollama server of the provider `ollama`.
         env_file: File with lines `NAME=value`, for keys that the environment does not have.
+        draft_model: Offered on the console's outreach page to write in place of the template; empty offers none.
         timeout_ms: Time for an answer when a request does not say, retries included.
         retries: How often a request is sent again when that can help.
         max_answer_bytes: Largest answer.
@@ -287,6 +288,7 @@ class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default_provider: str = "ollama"
     ollama_url: str = "http://127.0.0.1:11434"
     env_file: str = ""
+    draft_model: str = ""
     timeout_ms: int = 120_000
     retries: int = 2
     max_answer_bytes: int = 8 * 1024 * 1024

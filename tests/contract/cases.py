@@ -389,6 +389,16 @@ PLAYBOOKS = [
         [remembered("pb5"), ("playbooks.list", {"namespace": "pb5"})],
         lambda listed: [entry.answer_id for entry in listed.entries] == ["w-1"],
     ),
+    Case(
+        "entries-paged",
+        [
+            remembered("pb5-pages", answer_id="w-1"),
+            remembered("pb5-pages", answer_id="w-2"),
+            ("playbooks.list", {"namespace": "pb5-pages", "limit": 1, "offset": 1}),
+        ],
+        lambda listed: len(listed.entries) == 1,
+    ),
+    Case("entries-no-limit", [("playbooks.list", {"limit": 0})], raises=InvalidInput, says="limit"),
     Case("entries-bad-namespace", [("playbooks.list", {"namespace": "a b"})], raises=InvalidInput, says="namespace"),
     Case(
         "forget",

@@ -12,6 +12,7 @@ import pytest
 
 import lakehouse
 from lakehouse import settings
+from lakehouse.evals.fake_provider import FakeProvider
 from lakehouse.serve import console, ports
 from lakehouse.serve.run import Stack
 
@@ -85,15 +86,15 @@ def built(folder: Path) -> lakehouse.Lakehouse:
     return lake
 
 
-def opened(folder: Path) -> lakehouse.Lakehouse:
-    """Open a lake under default settings, whatever the environment says."""
-    return lakehouse.connect(config=settings.load(environ={}, overrides={"data": str(folder)}))
+def opened(folder: Path, **overrides) -> lakehouse.Lakehouse:
+    """Open a lake under default settings but for `overrides`, whatever the environment says."""
+    return lakehouse.connect(config=settings.load(environ={}, overrides={"data": str(folder), **overrides}))
 
 
 @contextlib.contextmanager
 def with_console(lake: lakehouse.Lakehouse) -> Iterator[str]:
     """Serve a lake with its console as the product does, and give the address."""
-    pages = console.routes(lake)
+    pages = console.routes(lake, draft_model=lake.rooms.settings.chat.draft_model)
     stack = Stack(lake, lake.rooms.settings, ports.bind("127.0.0.1", 0), pages=pages)
     ready = threading.Event()
     running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
@@ -133,6 +134,17 @@ def rooms_url(rooms_lake) -> Iterator[str]:
     """Where the console of `rooms_lake` is."""
     with with_console(rooms_lake) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def writing_console(tmp_path_factory) -> Iterator[tuple[lakehouse.Lakehouse, str, FakeProvider]]:
+    """A lake whose console lets a model write drafts, where it is, and the model's provider."""
+    folder = tmp_path_factory.mktemp("console") / "writing"
+    built(folder).close()
+    with FakeProvider() as provider:
+        chat = {"ollama_url": provider.url, "draft_model": "writer", "retries": 0}
+        with opened(folder, chat=chat) as lake, with_console(lake) as url:
+            yield lake, url, provider
 
 
 @pytest.fixture

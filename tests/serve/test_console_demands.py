@@ -11,7 +11,7 @@ import pytest
 from lakehouse.serve.console import distances
 from lakehouse.serve.console.form import fingerprint
 from lakehouse.staffing.demand import Location
-from serve_rooms import text_of
+from serve_rooms import Browser, text_of
 
 ASK = "Need 3 Welders in Toledo, OH starting 2090-03-04 for Foundry Row"
 EMAIL = "Hello,\n\nKestrel Mills needs 4 welders in Toledo, OH starting 2090-05-05.\n\nThanks,\nKestrel\n"
@@ -24,8 +24,8 @@ def lake(rooms_lake):
 
 @pytest.fixture
 def client(rooms_url):
-    headers = {"Origin": rooms_url, "Cookie": "coordinator=iris"}
-    with httpx.Client(base_url=rooms_url, timeout=60, headers=headers) as client:
+    cookies = {"coordinator": "iris"}
+    with Browser(base_url=rooms_url, timeout=60, headers={"Origin": rooms_url}, cookies=cookies) as client:
         yield client
 
 
@@ -72,10 +72,10 @@ def test_message_is_kept_as_open_demands_only_once(client, lake):
 def test_csv_is_opened_line_by_line_pasted_or_as_a_file(client):
     data = "role,count,city,state,ref\nWelder,2,Toledo,OH,c-1\nWelder,lots,Toledo,OH,\nWelder,2,Nowhere,,\n"
     page = shown(client.post("/queue", data={"body": data}))
-    assert "1 demands opened" in page
+    assert "1 demand opened" in page
     assert "Line 3: count 'lots' is not a whole number" in page
     again = shown(client.post("/queue/files", files={"file": ("d.csv", data.encode(), "text/csv")}))
-    assert "0 demands opened, 1 were here already" in again
+    assert "0 demands opened, 1 was here already" in again
     wrong = shown(client.post("/queue/files", files={"file": ("d.csv", b"roll\ncook\n")}), 400)
     assert "did you mean 'role'" in wrong
 
@@ -312,7 +312,7 @@ def test_work_is_handed_over_with_memory_notes_and_a_packet(client, lake):
     assert "Say who receives" in shown(client.post("/handover", data={**said, "to": "ann"}), 400)
     assert shown(client.post("/handover", data={**said, "to": "not a name!"}), 400)
     assert lake.demands.get(id).owner == "ann"
-    assert "bo now has 1 open demands of ann, and 1 entries" in shown(client.post("/handover", data=said))
+    assert "bo now has 1 open demand of ann, and 1 entry" in shown(client.post("/handover", data=said))
     assert (lake.demands.get(id).owner, lake.demands.get(id).namespace) == ("bo", "bo")
     assert lake.demands.get(other).owner == "ann"
     packet = shown(client.get("/handover/packet", params={"from": "bo"}))
@@ -331,7 +331,7 @@ def test_contract_of_one_client_is_handed_over_and_what_is_of_others_stays(clien
     said = {"from": "uma", "client": "Aspen Mills", "to": "vic", "text": "Gate code is with Jo."}
     assert "copy, move" in shown(client.post("/handover", data={**said, "mode": "share"}), 400)
     handed = shown(client.post("/handover", data={**said, "mode": "move"}))
-    assert "vic now has 1 open demands of uma, and 1 entries of memory of Aspen Mills" in handed
+    assert "vic now has 1 open demand of uma, and 1 entry of memory of Aspen Mills" in handed
     assert [entry.query_text for entry in lake.playbooks.list("vic").entries] == [texts["Aspen"]]
     assert [entry.query_text for entry in lake.playbooks.list("uma").entries] == [texts["Cedar"]]
     assert {name: lake.demands.get(id).owner for name, id in ids.items()} == {"Aspen": "vic", "Cedar": "uma"}
@@ -349,7 +349,7 @@ def test_memory_page_hands_over_one_client(client, lake):
     assert re.findall(r"<option>(\w+ row)</option>", page) == ["elm row", "fir row"]
     said = {"namespace": "wes", "to": "xia", "of_client": "fir row", "handover": "on"}
     assert "only a whole memory can be shared" in shown(client.post("/memory", data={**said, "mode": "share"}), 400)
-    assert "memory of wes for fir row: 1 entries" in shown(client.post("/memory", data={**said, "mode": "move"}))
+    assert "memory of wes for fir row: 1 entry" in shown(client.post("/memory", data={**said, "mode": "move"}))
     assert [entry.client for entry in lake.playbooks.list("xia").entries] == ["fir row"]
     assert [entry.client for entry in lake.playbooks.list("wes").entries] == ["elm row"]
 

@@ -214,7 +214,7 @@ def test_file_dropped_on_the_first_page_opens_its_demands(open_page):
     )
     for kind in ("dragover", "drop"):
         page.dispatch_event("#text", kind, {"dataTransfer": dropped})
-    expect(page.locator("#notice")).to_contain_text("1 demands opened")
+    expect(page.locator("#notice")).to_contain_text("1 demand opened")
     expect(page.locator("#open")).to_contain_text("First Page Works")
 
 
@@ -256,7 +256,7 @@ def test_one_clients_contract_is_handed_over_by_keyboard(open_page, rooms_lake):
     page.get_by_label("Memory", exact=True).select_option("move")
     page.get_by_label("Receiver").fill("quo")
     page.get_by_label("Receiver").press("Enter")
-    expect(page.locator("#notice")).to_contain_text("1 entries of memory of Oak Works")
+    expect(page.locator("#notice")).to_contain_text("1 entry of memory of Oak Works")
     assert faults(page) == []
     page.goto(re.match(r"https?://[^/]+", page.url)[0] + "/memory?namespace=pia")
     expect(page.locator(".entry .quote")).to_have_count(1)

@@ -9,14 +9,14 @@ import pytest
 from lakehouse.serve.console.lake_pages import as_csv, dataset_name
 from lakehouse.serve.console.operations_pages import health
 from lakehouse.serve.services import SERVICES
-from serve_rooms import EMAIL, HOSTILE_CSV, text_of
+from serve_rooms import EMAIL, HOSTILE_CSV, Browser, text_of
 
 PAGES = ("/", "/queue", "/memory", "/lake", "/operations", "/audit")
 
 
 @pytest.fixture(scope="module")
 def client(rooms_url):
-    with httpx.Client(base_url=rooms_url, timeout=60, headers={"Origin": rooms_url}) as client:
+    with Browser(base_url=rooms_url, timeout=60, headers={"Origin": rooms_url}) as client:
         yield client
 
 
@@ -141,7 +141,7 @@ def test_memory_is_corrected_handed_over_and_retired(client, rooms_lake):
     assert "worked out by mia" in history
     assert "no-show by noor : ill" in history or "no-show by noor: ill" in history
     handed = shown(client.post("/memory", data={"namespace": "mia", "to": "noor", "mode": "copy", "handover": "on"}))
-    assert "noor has copies of the memory of mia: 1 entries" in handed
+    assert "noor has copies of the memory of mia: 1 entry" in handed
     shown(client.post("/memory", data={"namespace": "mia", "retire": made.playbook_id}))
     assert rooms_lake.playbooks.list("mia").entries == []
     assert len(rooms_lake.playbooks.list("noor").entries) == 1
@@ -222,6 +222,6 @@ def test_mail_file_comes_only_once(client):
     mail = (
         b"From: a@example.com\r\nMessage-ID: <1@example.com>\r\nSubject: Cooks\r\n\r\nNeed 2 line cooks in Parma OH\r\n"
     )
-    for said in ("1 new in the queue", "0 new in the queue, 1 were here already"):
+    for said in ("1 new in the queue", "0 new in the queue, 1 was here already"):
         assert said in shown(client.post("/queue/files", files={"file": ("a.eml", mail)}))
     assert "Choose a mail file" in shown(client.post("/queue/files", files={"file": ("", b"")}), 400)

@@ -13,6 +13,7 @@ from lakehouse import settings
 from lakehouse.errors import InvalidInput, LimitExceeded, PermissionDenied, Unauthenticated
 from lakehouse.serve import console, ports, run
 from lakehouse.serve.run import Stack
+from serve_rooms import Browser
 
 
 @contextmanager
@@ -95,7 +96,7 @@ def test_console_asks_for_a_key_and_remembers_who_gave_it(lake):
     made = lake.keys.add("anna", ["coordinator"])
     with (
         serving(lake) as stack,
-        httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
+        Browser(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
     ):
         sent = browser.get("/")
         assert (sent.status_code, sent.headers["location"]) == (303, "/login")
@@ -127,7 +128,7 @@ def test_session_opens_every_page_for_what_its_key_may_and_the_wire_for_nothing(
     keys = {role: lake.keys.add(role, [role]).key for role in ("operator", "auditor")}
     with serving(lake) as stack:
         for role, key in keys.items():
-            with httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser:
+            with Browser(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser:
                 browser.post("/login", data={"key": key})
                 opened = {page: browser.get(page).status_code for page in ("/", "/queue", "/memory", "/lake", "/audit")}
                 assert opened["/"] == opened["/audit"] == 200, (role, opened)
@@ -156,7 +157,7 @@ def test_pages_of_a_role_open_without_trouble_and_the_others_show_nothing(lake, 
     made = lake.keys.add("anna", [role])
     with (
         serving(lake) as stack,
-        httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
+        Browser(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
     ):
         browser.post("/login", data={"key": made.key})
         menu = re.search(r"<nav aria-label=.Pages.>.*?</nav>", browser.get("/").text, re.DOTALL)[0]
@@ -191,7 +192,7 @@ def test_key_of_one_memory_works_in_it_from_the_login_on(lake):
     made = lake.keys.add("anna", ["coordinator"], ["north"])
     with (
         serving(lake) as stack,
-        httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
+        Browser(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
     ):
         browser.post("/login", data={"key": made.key})
         assert 'name="coordinator" value="north"' in browser.get("/").text
@@ -203,7 +204,7 @@ def test_pages_count_against_the_rate_of_the_key(lake):
     made = lake.keys.add("anna", ["coordinator"], rate_per_s=0.5)
     with (
         serving(lake) as stack,
-        httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
+        Browser(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
     ):
         browser.post("/login", data={"key": made.key})
         found = [browser.get("/").status_code for _ in range(20)]
@@ -214,7 +215,7 @@ def test_logout_ends_the_session(lake):
     made = lake.keys.add("anna", ["coordinator"])
     with (
         serving(lake) as stack,
-        httpx.Client(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
+        Browser(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser,
     ):
         browser.post("/login", data={"key": made.key})
         kept = dict(browser.cookies)
@@ -224,9 +225,15 @@ def test_logout_ends_the_session(lake):
 
 def test_login_from_another_site_is_refused(lake):
     made = lake.keys.add("anna", ["coordinator"])
-    with serving(lake) as stack:
+    with serving(lake) as stack, Browser(base_url=stack.url) as browser:
         foreign = {"Sec-Fetch-Site": "cross-site"}
-        assert httpx.post(f"{stack.url}/login", data={"key": made.key}, headers=foreign).status_code == 403
+        refused = browser.post("/login", data={"key": made.key}, headers=foreign)
+        assert refused.status_code == 403
+        assert "another site" in refused.text
+        bare = httpx.post(f"{stack.url}/login", data={"key": made.key})
+        assert (bare.status_code, "set-cookie" in bare.headers) == (403, True)
+        assert "Nothing was done" in bare.text
+        assert "lakehouse_session" not in bare.headers["set-cookie"]
 
 
 def config(**server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ from pyiceberg.types import (
     TimeType,
     UUIDType,
 )
-from sqlalchemy import event, select
+from sqlalchemy import Select, event, select
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from lakehouse.errors import NotFound, Unavailable
@@ -167,9 +168,7 @@ class Tables:
     def _recorded(self) -> dict[str, str]:
         """Return the metadata location of every table of a SQL catalog, by name; one short query."""
         catalog = cast(SqlCatalog, self.catalog)
-        query = select(IcebergTables.table_name, IcebergTables.metadata_location).where(
-            IcebergTables.catalog_name == catalog.name, IcebergTables.table_namespace == NAMESPACE
-        )
+        query = _recorded_of(catalog.name)
         with catalog.engine.connect() as connection:
             return {name: location for name, location in connection.execute(query) if location}
 
@@ -261,6 +260,14 @@ class Tables:
             alike=_alike(table, fields, files),
             location=table.location(),
         )
+
+
+@functools.lru_cache(maxsize=8)
+def _recorded_of(catalog: str) -> Select[str, str | None]:
+    """Return the query for the tables of a catalog; every look at the datasets sends it."""
+    return select(IcebergTables.table_name, IcebergTables.metadata_location).where(
+        IcebergTables.catalog_name == catalog, IcebergTables.table_namespace == NAMESPACE
+    )
 
 
 def _told(snapshot: IcebergSnapshot) -> Snapshot:

@@ -90,11 +90,11 @@ def people_of(query: Query, shown: Shown, corpus: CorpusShape) -> Held:
     from lakehouse.lake import _lineage, _statement
 
     dataset = corpus.dataset
-    fields = {name.casefold(): kind for name, kind in query.columns(dataset, shown.snapshots).items()}
-    if corpus.id_column.casefold() not in fields:
-        return Held()
     if not _texts_of(shown.table) and dataset not in shown.sql.casefold():
         # Nothing of it can be there; most statements over other datasets end here.
+        return Held()
+    fields = {name.casefold(): kind for name, kind in query.columns(dataset, shown.snapshots).items()}
+    if corpus.id_column.casefold() not in fields:
         return Held()
     with query.beside(shown) as cursor:
         nodes = _statement.nodes(cursor, shown.sql)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    Select,
     String,
     Table,
     Text,
@@ -67,15 +69,19 @@ def history(connection: Connection, uid: str) -> list[Pathway]:
     return [_pathway(row) for row in connection.execute(query)]
 
 
-def latest(connection: Connection) -> list[Pathway]:
-    """Return every pathway as it is now, by uid."""
+@functools.cache
+def _latest() -> Select[Any]:
     last = select(changes.c.uid, func.max(changes.c.change).label("change")).group_by(changes.c.uid).subquery()
-    query = (
+    return (
         select(*(changes.c[name] for name in _FIELDS))
         .join(last, (changes.c.uid == last.c.uid) & (changes.c.change == last.c.change))
         .order_by(changes.c.uid)
     )
-    return [_pathway(row) for row in connection.execute(query)]
+
+
+def latest(connection: Connection) -> list[Pathway]:
+    """Return every pathway as it is now, by uid."""
+    return [_pathway(row) for row in connection.execute(_latest())]
 
 
 def of_content(connection: Connection, content: str) -> list[str]:

@@ -140,12 +140,16 @@ def by_ids(connection: Connection, ids: Iterable[str]) -> dict[str, Playbook]:
     return {row[0]: _playbook(row) for row in found}
 
 
-def of_namespaces(connection: Connection, namespaces: Iterable[str]) -> list[Playbook]:
-    """Return the rows of these namespaces, newest change first, ties by id."""
+def of_namespaces(
+    connection: Connection, namespaces: Iterable[str], *, limit: int | None = None, offset: int = 0
+) -> list[Playbook]:
+    """Return the rows of these namespaces, newest change first, ties by id; `limit` after the first `offset`."""
     query = (
         select(*_columns())
         .where(playbooks.c.namespace.in_(list(namespaces)))
         .order_by(playbooks.c.updated_at.desc(), playbooks.c.id)
+        .limit(limit)
+        .offset(offset or None)
     )
     return [_playbook(row) for row in connection.execute(query)]
 

@@ -52,6 +52,8 @@ MAX_BULK = 10_000
 _DEFAULTS = settings.Matrix()
 Entries = Annotated[list[NewPlaybook], msgspec.Meta(min_length=1, max_length=MAX_BULK)]
 Client = Annotated[str, msgspec.Meta(max_length=200)]
+Many = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Offset = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Copies = Annotated[list[PlaybookCopy], msgspec.Meta(max_length=MAX_BULK)]
 
 
@@ -155,10 +157,19 @@ class Playbooks:
         created = sum(new for _, new in made)
         return BulkRecorded(recorded=created, updated=len(made) - created)
 
-    def list(self, namespace: Namespace = DEFAULT_NAMESPACE) -> PlaybookList:
-        """List the entries that a namespace uses, its own and those shared with it, newest change first."""
+    def list(
+        self, namespace: Namespace = DEFAULT_NAMESPACE, limit: Many | None = None, offset: Offset = 0
+    ) -> PlaybookList:
+        """List the entries that a namespace uses, its own and those shared with it, newest change first.
+
+        Args:
+            namespace: Who uses them.
+            limit: At most this many; all of them by default.
+            offset: How many of the newest to pass over; what is recorded meanwhile moves the others back.
+        """
         with self._state.read() as connection:
-            found = self._rows.of_namespaces(connection, self._store.used_by(namespace))
+            used = self._store.used_by(namespace)
+            found = self._rows.of_namespaces(connection, used, limit=limit, offset=offset)
         today = self._clock().date()
         return PlaybookList(entries=[self._writer.listed(entry, today) for entry in found])
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from bisect import bisect_left
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,8 +17,6 @@ from lakehouse.observe.base import OK, KindStats, Op, OpStats, Source
 # the caller's time.
 Row = tuple[int, datetime, Source, str, str, float | None, str, str, Mapping[str, Any]]
 
-# Where source, kind and status stand in a row.
-_FACTS = (2, 3, 4)
 _MINUTE = timedelta(minutes=1)
 
 BOUNDS_MS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 5_000.0, 30_000.0)
@@ -54,56 +52,110 @@ def written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def summarised(
-    earlier: Sequence[Op], rows: Sequence[Row], *, recorded: int, dropped: int, spans_dropped: int
-) -> OpStats:
-    """Count ops of an earlier process and rows of this one, each given oldest first."""
-    took: dict[str, list[float]] = defaultdict(list)
-    facts: Counter[tuple[Source, str, str]] = Counter(map(itemgetter(*_FACTS), rows))
-    facts.update(map(attrgetter("source", "kind", "status"), earlier))
-    hours = _hours(rows)
-    hours.update([op.time[:13] for op in earlier])
-    for op in earlier:
-        if op.elapsed_ms is not None:
-            took[op.kind].append(op.elapsed_ms)
-    for row in rows:
-        if row[5] is not None:
-            took[row[3]].append(row[5])
-    sources: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
-    failed: Counter[str] = Counter()
-    for (source, kind, status), count in facts.items():
-        sources[source] += count
-        kinds[kind] += count
-        failed[kind] += 0 if status == OK else count
-    frequent = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
-    first = earlier[0].time if earlier else written(rows[0][1]) if rows else ""
-    return OpStats(
-        total=kinds.total(),
-        errors=failed.total(),
-        by_source=dict(sources),
-        by_kind={kind: _of_kind(count, failed[kind], sorted(took[kind])) for kind, count in frequent},
-        by_hour=dict(sorted(hours.items())),
-        oldest=first,
-        newest=written(rows[-1][1]) if rows else earlier[-1].time if earlier else "",
-        recorded=recorded,
-        dropped=dropped,
-        spans_dropped=spans_dropped,
-    )
+class Fact(NamedTuple):
+    """What is counted of one op; `key` is its id, or its number in this process."""
+
+    key: str | int
+    source: Source
+    kind: str
+    status: str
+    hour: str
+    elapsed_ms: float | None
 
 
-def _hours(rows: Sequence[Row]) -> Counter[str]:
-    """Count rows by hour. Rows that follow one another mostly are of one minute, which is worked out once."""
-    found: Counter[str] = Counter()
-    hour, first, last = "", None, None
-    for row in rows:
-        moment = row[1]
-        if first is None or last is None or not first <= moment < last:
-            hour = written(moment)[:13]
-            first = moment.replace(second=0, microsecond=0)
-            last = first + _MINUTE
-        found[hour] += 1
-    return found
+class Tally:
+    """Ops counted as they come and go, so that asking again costs what is new and not what is there.
+
+    Keeps nothing of an op but what is counted. Not thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self._counted: deque[Fact] = deque()
+        self._facts: Counter[tuple[Source, str, str]] = Counter()
+        self._hours: Counter[str] = Counter()
+        self._took: dict[str, list[float]] = {}
+        # The latest minute whose hour was worked out: ops that follow one another mostly are of one.
+        self._minute: tuple[datetime, datetime, str] | None = None
+
+    def bring(self, earlier: Sequence[Op], rows: Sequence[Row]) -> None:
+        """Count ops of an earlier process and rows of this one, each oldest first; they follow those counted before."""
+        entries: list[Op | Row] = [*earlier, *rows]
+        first = _key(entries[0]) if entries else None
+        while self._counted and self._counted[0].key != first:
+            self._remove(self._counted.popleft())
+        done = len(self._counted)
+        if done > len(entries) or (done and _key(entries[done - 1]) != self._counted[-1].key):
+            self._clear()
+            done = 0
+        new = [self._fact(entry) for entry in entries[done:]]
+        self._counted.extend(new)
+        self._add(new)
+
+    def stats(self, *, oldest: str, newest: str, recorded: int, dropped: int, spans_dropped: int) -> OpStats:
+        """Return the counts, with percentiles of the time each kind took."""
+        sources: Counter[str] = Counter()
+        kinds: Counter[str] = Counter()
+        failed: Counter[str] = Counter()
+        for (source, kind, status), count in self._facts.items():
+            sources[source] += count
+            kinds[kind] += count
+            failed[kind] += 0 if status == OK else count
+        frequent = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+        return OpStats(
+            total=kinds.total(),
+            errors=failed.total(),
+            by_source=dict(sources),
+            by_kind={kind: _of_kind(count, failed[kind], self._took.get(kind, [])) for kind, count in frequent},
+            by_hour=dict(sorted(self._hours.items())),
+            oldest=oldest,
+            newest=newest,
+            recorded=recorded,
+            dropped=dropped,
+            spans_dropped=spans_dropped,
+        )
+
+    def _add(self, new: Sequence[Fact]) -> None:
+        self._facts.update([fact[1:4] for fact in new])
+        self._hours.update([fact.hour for fact in new])
+        longer = set()
+        for fact in new:
+            if fact.elapsed_ms is not None:
+                self._took.setdefault(fact.kind, []).append(fact.elapsed_ms)
+                longer.add(fact.kind)
+        for kind in longer:
+            self._took[kind].sort()
+
+    def _remove(self, fact: Fact) -> None:
+        _less(self._facts, fact[1:4])
+        _less(self._hours, fact.hour)
+        if fact.elapsed_ms is not None:
+            took = self._took[fact.kind]
+            del took[bisect_left(took, fact.elapsed_ms)]
+
+    def _fact(self, entry: Op | Row) -> Fact:
+        if isinstance(entry, Op):
+            return Fact(entry.op_id, entry.source, entry.kind, entry.status, entry.time[:13], entry.elapsed_ms)
+        number, moment, source, kind, status, elapsed_ms, *_ = entry
+        return Fact(number, source, kind, status, self._hour(moment), elapsed_ms)
+
+    def _hour(self, moment: datetime) -> str:
+        if self._minute is None or not self._minute[0] <= moment < self._minute[1]:
+            begun = moment.replace(second=0, microsecond=0)
+            self._minute = (begun, begun + _MINUTE, written(moment)[:13])
+        return self._minute[2]
+
+
+def _key(entry: Op | Row) -> str | int:
+    return entry.op_id if isinstance(entry, Op) else entry[0]
+
+
+def _less(counts: Counter[Any], name: Any) -> None:
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:

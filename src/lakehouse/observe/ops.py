@@ -16,7 +16,7 @@ import msgspec
 from lakehouse import tracing
 from lakehouse.errors import LakehouseError, TooLarge
 from lakehouse.observe._drain import Drain, paced
-from lakehouse.observe._summaries import Counters, Row, summarised, written
+from lakehouse.observe._summaries import Counters, Row, Tally, written
 from lakehouse.observe.base import OK, Op, OpId, OpList, OpStats, Said, Source, Word
 from lakehouse.observe.lines import json_line, one_line
 
@@ -78,6 +78,8 @@ class Ops:
         self._ring: deque[Row] = deque(maxlen=config.ring)
         self._older: list[Op] | None = None
         self._older_lock = threading.Lock()
+        self._tally = Tally()
+        self._tally_lock = threading.Lock()
         self._log: Log | None = None
         self._queue: Drain[Row] = Drain(
             self._write, name="ops", most=config.queue, every_ms=config.write_every_ms, batch=config.queue
@@ -168,12 +170,18 @@ class Ops:
 
     def stats(self) -> OpStats:
         """Count what the ring holds, by source, kind and hour, with percentiles of the time each kind took."""
-        recorded = self._ring[-1][0] if self._ring else 0
-        # The rows as they are: to make an object of each would take most of the time.
-        rows = list(self._ring)
-        return summarised(
-            self._before(rows), rows, recorded=recorded, dropped=self.dropped, spans_dropped=self.spans_dropped()
-        )
+        with self._tally_lock:
+            # The rows as they are: to make an object of each would take most of the time.
+            rows = list(self._ring)
+            earlier = self._before(rows)
+            self._tally.bring(earlier, rows)
+            return self._tally.stats(
+                oldest=earlier[0].time if earlier else written(rows[0][1]) if rows else "",
+                newest=written(rows[-1][1]) if rows else earlier[-1].time if earlier else "",
+                recorded=rows[-1][0] if rows else 0,
+                dropped=self.dropped,
+                spans_dropped=self.spans_dropped(),
+            )
 
     def ops(
         self,

@@ -77,7 +77,7 @@ def serve(
     ):
         with _on_stop_signal(_leave):
             lake = connect(config=config)
-            pages = console.routes(lake, most_upload_bytes=config.server.max_ingest_bytes) if only is None else ()
+            pages = _pages(lake, config) if only is None else ()
             try:
                 require_safe(config, token, keys=lake.rooms.keys.any)
             except InvalidInput:
@@ -90,6 +90,10 @@ def serve(
         finally:
             with _on_stop_signal(_go_on):
                 _end(stack, lake, config.server.shutdown_grace_ms)
+
+
+def _pages(lake: Lakehouse, config: Settings) -> list[BaseRoute]:
+    return console.routes(lake, most_upload_bytes=config.server.max_ingest_bytes, draft_model=config.chat.draft_model)
 
 
 def token_of(config: Settings, environ: Mapping[str, str]) -> str:

@@ -16,9 +16,11 @@ from lakehouse.memory.keys import client_key
 from lakehouse.serve.console.demand_view import GROUPS
 from lakehouse.serve.console.outcomes import words_of
 from lakehouse.serve.console.site import Pages, Sent, View, asked
+from lakehouse.serve.console.words import counted
 
 _MODES = ("share", "copy", "move")
 _OF_A_CLIENT = _MODES[1:]
+_MOST_LOOKED = 5_000
 _MOST_ENTRIES = 20
 
 
@@ -147,7 +149,8 @@ class HandoverPages(Pages):
             lake.demands.note(one.id, text=said, by=view.giver)
         view.done = True
         view.notice = (
-            f"{view.receiver} now has {len(view.demands)} open demands of {view.giver}, and {entries:,} entries of"
+            f"{view.receiver} now has {counted(len(view.demands), 'open demand')} of {view.giver}, and"
+            f" {counted(entries, 'entry', 'entries')} of"
             f" memory{f' of {view.client}' if view.client else ''} they did not have."
         )
 
@@ -168,7 +171,7 @@ class HandoverPages(Pages):
             )
             for each in sorted(one.people, key=lambda each: order.index(each.stage))
         ]
-        known = lake.playbooks.list(one.namespace).entries
+        known = lake.playbooks.list(one.namespace, limit=_MOST_LOOKED).entries
         client = one.demand.client
         entries = [
             entry

@@ -22,7 +22,7 @@ from lakehouse.lake.catalog import Manifest, Snapshot
 from lakehouse.lake.ingest import Explanation
 from lakehouse.lake.query import SqlResult
 from lakehouse.matrix.base import Corpus
-from lakehouse.serve.console import jobs, plot, security
+from lakehouse.serve.console import csrf, jobs, plot, security
 from lakehouse.serve.console.jobs import Job, Jobs
 from lakehouse.serve.console.site import Pages, Sent, Site, View, asked, sent_on
 
@@ -116,6 +116,7 @@ class LakePages(Pages):
             security.require_same_origin(request)
             _check_length(request, self._most_bytes)
             async with request.form(max_files=1, max_fields=16) as form:
+                csrf.require(request, form.get(csrf.FIELD))
                 return await self._taken(request, view, form)
         except LakehouseError as error:
             view.trouble = error

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from lakehouse.errors import LakehouseError, TooLarge
-from lakehouse.serve.console import security
+from lakehouse.serve.console import csrf, security
 from lakehouse.serve.console.assets import Assets
 from lakehouse.serve.console.site import COOKIE as COORDINATOR
 from lakehouse.serve.console.site import remember
@@ -50,12 +50,14 @@ class Login:
     async def answer(self, request: Request) -> Response:
         """Show the page, or take a key."""
         if request.method == "GET":
-            return self._shown("", 200)
+            return self._shown(request, "", 200)
         try:
             security.require_same_origin(request)
-            who = await self._doors.known(await _key(request))
+            body = await _body(request)
+            csrf.require(request, csrf.field_of(body), session=False)
+            who = await self._doors.known(parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0].strip())
         except LakehouseError as error:
-            return self._shown(error.message, error.status)
+            return self._shown(request, error.message, error.status)
         response = RedirectResponse("/", 303, security.HEADERS)
         response.set_cookie(
             COOKIE, self._doors.open_session(who), httponly=True, samesite="strict", secure=self._secure, path="/"
@@ -68,21 +70,29 @@ class Login:
 
     async def leave(self, request: Request) -> Response:
         """End the session."""
-        security.require_same_origin(request)
+        try:
+            security.require_same_origin(request)
+            csrf.require(request, csrf.field_of(await _body(request)))
+        except LakehouseError as error:
+            return self._shown(request, error.message, error.status)
         self._doors.end_session(request.scope)
         response = RedirectResponse(LOGIN, 303, security.HEADERS)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=self._secure, path="/")
         return response
 
-    def _shown(self, trouble: str, status: int) -> Response:
-        page = self._page.render(asset=self._address, trouble=trouble)
-        return HTMLResponse(page, status, {**security.HEADERS, "Cache-Control": "no-store"})
+    def _shown(self, request: Request, trouble: str, status: int) -> Response:
+        # Whoever logs in may bring the cookie of a session that is over, or not, so no session goes into this token.
+        proof = csrf.proof(request, session=False)
+        page = self._page.render(asset=self._address, trouble=trouble, csrf=proof)
+        response = HTMLResponse(page, status, {**security.HEADERS, "Cache-Control": "no-store"})
+        proof.keep(request, response)
+        return response
 
 
-async def _key(request: Request) -> str:
+async def _body(request: Request) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MOST_BYTES:
             raise TooLarge(f"a key has fewer than {_MOST_BYTES} bytes", limit_bytes=_MOST_BYTES)
-    return parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0].strip()
+    return body

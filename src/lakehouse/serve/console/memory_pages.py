@@ -20,9 +20,11 @@ from lakehouse.serve.console import people
 from lakehouse.serve.console.outcomes import OUTCOMES, score_of, words_of
 from lakehouse.serve.console.people import Somebody
 from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, may
+from lakehouse.serve.console.words import counted
 
 _PAGE = 50
 _MOST_CLIENTS = 500
+_MOST_LOOKED = 5_000
 _MODES = ("share", "copy", "move")
 
 
@@ -59,6 +61,7 @@ class MemoryView(View, kw_only=True):
     Attributes:
         entries: Those of this page; `total` of `all` fit what was asked.
         who: The people of `entries` by id.
+        more: There are older entries, which are not looked through here.
         roles: How often each role is remembered, most first.
         clients: Of whom something is remembered, by name.
         lift: What memory did on live demands; None when nothing tells.
@@ -71,6 +74,7 @@ class MemoryView(View, kw_only=True):
     entries: list[ListedPlaybook] = msgspec.field(default_factory=list)
     total: int = 0
     all: int = 0
+    more: bool = False
     pages: int = 1
     who: dict[str, Somebody] = msgspec.field(default_factory=dict)
     roles: list[tuple[str, int]] = msgspec.field(default_factory=list)
@@ -169,12 +173,14 @@ class MemoryPages(Pages):
         said = {"share": "can use", "copy": "has copies of", "move": "has taken over"}[mode]
         view.notice = (
             f"{receiver} {said} the memory of {view.asked.namespace}{f' for {of_client}' if of_client else ''}:"
-            f" {handed.entries:,} entries they did not have."
+            f" {counted(handed.entries, 'entry', 'entries')} they did not have."
         )
 
     def _fill(self, opened: str, view: MemoryView, *, bleed: bool = False) -> None:
         lake, wanted = self._site.lake, view.asked
-        entries = lake.playbooks.list(wanted.namespace).entries
+        entries = lake.playbooks.list(wanted.namespace, limit=_MOST_LOOKED + 1).entries
+        view.more = len(entries) > _MOST_LOOKED
+        entries = entries[:_MOST_LOOKED]
         counts: dict[str, int] = {}
         for entry in entries:
             counts[entry.role or "no role"] = counts.get(entry.role or "no role", 0) + 1

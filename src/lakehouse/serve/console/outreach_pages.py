@@ -18,19 +18,29 @@ from lakehouse import caller
 from lakehouse.demands.base import OUT, OpenDemand, Person
 from lakehouse.errors import Conflict, InvalidInput, LakehouseError, NotFound
 from lakehouse.serve.console import security
-from lakehouse.serve.console.outreach import KINDS, Draft, Verdict, drafted, judged
-from lakehouse.serve.console.site import COOKIE, Pages, Sent, Site, View, asked
+from lakehouse.serve.console.outreach import KINDS, Draft, Kind, Verdict, drafted, judged
+from lakehouse.serve.console.site import COOKIE, Pages, Sent, Site, View, asked, may
+from lakehouse.serve.console.written import written
 
 _MOST_LEFT = 4_096
 
 
 class OutreachView(View, kw_only=True):
-    """What the page shows; `draft` as typed, `verdict` what the validators say of it."""
+    """What the page shows.
+
+    Attributes:
+        draft: As typed, or as the template or a model wrote it.
+        verdict: What the validators say of it.
+        model: That may write instead of the template, empty for none.
+        unwritten: It was asked to and did not; `trouble` says why.
+    """
 
     one: OpenDemand | None = None
     person: Person | None = None
     draft: Draft | None = None
     verdict: Verdict | None = None
+    model: str = ""
+    unwritten: bool = False
 
 
 class OutreachPages(Pages):
@@ -38,10 +48,12 @@ class OutreachPages(Pages):
 
     Args:
         site: What all pages share.
+        model: That may write drafts, empty for none.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, *, model: str) -> None:
         super().__init__(site)
+        self._model = model
         # Fingerprints of the latest texts that have their row.
         self._left: dict[bytes, None] = {}
 
@@ -60,7 +72,7 @@ class OutreachPages(Pages):
         )
 
     async def judge(self, request: Request) -> Response:
-        """Judge what was typed; with the button that exports it, give it as a file if it passes."""
+        """Judge what was typed, or have it written anew; what is exported is given as a file if it passes."""
         view = OutreachView()
         try:
             sent = await self._site.sent(request)
@@ -97,15 +109,14 @@ class OutreachPages(Pages):
         kind = sent.one("kind", "email")
         if kind not in KINDS:
             raise InvalidInput("Choose an email or a text message.", field="kind")
-        if typed:
-            view.draft = Draft(
-                kind=kind,
-                to=sent.one("address"),
-                subject=sent.one("subject") if kind == "email" else "",
-                body=sent.one("body"),
-            )
-        else:
-            view.draft = drafted(kind, view.one, view.person, me)
+        view.model = self._model if may("chat.complete") else ""
+        by = sent.one("write") if typed else "template"
+        view.draft = _typed(kind, sent) if by != "template" else drafted(kind, view.one, view.person, me)
+        if by == "model":
+            try:
+                view.draft = self._by_model(kind, view.one, view.person, me)
+            except LakehouseError as error:
+                view.trouble, view.unwritten = error, True
         mark = _mark(view.one, view.person, view.draft)
         leaves = leaves and mark not in self._left
         view.verdict = judged(lake, view.draft, view.one, view.person, me, leaves=leaves)
@@ -113,6 +124,11 @@ class OutreachPages(Pages):
             self._left[mark] = None
             if len(self._left) > _MOST_LEFT:
                 self._left.pop(next(iter(self._left)), None)
+
+    def _by_model(self, kind: Kind, one: OpenDemand, person: Person, me: str) -> Draft:
+        if not self._model:
+            raise Conflict("no model writes drafts here; name one in chat.draft_model", field="write")
+        return written(self._site.lake, self._model, kind, one, person, me)
 
     def _somebody(self, one: OpenDemand, corpus: str, id: str, *, whole: bool) -> Person:
         """Return whom it is about; with what the roster says of them for a whole page, which shows it."""
@@ -130,6 +146,13 @@ class OutreachPages(Pages):
         return found
 
 
+def _typed(kind: Kind, sent: Sent) -> Draft:
+    subject = sent.one("subject") if kind == "email" else ""
+    return Draft(kind=kind, to=sent.one("address"), subject=subject, body=sent.one("body"))
+
+
 def _mark(one: OpenDemand, person: Person, draft: Draft) -> bytes:
+    # A form gives back what it was given without the space around it.
+    draft = msgspec.structs.replace(draft, body=draft.body.strip())
     said = (caller.current().id, one.id, person.corpus, person.id, draft)
     return hashlib.blake2b(msgspec.json.encode(said), digest_size=16).digest()

@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Route
 from lakehouse.app import Lakehouse
 from lakehouse.errors import LakehouseError
 from lakehouse.matrix.base import Corpus
+from lakehouse.serve.console import csrf, security
 from lakehouse.serve.console import form as forms
-from lakehouse.serve.console import security
 from lakehouse.serve.console.assets import Assets
 from lakehouse.serve.console.audit_pages import AuditPages
 from lakehouse.serve.console.demand_pages import DemandPages
@@ -27,7 +27,7 @@ from lakehouse.serve.console.memory_pages import MemoryPages
 from lakehouse.serve.console.operations_pages import OperationsPages
 from lakehouse.serve.console.outreach_pages import OutreachPages
 from lakehouse.serve.console.queue_pages import QueuePages
-from lakehouse.serve.console.site import COOKIE, Site, defect, logged_in, read_body, remember
+from lakehouse.serve.console.site import COOKIE, Site, defect, logged_in, posted, remember
 from lakehouse.serve.console.turn import Turn
 from lakehouse.settings import Server
 from lakehouse.staffing.need import whole_number
@@ -52,10 +52,10 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 class Visit(msgspec.Struct, frozen=True):
-    """One request. `part` asks for what the page swaps in, not for all of it; `address` is where the server is."""
+    """One request with what its form says. `part` asks for what the page swaps in, not for all of it."""
 
     form: Form
-    address: str
+    request: Request
     part: bool
 
 
@@ -64,6 +64,7 @@ def routes(
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     most_upload_bytes: int = Server().max_ingest_bytes,
+    draft_model: str = "",
 ) -> list[BaseRoute]:
     """Return the routes of the console over a lake, embedded or remote, to be mounted at `/`.
 
@@ -71,6 +72,7 @@ def routes(
         lake: Everything the console shows and does goes through it.
         clock: Time of looking, with a zone; tells what has expired and how old a memory is.
         most_upload_bytes: Largest file that is taken in.
+        draft_model: Model that may write to people in place of the template, empty for none.
     """
     assets = Assets(security.HEADERS)
     site = Site(lake, assets, clock)
@@ -82,7 +84,7 @@ def routes(
         OperationsPages(site),
         QueuePages(site),
         DemandPages(site),
-        OutreachPages(site),
+        OutreachPages(site, model=draft_model),
         HandoverPages(site),
     )
     site.compile()
@@ -123,8 +125,7 @@ class Console:
     async def search(self, request: Request) -> Response:
         """Answer to a text sent from another page with the page of its matches."""
         try:
-            security.require_same_origin(request)
-            form = forms.decode(await read_body(request))
+            form = forms.decode(await posted(request))
         except LakehouseError as error:
             return await run_in_threadpool(self._refused, _visit(request, Form()), error)
         form = Form(text=form.text, coordinator=request.cookies.get(COOKIE, ""))
@@ -133,8 +134,7 @@ class Console:
     async def press(self, request: Request) -> Response:
         """Answer to the form of the page."""
         try:
-            security.require_same_origin(request)
-            form = forms.decode(await read_body(request))
+            form = forms.decode(await posted(request))
         except LakehouseError as error:
             return await run_in_threadpool(self._refused, _visit(request, Form()), error)
         return await run_in_threadpool(self._pressed, _visit(request, form))
@@ -188,19 +188,24 @@ class Console:
 
     def _render(self, visit: Visit, turn: Turn, ticks: Sequence[Tick]) -> Response:
         template = self._part if visit.part else self._whole
+        proof = csrf.proof(visit.request)
+        url = visit.request.url
         page = template.render(
             form=visit.form,
             turn=turn,
             ticks=ticks,
             part=visit.part,
-            address=visit.address,
+            address=f"{url.scheme}://{url.netloc}",
             here="/",
             who=logged_in(),
+            csrf=proof,
         )
         # Names and contact data: nothing of it stays in a cache.
-        return HTMLResponse(page, turn.status, {**security.HEADERS, "Cache-Control": "no-store"})
+        response = HTMLResponse(page, turn.status, {**security.HEADERS, "Cache-Control": "no-store"})
+        proof.keep(visit.request, response)
+        return response
 
 
 def _visit(request: Request, form: Form) -> Visit:
     part = request.method == "POST" and request.headers.get("hx-request") == "true"
-    return Visit(form, f"{request.url.scheme}://{request.url.netloc}", part)
+    return Visit(form, request, part)

@@ -19,10 +19,11 @@ from lakehouse.demands.lines import COLUMNS
 from lakehouse.errors import Conflict, InvalidInput, LakehouseError, TooLarge
 from lakehouse.observe.inbox import excerpts
 from lakehouse.observe.messages import Message, Summary
+from lakehouse.serve.console import csrf, security
 from lakehouse.serve.console import form as forms
-from lakehouse.serve.console import security
 from lakehouse.serve.console.form import Form
-from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, read_body, remember, sent_on
+from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, posted, remember, sent_on
+from lakehouse.serve.console.words import counted
 from lakehouse.staffing.demand import Demand
 from lakehouse.staffing.need import fields_of
 
@@ -131,8 +132,7 @@ class QueuePages(Pages):
         """Open what the page of a demand has in its box: a line, an email or a CSV, with the fields corrected there."""
         view = QueueView()
         try:
-            security.require_same_origin(request)
-            form = forms.decode(await read_body(request))
+            form = forms.decode(await posted(request))
         except LakehouseError as error:
             view.trouble, form = error, Form()
         view.body = form.text
@@ -211,8 +211,7 @@ class QueuePages(Pages):
             view.trouble = error
             return
         view.lines, view.body = done.refused, ""
-        known = f", {len(done.known)} were here already" if done.known else ""
-        view.notice = f"{len(done.created)} demands opened{known}."
+        view.notice = f"{counted(len(done.created), 'demand')} opened{_known(len(done.known))}."
 
     def _dropped(self, me: str, name: str, data: bytes, view: QueueView, *, keep: bool = False) -> None:
         if view.trouble is None and name.casefold().endswith(".csv"):
@@ -223,10 +222,9 @@ class QueuePages(Pages):
             except LakehouseError as error:
                 view.trouble = error
             else:
-                known = f", {taken.known} were here already" if taken.known else ""
                 refused = "".join(f" Message {one.position} was refused: {one.reason}." for one in taken.refused[:5])
                 opened = self._open_all(taken.created, me) if keep else ""
-                view.notice = f"{len(taken.created)} new in the queue{known}.{opened}{refused}"
+                view.notice = f"{len(taken.created)} new in the queue{_known(taken.known)}.{opened}{refused}"
         self._fill("", view)
 
     def _open_all(self, messages: list[str], me: str) -> str:
@@ -255,6 +253,10 @@ class QueuePages(Pages):
             view.parts = _parts(view.opened)
 
 
+def _known(count: int) -> str:
+    return f", {count:,} {'was' if count == 1 else 'were'} here already" if count else ""
+
+
 def _parts(message: Message) -> list[Part]:
     texts = excerpts(message.body, message.demands)
     return [
@@ -278,6 +280,7 @@ def _says(demand: Demand) -> str:
 
 async def _file(request: Request) -> tuple[str, bytes, bool]:
     async with request.form(max_files=1, max_fields=4) as form:
+        csrf.require(request, form.get(csrf.FIELD))
         upload, keep = form.get("file"), "keep" in form
         if not isinstance(upload, UploadFile) or not upload.filename:
             raise InvalidInput(

@@ -20,7 +20,7 @@ from lakehouse.app import Lakehouse
 from lakehouse.errors import InternalError, LakehouseError, TooLarge
 from lakehouse.ledger.gate import allowed
 from lakehouse.operations import BY_NAME
-from lakehouse.serve.console import security
+from lakehouse.serve.console import csrf, security
 from lakehouse.serve.console.assets import Assets
 from lakehouse.serve.console.words import age, in_bytes, number
 
@@ -125,21 +125,22 @@ class Site:
 
     def render(self, request: Request, template: str, view: View) -> Response:
         """Return a page with its status. Names and contact data: nothing of it stays in a cache."""
+        proof = csrf.proof(request)
         page = self.templates.get_template(template).render(
-            view=view, here=request.url.path, coordinator=request.cookies.get(COOKIE, ""), who=logged_in()
+            view=view,
+            here=request.url.path,
+            coordinator=request.cookies.get(COOKIE, ""),
+            who=logged_in(),
+            csrf=proof,
         )
         status = view.trouble.status if view.trouble else 200
-        return HTMLResponse(page, status, {**security.HEADERS, "Cache-Control": "no-store"})
+        response = HTMLResponse(page, status, {**security.HEADERS, "Cache-Control": "no-store"})
+        proof.keep(request, response)
+        return response
 
     async def sent(self, request: Request) -> Sent:
-        """Read a form that a page of ours has posted.
-
-        Raises:
-            PermissionDenied: It was posted by a page of another origin.
-            TooLarge: It is over 256 KiB.
-        """
-        security.require_same_origin(request)
-        body = await read_body(request)
+        """Read a form that a page of ours has posted. Raises as `posted`."""
+        body = await posted(request)
         return Sent(parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True))
 
     def _age(self, text: str) -> str:
@@ -185,12 +186,14 @@ def remember(response: Response, coordinator: str) -> None:
         response.delete_cookie(COOKIE, httponly=True, samesite="lax")
 
 
-async def read_body(request: Request) -> bytes:
-    """Return the body of a form.
+async def posted(request: Request) -> bytes:
+    """Return the body of a form that a page of ours has posted.
 
     Raises:
+        PermissionDenied: It was posted by a page of another origin, or without the token of this browser.
         TooLarge: It is over 256 KiB.
     """
+    security.require_same_origin(request)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -199,7 +202,9 @@ async def read_body(request: Request) -> bytes:
                 f"That is over {MAX_BODY_BYTES // 1024} KiB of text; paste the demand without what hangs on it.",
                 limit_bytes=MAX_BODY_BYTES,
             )
-    return bytes(body)
+    whole = bytes(body)
+    csrf.require(request, csrf.field_of(whole))
+    return whole
 
 
 def defect() -> InternalError:

@@ -31,6 +31,15 @@ def number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.10g}"
 
 
+def counted(count: int, one: str, more: str = "") -> str:
+    """Return how many there are of a thing.
+
+    >>> counted(1, "demand"), counted(2_000, "entry", "entries")
+    ('1 demand', '2,000 entries')
+    """
+    return f"{count:,} {one if count == 1 else more or f'{one}s'}"
+
+
 def in_bytes(count: int) -> str:
     """Return a size in the unit that leaves up to three digits before the point.
 
