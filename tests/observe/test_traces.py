@@ -52,7 +52,7 @@ def test_nothing_is_recorded_by_default(opened):
     assert lake.rooms.traces.around not in lake.rooms.around
 
 
-def test_exporter_is_imported_only_where_an_endpoint_is_set(tmp_path):
+def test_exporter_is_not_imported_by_a_lake(tmp_path):
     script = (
         "import sys, lakehouse\n"
         f"lakehouse.connect({str(tmp_path / 'lake')!r}).close()\n"

@@ -10,7 +10,7 @@ from hypothesis import settings as checked
 from hypothesis import strategies as st
 
 from lakehouse import settings
-from lakehouse.vectors._shelves import first
+from lakehouse.vectors._shelf import first
 from lakehouse.vectors.base import Condition, Filter
 from lakehouse.vectors.service import Vectors
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lakehouse.tracing import Span
+if TYPE_CHECKING:
+    from lakehouse.observe._sender import EndedSpan
+    from lakehouse.tracing import Span
 
 Facts = dict[str, Any]
 
@@ -55,7 +57,7 @@ def content(name: str, arguments: Mapping[str, Any], answer: Any) -> Facts:
     return {"input": _text(given), "output": _text(_short(answer))}
 
 
-def attributes(span: Span, *, langfuse: bool, session: str, tags: tuple[str, ...]) -> Facts:
+def attributes(span: Span | EndedSpan, *, langfuse: bool, session: str, tags: tuple[str, ...]) -> Facts:
     """Return all attributes of a span for others to read."""
     found: Facts = {}
     for key, value in span.attributes.items():
@@ -78,7 +80,9 @@ def attributes(span: Span, *, langfuse: bool, session: str, tags: tuple[str, ...
     return found
 
 
-def _langfuse(span: Span, operation: str, given: Mapping[str, str], *, session: str, tags: tuple[str, ...]) -> Facts:
+def _langfuse(
+    span: Span | EndedSpan, operation: str, given: Mapping[str, str], *, session: str, tags: tuple[str, ...]
+) -> Facts:
     found: Facts = {"langfuse.observation.type": _LANGFUSE_TYPE.get(operation, "span")}
     if session:
         found["langfuse.session.id"] = session

@@ -132,7 +132,7 @@ class Drain(Generic[T]):
                 self._wake.clear()
                 self._idle = False
                 continue
-            if not self._asked():
+            if len(self._waiting) < self._batch and not self._asked():
                 # What comes meanwhile shares the batch, and the sync to disk or the request that goes with it.
                 self._closing.wait(self._every_s)
             self._pass_on()

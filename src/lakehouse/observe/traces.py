@@ -22,12 +22,13 @@ from lakehouse.tracing import Span
 
 if TYPE_CHECKING:
     from lakehouse import settings
-    from lakehouse.observe._otlp import Exporter
+    from lakehouse.observe._sender import Sender
     from lakehouse.state.log import Log
 
 _LOG_EVERY_MS = 200
-_CLOSE_WITHIN_MS = 2_000
-_BATCH = 256
+# Spans go to the process that sends them a few at a time: many at once would show in a search.
+_HAND_OVER_EVERY_MS = 5
+_HANDED_OVER = 32
 _LONGEST_ID = 64
 
 _log = logging.getLogger(__name__)
@@ -89,15 +90,15 @@ class Traces:
         self._ops_of = ops_of
         self._tags = tuple(tag.strip() for tag in config.tags.split(",") if tag.strip())
         self._log: Log | None = None
-        self._exporter: Exporter | None = None
+        self._sender: Sender | None = None
         self._to_log: Drain[Span] | None = None
         self._to_collector: Drain[Span] | None = None
         if config.log and path is not None:
             self._to_log = Drain(self._write, name="spans", most=config.queue, every_ms=_LOG_EVERY_MS)
         if config.endpoint:
-            self._exporter = self._make_exporter(headers, version)
+            self._sender = self._make_sender(headers, version)
             self._to_collector = Drain(
-                self._exporter.send, name="otlp", most=config.queue, every_ms=config.send_every_ms, batch=_BATCH
+                self._sender.send, name="otlp", most=config.queue, every_ms=_HAND_OVER_EVERY_MS, batch=_HANDED_OVER
             )
 
     @property
@@ -108,7 +109,8 @@ class Traces:
     @property
     def dropped(self) -> int:
         """Spans that were not kept or not delivered, since this process began."""
-        return sum(queue.dropped for queue in (self._to_log, self._to_collector) if queue is not None)
+        counting = (self._to_log, self._to_collector, self._sender)
+        return sum(each.dropped for each in counting if each is not None)
 
     def take(self, span: Span) -> None:
         """Take a span that has ended; never waits, never raises."""
@@ -174,39 +176,43 @@ class Traces:
 
     def flush(self) -> bool:
         """Wait until all spans so far are written and sent or dropped, and tell whether that took less than 10 s."""
-        return all(queue.flush() for queue in (self._to_log, self._to_collector) if queue is not None)
+        return all(each.flush() for each in (self._to_log, self._to_collector, self._sender) if each is not None)
 
     def close(self) -> None:
         """Write what waits; what the collector does not take within 2 s is dropped. Idempotent."""
         if self._to_log is not None:
             self._to_log.close()
-        if self._exporter is not None:
-            self._exporter.hurry()
-        if self._to_collector is not None and not self._to_collector.close(within_ms=_CLOSE_WITHIN_MS):
-            _log.warning("the collector at %s is too slow; spans were dropped", self._config.endpoint)
-        if self._exporter is not None:
-            self._exporter.close()
-            self._exporter = None
+        if self._to_collector is not None and self._sender is not None:
+            handed = self._to_collector.close()
+            if not self._sender.close() or not handed:
+                _log.warning("the collector at %s is too slow; spans were dropped", self._config.endpoint)
         if self._log is not None:
             self._log.close()
             self._log = None
 
-    def _make_exporter(self, headers: str, version: str) -> Exporter:
-        endpoint = self._config.endpoint
-        if not endpoint.startswith(("http://", "https://")):
+    def _make_sender(self, headers: str, version: str) -> Sender:
+        config = self._config
+        if not config.endpoint.startswith(("http://", "https://")):
             raise InvalidInput(
-                f"traces.endpoint {endpoint!r} is not an HTTP address; write it like http://127.0.0.1:4318/v1/traces",
+                f"traces.endpoint {config.endpoint!r} is not an HTTP address; "
+                "write it like http://127.0.0.1:4318/v1/traces",
                 field="traces.endpoint",
             )
-        from lakehouse.observe._otlp import Exporter
+        from lakehouse.observe._sender import Collector, Sender
 
-        return Exporter(
-            endpoint,
-            headers=_headers(headers),
-            service=self._config.service,
-            version=version,
-            timeout_ms=self._config.timeout_ms,
-            attributes=self._attributes,
+        return Sender(
+            Collector(
+                endpoint=config.endpoint,
+                headers=_headers(headers),
+                service=config.service,
+                version=version,
+                queue=config.queue,
+                send_every_ms=config.send_every_ms,
+                timeout_ms=config.timeout_ms,
+                langfuse=config.langfuse,
+                session=config.session,
+                tags=self._tags,
+            )
         )
 
     def _attributes(self, span: Span) -> dict[str, Any]:

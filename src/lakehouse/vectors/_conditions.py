@@ -58,9 +58,12 @@ class Conditions:
             _keep(self._passing, name, known, most=_FILTERS_KEPT)
         return known
 
-    def meeting(self, condition: Condition) -> np.ndarray:
-        """Return the numbers of the rows that meet one condition, int64, sorted; not remembered."""
-        return self._met_by_any([condition])
+    def holding(self, key: str, value: str) -> np.ndarray:
+        """Return the numbers of the rows that hold a string under a key, sorted; not remembered."""
+        column = self._by_key.get(key)
+        rows = columns.in_order(column.holding(value)) if column is not None else _NO_ROWS
+        # Rows that came in after this part was counted are not asked for.
+        return rows if not len(rows) or rows[-1] < self._count else rows[: int(np.searchsorted(rows, self._count))]
 
     def _work_out(self, filter: Filter) -> np.ndarray:
         if not filter.must and not filter.must_not and all(map(_is_value, filter.should)):

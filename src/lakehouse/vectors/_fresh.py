@@ -7,7 +7,8 @@ that it sees an item's old slot or its new one, or both, but never neither.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,10 +16,11 @@ import numpy as np
 
 from lakehouse.vectors import _scoring, columns
 from lakehouse.vectors._conditions import Conditions
+from lakehouse.vectors._shelf import Pile
 
 if TYPE_CHECKING:
     from lakehouse.vectors._scoring import Query
-    from lakehouse.vectors.base import Condition, Filter
+    from lakehouse.vectors.base import Filter
 
 # Of fewer slots than this share only they are scored, not all.
 _FEW = 0.3
@@ -38,7 +40,7 @@ class Fresh:
         self._lengths = np.empty(0, dtype=np.float32)
         self._gone = np.empty(0, dtype=bool)
         # By slot, a number that slots of the same vector share.
-        self._kind_of: list[int] = []
+        self._kind_of = np.empty(0, dtype=np.int32)
         self._kinds: dict[bytes, int] = {}
         self._longest = 0.0
         self._columns = columns.Columns()
@@ -59,7 +61,9 @@ class Fresh:
         self._longest = max(self._longest, float(lengths.max(initial=0.0)))
         self.ids += ids
         self.metadata += metadata
-        self._kind_of += [self._kinds.setdefault(_scoring.digest(vector), len(self._kinds)) for vector in vectors]
+        self._kind_of[first : first + len(ids)] = [
+            self._kinds.setdefault(_scoring.digest(vector), len(self._kinds)) for vector in vectors
+        ]
         for slot, encoded in enumerate(metadata, first):
             self._columns.add(slot, _decode(encoded))
         # From here on readers see them.
@@ -99,23 +103,35 @@ class Fresh:
             known = self._conditions = (count, Conditions(self._columns, count))
         return known[1]
 
-    def holding(self, condition: Condition) -> list[tuple[int, list[str]]]:
-        """Return the items that meet one condition by their vector: a slot of it, and ids."""
-        gone, count, ids = self._gone, self._count, self.ids
-        column = self._columns.get(condition.key)
-        slots = columns.in_order(column.rows(condition)) if column is not None else _NO_SLOTS
+    def holding(self, key: str, value: str) -> np.ndarray:
+        """Return the slots that hold a string under a metadata key, in rising order.
+
+        An item that is just being written again may be there with its old slot and its new one.
+        """
+        gone, count = self._gone, self._count
+        column = self._columns.get(key)
+        slots = columns.in_order(column.holding(value)) if column is not None else _NO_SLOTS
+        if not len(slots):
+            return slots
         # Slots that came after the marks were taken are not gone.
         left = slots[(slots >= len(gone)) | ~gone[np.minimum(slots, len(gone) - 1)]] if len(gone) else slots
-        # In rising order, so that of an item that is just written again the newer slot stays.
-        newest = {ids[slot]: slot for slot in left[left < count].tolist()}
-        found: dict[int, tuple[int, list[str]]] = {}
-        for id, slot in newest.items():
-            kind = self._kind_of[slot]
-            if kind in found:
-                found[kind][1].append(id)
-            else:
-                found[kind] = slot, [id]
-        return list(found.values())
+        return left if not len(left) or left[-1] < count else left[left < count]
+
+    def newest(self, slots: np.ndarray) -> np.ndarray:
+        """Return slots, given in rising order, with the newest of each item only, in rising order."""
+        newest = {self.ids[slot]: slot for slot in slots.tolist()}
+        return np.array(sorted(newest.values()), dtype=np.int64)
+
+    def piles(self, slots: np.ndarray) -> Iterator[tuple[int, Pile]]:
+        """Part slots of different items by their vector; yields one of each and their ids."""
+        if not len(slots):
+            return
+        kinds = self._kind_of[slots]
+        order = np.argsort(kinds, kind="stable")
+        slots, kinds = slots[order], kinds[order]
+        ends = [0, *(np.flatnonzero(kinds[1:] != kinds[:-1]) + 1).tolist(), len(slots)]
+        for begin, end in itertools.pairwise(ends):
+            yield int(slots[begin]), Pile(self.ids, slots[begin:end])
 
     def rough(self, query: Query, count: int) -> np.ndarray:
         """Return the rough scores of the first `count` slots."""
@@ -146,6 +162,7 @@ class Fresh:
         # Readers that hold the old arrays go on with them; each new array has at least the same beginning.
         self._vectors = _larger(self._vectors, size, self._count)
         self._lengths = _larger(self._lengths, size, self._count)
+        self._kind_of = _larger(self._kind_of, size, self._count)
         self._gone = _larger(self._gone, size, self._count)
 
 

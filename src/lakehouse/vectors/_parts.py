@@ -15,12 +15,13 @@ import numpy as np
 
 from lakehouse.vectors._fresh import Fresh
 from lakehouse.vectors._lookup import Lookup
-from lakehouse.vectors.base import Condition, StoredItem
+from lakehouse.vectors.base import StoredItem
 from lakehouse.vectors.journal import Entry, Put
 
 if TYPE_CHECKING:
     from lakehouse.vectors._built import Built
     from lakehouse.vectors._scoring import Query
+    from lakehouse.vectors._shelf import Pile, Run
 
 # For so many purposes about so many places; beyond that, what came first is forgotten.
 _NOTES_KEPT = 128
@@ -41,6 +42,8 @@ class Parts:
         self.built = built
         self.fresh = Fresh(dimension)
         self._dimension = dimension
+        # Odd while something is being written.
+        self._turn = 0
         self._notes: dict[Hashable, dict[int, Any]] = {}
 
     def __len__(self) -> int:
@@ -57,6 +60,13 @@ class Parts:
 
     def apply(self, entry: Entry) -> None:
         """Do what a journal entry says."""
+        self._turn += 1
+        try:
+            self._apply(entry)
+        finally:
+            self._turn += 1
+
+    def _apply(self, entry: Entry) -> None:
         if isinstance(entry, Put):
             vectors = np.frombuffer(entry.vectors, dtype=np.float32).reshape(-1, self._dimension)
             self.fresh.put(entry.ids, vectors, entry.metadata)
@@ -89,24 +99,28 @@ class Parts:
             return built.vectors[row], built.metadata[row]
         return None
 
-    def by_vector(self, key: str, value: str) -> Iterator[tuple[np.ndarray, list[str]]]:
+    def by_vector(self, key: str, value: str) -> Iterator[tuple[np.ndarray, Run | Pile | list[str]]]:
         """Yield the items that hold a string under a metadata key, those of one vector together as far as they lie so.
 
         Yields:
-            A vector `(d,)` float32 and ids; a vector may come again with other ids.
+            A vector `(d,)` float32 and ids in order; a vector may come again with other ids.
         """
-        condition = Condition(key=key, match=value)
         built = self.built
+        turn = self._turn
         # The built part first, as in a search.
-        runs = list(built.holding(condition)) if built is not None else []
-        newer = self.fresh.holding(condition)
-        moved = {id for _, ids in newer for id in ids}
-        for row, ids in runs:
-            kept = [id for id in ids if id not in moved] if moved else ids
-            if kept and built is not None:
-                yield built.vectors[row], kept
-        for slot, ids in newer:
-            yield self.fresh.vector(slot), ids
+        rows = built.holding(key, value) if built is not None else None
+        slots = self.fresh.holding(key, value)
+        if turn % 2 or turn != self._turn:
+            # Something was being written: it may be in both parts, and twice in the fresh one.
+            slots = self.fresh.newest(slots)
+            if built is not None and rows is not None:
+                moved = [row for slot in slots.tolist() if (row := built.row_of.get(self.fresh.ids[slot])) is not None]
+                rows = rows[~np.isin(rows, moved)]
+        if built is not None and rows is not None:
+            for row, run in built.runs(rows):
+                yield built.vectors[row], run
+        for slot, pile in self.fresh.piles(slots):
+            yield self.fresh.vector(slot), pile
 
     def ids(self) -> list[str]:
         """Return all ids, sorted."""

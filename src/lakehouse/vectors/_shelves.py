@@ -8,7 +8,6 @@ words. A build that takes the writes in changes none: shelves name items, not pl
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import threading
 from collections import OrderedDict
@@ -20,6 +19,7 @@ import numpy as np
 
 from lakehouse.vectors import _scoring
 from lakehouse.vectors._kept_near import KeptNear, Near, Word
+from lakehouse.vectors._shelf import Group, Shelf, first
 from lakehouse.vectors.journal import Entry, Put
 
 if TYPE_CHECKING:
@@ -38,29 +38,6 @@ MOST_DISTANCES = 1_000_000
 _NOTES_KEPT = 50_000
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-class _Shelf:
-    """What one word has: ids by the number of their vector, each list sorted; too wide to be kept when None."""
-
-    __slots__ = ("changed", "count", "groups")
-
-    def __init__(self, groups: dict[int, list[str]] | None, changed: int) -> None:
-        self.groups = groups
-        self.count = sum(map(len, groups.values())) if groups is not None else 0
-        self.changed = changed
-
-    def take_out(self, number: int, id: str) -> int:
-        """Remove an id from a group; returns how many there were."""
-        ids = self.groups.get(number) if self.groups is not None else None
-        at = bisect.bisect_left(ids, id) if ids else 0
-        if self.groups is None or not ids or at == len(ids) or ids[at] != id:
-            return 0
-        del ids[at]
-        if not ids:
-            del self.groups[number]
-        self.count -= 1
-        return 1
 
 
 class Shelves:
@@ -85,7 +62,7 @@ class Shelves:
         self._used = False
         self.writes = 0
         self._time = itertools.count(1)
-        self._shelves: OrderedDict[Word, _Shelf] = OrderedDict()
+        self._shelves: OrderedDict[Word, Shelf] = OrderedDict()
         self._ids = 0
         self._notes: OrderedDict[str, Any] = OrderedDict()
         self._kept = KeptNear()
@@ -123,16 +100,17 @@ class Shelves:
         shelves = self._found(words)
         if shelves is None:
             return None
-        by_distance: dict[float, list[list[str]]] = {}
+        by_distance: dict[float, list[Group]] = {}
         distances = self._distances(vector, {number for groups in shelves for number in groups})
         for groups in shelves:
-            for number, ids in groups.items():
-                by_distance.setdefault(distances[number], []).append(ids)
+            for number, group in groups.items():
+                by_distance.setdefault(distances[number], []).append(group)
         found: list[Near] = []
         # To make room the shelf of a word may have gone already, and writes no longer tell of it.
         whole = all(word in self._shelves for word in words)
         for distance in sorted(by_distance):
-            for id in first(by_distance[distance], k - len(found)):
+            missing = k - len(found)
+            for id in first([ids for group in by_distance[distance] for ids in group.heads(missing)], missing):
                 noted = self._note_of(id, note)
                 if noted is None:
                     # On a shelf still, but gone from the index: so it is for a moment only.
@@ -228,26 +206,21 @@ class Shelves:
         for (word, number), ids in more.items():
             shelf = self._shelves[word]
             shelf.changed = now
-            if shelf.groups is None:
-                continue
-            group = shelf.groups.setdefault(number, [])
-            added = _insert(group, ids)
-            shelf.count += added
-            self._ids += added
-            if len(shelf.groups) > self._most_groups:
+            self._ids += shelf.bring_in(number, ids)
+            if shelf.groups is not None and len(shelf.groups) > self._most_groups:
                 self._ids -= shelf.count
-                self._shelves[word] = _Shelf(None, now)
+                self._shelves[word] = Shelf(None, now)
                 # Whoever asks for it has to score now.
                 self._kept.forget()
         self._make_room()
 
-    def _found(self, words: Sequence[Word]) -> list[dict[int, list[str]]] | None:
+    def _found(self, words: Sequence[Word]) -> list[dict[int, Group]] | None:
         """Return the groups of each word, made where they are missing; None when one is too wide."""
         missing = [word for word in dict.fromkeys(words) if word not in self._shelves]
         if missing:
             now = next(self._time)
             for word, groups in zip(missing, self._made(missing), strict=True):
-                shelf = self._shelves[word] = _Shelf(groups, now)
+                shelf = self._shelves[word] = Shelf(groups, now)
                 self._ids += shelf.count
         found = []
         for word in dict.fromkeys(words):
@@ -266,15 +239,18 @@ class Shelves:
             self._kept.forget()
             self._ids -= self._shelves.popitem(last=False)[1].count
 
-    def _made(self, words: Sequence[Word]) -> Iterator[dict[int, list[str]] | None]:
+    def _made(self, words: Sequence[Word]) -> Iterator[dict[int, Group] | None]:
         parts = self._parts()
         for word in words:
-            groups: dict[int, list[str]] | None = {}
+            groups: dict[int, Group] | None = {}
             for vector, ids in parts.by_vector(*word):
                 if groups is None or len(groups) > self._most_groups:
                     groups = None
                     break
-                _insert(groups.setdefault(self._number(vector), []), ids)
+                number = self._number(vector)
+                if number not in groups:
+                    groups[number] = Group()
+                groups[number].add(ids)
             yield groups if groups is None or len(groups) <= self._most_groups else None
 
     def _number(self, vector: np.ndarray) -> int:
@@ -316,38 +292,6 @@ class Shelves:
             self._notes.popitem(last=False)
         noted = self._notes[id] = note(item[1])
         return noted
-
-
-def first(lists: Sequence[list[str]], k: int) -> list[str]:
-    """Return the `k` first of what sorted lists hold, each once, sorted.
-
-    >>> first([["a", "c", "e"], ["b", "c", "d"]], 3)
-    ['a', 'b', 'c']
-    """
-    if len(lists) == 1:
-        return lists[0][:k]
-    # So many of each list surely hold a bound, unless they have too much in common.
-    few = 1 + k // len(lists)
-    sample = sorted({id for ids in lists for id in ids[:few]})
-    if len(sample) > k:
-        last = sample[k - 1]
-        cut = (ids[: min(k, bisect.bisect_right(ids, last))] for ids in lists)
-    else:
-        cut = (ids[:k] for ids in lists)
-    return sorted(set().union(*cut))[:k]
-
-
-def _insert(ids: list[str], new: Sequence[str]) -> int:
-    """Put ids, each once, into a sorted list, where they may be already; returns how many were new."""
-    before = len(ids)
-    if len(new) == 1:
-        at = bisect.bisect_left(ids, new[0])
-        if at == len(ids) or ids[at] != new[0]:
-            ids.insert(at, new[0])
-    else:
-        # In place: sorted stretches are merged, not sorted again.
-        ids[:] = dict.fromkeys(sorted([*ids, *new])) if ids else sorted(new)
-    return len(ids) - before
 
 
 def _words(encoded: Any) -> set[Word]:

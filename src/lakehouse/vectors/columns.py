@@ -43,6 +43,10 @@ class Column:
                 parts.append(self._with_number(filters.double(choice)))
         return np.concatenate(parts) if parts else _NONE
 
+    def holding(self, value: str) -> np.ndarray:
+        """Return the numbers of the rows that have this string, int32, in rising order, possibly repeated."""
+        return self._with_term(term(value))
+
     def _with_term(self, name: bytes) -> np.ndarray:
         raise NotImplementedError
 

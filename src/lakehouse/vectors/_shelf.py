@@ -1,0 +1,209 @@
+"""One shelf: the ids that hold one word, by the number of their vector."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# So many ids of a run are read at once and stay: hardly any look-up wants more.
+_HEAD = 128
+
+
+class Run:
+    """The ids of some rows of a built part, in order; read when somebody looks, so that many cost no more than few.
+
+    Args:
+        ids: Of all rows.
+        rows: `(n,)` numbers of rows whose ids are in order.
+
+    >>> import numpy as np
+    >>> run = Run(["a", "b", "c", "d"], np.array([0, 2, 3]))
+    >>> len(run), run.first(2), run.without("c").first(5)
+    (3, ['a', 'c'], ['a', 'd'])
+    """
+
+    __slots__ = ("_head", "_ids", "_rows")
+
+    def __init__(self, ids: list[str], rows: np.ndarray) -> None:
+        self._ids = ids
+        self._rows = rows
+        self._head: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        ids = self._ids
+        return (ids[row] for row in self._rows.tolist())
+
+    def first(self, k: int) -> list[str]:
+        """Return the first `k` ids, not to be changed."""
+        head = self._head
+        if head is None:
+            head = self._head = [self._ids[row] for row in self._rows[:_HEAD].tolist()]
+        if k <= len(head):
+            return head if k == len(head) else head[:k]
+        return head if len(head) == len(self._rows) else [self._ids[row] for row in self._rows[:k].tolist()]
+
+    def without(self, id: str) -> Run:
+        """Return the run without an id; itself when it has none such."""
+        import numpy as np
+
+        rows, ids = self._rows, self._ids
+        at = bisect.bisect_left(range(len(rows)), id, key=lambda place: ids[rows[place]])
+        if at == len(rows) or ids[rows[at]] != id:
+            return self
+        return Run(ids, np.delete(rows, at))
+
+
+class Pile:
+    """The ids of some slots of a fresh part, in no order; put in order when somebody looks.
+
+    Args:
+        ids: Of all slots.
+        slots: `(n,)` numbers of slots of different items.
+    """
+
+    __slots__ = ("_ids", "_ordered", "_slots")
+
+    def __init__(self, ids: list[str], slots: np.ndarray) -> None:
+        self._ids = ids
+        self._slots = slots
+        self._ordered: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self._slots) if self._ordered is None else len(self._ordered)
+
+    def first(self, k: int) -> list[str]:
+        """Return the first `k` ids, not to be changed."""
+        ordered = self._in_order()
+        return ordered if len(ordered) <= k else ordered[:k]
+
+    def without(self, id: str) -> Pile:
+        """Take an id out; returns this pile."""
+        ordered = self._in_order()
+        at = bisect.bisect_left(ordered, id)
+        if at < len(ordered) and ordered[at] == id:
+            del ordered[at]
+        return self
+
+    def _in_order(self) -> list[str]:
+        if self._ordered is None:
+            ids = self._ids
+            self._ordered = sorted(ids[slot] for slot in self._slots.tolist())
+        return self._ordered
+
+
+class Group:
+    """The ids of one vector on a shelf: those it was made of, and those that came since.
+
+    An id may be among both for a moment, while it is written.
+    """
+
+    __slots__ = ("_more", "_runs")
+
+    def __init__(self) -> None:
+        self._runs: list[Run | Pile] = []
+        self._more: list[str] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self._runs)) + len(self._more)
+
+    def add(self, ids: Run | Pile | Sequence[str]) -> int:
+        """Put ids in, each once; returns how many were new."""
+        if isinstance(ids, Run | Pile):
+            self._runs.append(ids)
+            return len(ids)
+        return _insert(self._more, ids)
+
+    def remove(self, id: str) -> int:
+        """Take an id out; returns how many there were."""
+        before = len(self)
+        at = bisect.bisect_left(self._more, id)
+        if at < len(self._more) and self._more[at] == id:
+            del self._more[at]
+        if self._runs:
+            self._runs = [left for run in self._runs if len(left := run.without(id))]
+        return before - len(self)
+
+    def heads(self, k: int) -> Iterator[list[str]]:
+        """Yield the first `k` ids of each part, in order, not to be changed."""
+        for run in self._runs:
+            yield run.first(k)
+        if self._more:
+            yield self._more if len(self._more) <= k else self._more[:k]
+
+
+class Shelf:
+    """What one word has; too wide to be kept when there are no groups.
+
+    Attributes:
+        groups: By the number of the vector; None when they were too many.
+        count: Ids.
+        changed: When.
+    """
+
+    __slots__ = ("changed", "count", "groups")
+
+    def __init__(self, groups: dict[int, Group] | None, changed: int) -> None:
+        self.groups = groups
+        self.count = sum(map(len, groups.values())) if groups is not None else 0
+        self.changed = changed
+
+    def take_out(self, number: int, id: str) -> int:
+        """Remove an id from a group; returns how many there were."""
+        group = self.groups.get(number) if self.groups is not None else None
+        if self.groups is None or group is None:
+            return 0
+        removed = group.remove(id)
+        if not len(group):
+            del self.groups[number]
+        self.count -= removed
+        return removed
+
+    def bring_in(self, number: int, ids: Sequence[str]) -> int:
+        """Put ids into a group; returns how many were new."""
+        if self.groups is None:
+            return 0
+        group = self.groups.get(number)
+        if group is None:
+            group = self.groups[number] = Group()
+        added = group.add(ids)
+        self.count += added
+        return added
+
+
+def first(heads: Sequence[list[str]], k: int) -> list[str]:
+    """Return the `k` first of what sorted lists hold, each once, sorted; of each list its first `k` are enough.
+
+    >>> first([["a", "c", "e"], ["b", "c", "d"]], 3)
+    ['a', 'b', 'c']
+    """
+    if len(heads) == 1:
+        return heads[0][:k]
+    # So many of each list surely hold a bound, unless they have too much in common.
+    few = 1 + k // len(heads)
+    sample = sorted({id for ids in heads for id in ids[:few]})
+    if len(sample) > k:
+        last = sample[k - 1]
+        cut = (ids[: bisect.bisect_right(ids, last, 0, min(k, len(ids)))] for ids in heads)
+    else:
+        cut = (ids[:k] for ids in heads)
+    return sorted(set().union(*cut))[:k]
+
+
+def _insert(ids: list[str], new: Sequence[str]) -> int:
+    """Put ids, each once, into a sorted list, where they may be already; returns how many were new."""
+    before = len(ids)
+    if len(new) == 1:
+        at = bisect.bisect_left(ids, new[0])
+        if at == len(ids) or ids[at] != new[0]:
+            ids.insert(at, new[0])
+    else:
+        # In place: sorted stretches are merged, not sorted again.
+        ids[:] = dict.fromkeys(sorted([*ids, *new])) if ids else sorted(new)
+    return len(ids) - before
