@@ -174,6 +174,8 @@ class Rooms:
 
     def _bring_in(self, config: settings.Settings, path: Path) -> None:
         """Open what brings files in, but for rows of people who were erased, and SQL over datasets and logs."""
+        from msgspec import structs
+
         from lakehouse.lake.ingest import Ingest
         from lakehouse.lake.query import Query
         from lakehouse.learn.tables import log_tables
@@ -182,7 +184,11 @@ class Rooms:
 
         self._erased = Erased(self.state, folder_of_keys(config.ledger, path))
         self.ingest = Ingest(config.ingest, self.catalog, barred=self._erased)
-        self.sql = self._closing(Query(config.query, self.catalog, log_tables(path, _sessions(config, path))))
+        query = config.query
+        if self.state.shared:
+            # What another replica has taken in is there for the next statement, such as one that looks for a person.
+            query = structs.replace(query, refresh_every_ms=0)
+        self.sql = self._closing(Query(query, self.catalog, log_tables(path, _sessions(config, path))))
 
     def _witness(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
         """Open what watches every call: ops always, spans where a setting asks for them."""

@@ -80,7 +80,6 @@ def sections(tmp_path_factory: pytest.TempPathFactory, postgres: Callable[[], st
         "state": {"url": postgres()},
         "catalog": {"uri": postgres(), "warehouse": str(place / "warehouse")},
         "ledger": {"keys": str(place / "keys")},
-        "query": {"refresh_every_ms": 0},
     }
 
 
@@ -93,6 +92,8 @@ def replicas(tmp_path_factory: pytest.TempPathFactory, sections: dict[str, Any])
     first = started[0].lake
     first.ingest.file(as_csv(roster(per_group=6)), "people", "text/csv")
     first.corpora.build(name="workers", **CORPUS)
+    for replica in started:
+        asked(replica, ASKS[0], "nobody")
     yield started
     for replica in started:
         replica.end()
@@ -153,6 +154,8 @@ def test_what_one_replica_writes_is_in_the_next_answer_of_every_other(replicas: 
             row = {**roster()[0], "id": 1_000 * seed + extra, "name": f"Extra Person{seed}{extra}"}
             writer.ingest.file(as_csv([row]), "people", "text/csv", key="id")
             writer.corpora.build(name="workers", **CORPUS)
+            for replica in replicas:
+                asked(replica, text, namespace)
             assert {each.lake.vectors.stats("workers").items for each in replicas} == {
                 writer.vectors.stats("workers").items
             }
