@@ -16,7 +16,7 @@ import numpy as np
 
 from lakehouse.vectors import _scoring, columns
 from lakehouse.vectors._conditions import Conditions
-from lakehouse.vectors._shelf import Pile
+from lakehouse.vectors._shelf import Pile, key_of
 
 if TYPE_CHECKING:
     from lakehouse.vectors._scoring import Query
@@ -42,6 +42,8 @@ class Fresh:
         # By slot, a number that slots of the same vector share.
         self._kind_of = np.empty(0, dtype=np.int32)
         self._kinds: dict[bytes, int] = {}
+        # By slot, the beginning of its id.
+        self._keys = np.empty(0, dtype=np.uint64)
         self._longest = 0.0
         self._columns = columns.Columns()
         self._conditions: tuple[int, Conditions] | None = None
@@ -59,6 +61,7 @@ class Fresh:
         self._lengths[first : first + len(ids)] = lengths
         self._gone[first : first + len(ids)] = False
         self._longest = max(self._longest, float(lengths.max(initial=0.0)))
+        self._keys[first : first + len(ids)] = [key_of(id) for id in ids]
         self.ids += ids
         self.metadata += metadata
         self._kind_of[first : first + len(ids)] = [
@@ -129,9 +132,10 @@ class Fresh:
         kinds = self._kind_of[slots]
         order = np.argsort(kinds, kind="stable")
         slots, kinds = slots[order], kinds[order]
+        keys = self._keys[slots]
         ends = [0, *(np.flatnonzero(kinds[1:] != kinds[:-1]) + 1).tolist(), len(slots)]
         for begin, end in itertools.pairwise(ends):
-            yield int(slots[begin]), Pile(self.ids, slots[begin:end])
+            yield int(slots[begin]), Pile(self.ids, keys[begin:end], slots[begin:end])
 
     def rough(self, query: Query, count: int) -> np.ndarray:
         """Return the rough scores of the first `count` slots."""
@@ -163,6 +167,7 @@ class Fresh:
         self._vectors = _larger(self._vectors, size, self._count)
         self._lengths = _larger(self._lengths, size, self._count)
         self._kind_of = _larger(self._kind_of, size, self._count)
+        self._keys = _larger(self._keys, size, self._count)
         self._gone = _larger(self._gone, size, self._count)
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 # So many ids of a run are read at once and stay: hardly any look-up wants more.
 _HEAD = 128
@@ -51,8 +49,6 @@ class Run:
 
     def without(self, id: str) -> Run:
         """Return the run without an id; itself when it has none such."""
-        import numpy as np
-
         rows, ids = self._rows, self._ids
         at = bisect.bisect_left(range(len(rows)), id, key=lambda place: ids[rows[place]])
         if at == len(rows) or ids[rows[at]] != id:
@@ -61,41 +57,60 @@ class Run:
 
 
 class Pile:
-    """The ids of some slots of a fresh part, in no order; put in order when somebody looks.
+    """The ids of some slots of a fresh part, in no order; put in order as far as somebody looks.
 
     Args:
         ids: Of all slots.
+        keys: `(n,)` uint64, the beginnings of these slots' ids; see `key_of`.
         slots: `(n,)` numbers of slots of different items.
+
+    >>> import numpy as np
+    >>> ids = ["d", "a", "c"]
+    >>> pile = Pile(ids, np.array([key_of(id) for id in ids], dtype=np.uint64), np.arange(3))
+    >>> len(pile), pile.first(2), pile.without("c").first(5)
+    (3, ['a', 'c'], ['a', 'd'])
     """
 
-    __slots__ = ("_ids", "_ordered", "_slots")
+    __slots__ = ("_head", "_ids", "_keys", "_slots")
 
-    def __init__(self, ids: list[str], slots: np.ndarray) -> None:
+    def __init__(self, ids: list[str], keys: np.ndarray, slots: np.ndarray) -> None:
         self._ids = ids
+        self._keys = keys
         self._slots = slots
-        self._ordered: list[str] | None = None
+        self._head: list[str] = []
 
     def __len__(self) -> int:
-        return len(self._slots) if self._ordered is None else len(self._ordered)
+        return len(self._slots)
 
     def first(self, k: int) -> list[str]:
         """Return the first `k` ids, not to be changed."""
-        ordered = self._in_order()
-        return ordered if len(ordered) <= k else ordered[:k]
+        if len(self._head) < min(k, len(self._slots)):
+            self._head = self._ordered(max(k, _HEAD))
+        return self._head if len(self._head) <= k else self._head[:k]
 
     def without(self, id: str) -> Pile:
-        """Take an id out; returns this pile."""
-        ordered = self._in_order()
-        at = bisect.bisect_left(ordered, id)
-        if at < len(ordered) and ordered[at] == id:
-            del ordered[at]
+        """Return the pile without an id; itself when it has none such."""
+        ids = self._ids
+        (same,) = (self._keys == key_of(id)).nonzero()
+        for at in same.tolist():
+            if ids[self._slots[at]] == id:
+                return Pile(ids, np.delete(self._keys, at), np.delete(self._slots, at))
         return self
 
-    def _in_order(self) -> list[str]:
-        if self._ordered is None:
-            ids = self._ids
-            self._ordered = sorted(ids[slot] for slot in self._slots.tolist())
-        return self._ordered
+    def _ordered(self, k: int) -> list[str]:
+        """Return the first `k` ids, or more when that is no more work."""
+        slots, keys = self._slots, self._keys
+        if len(slots) > k:
+            # Whoever has the same beginning as the last of them may come before it.
+            slots = slots[keys <= np.partition(keys, k - 1)[k - 1]]
+        ids = self._ids
+        return sorted([ids[slot] for slot in slots.tolist()])
+
+
+def key_of(id: str) -> int:
+    """Return the beginning of an id as a number of 64 bits: of two ids the one that comes first has no greater one."""
+    # UTF-8 sorts as the text does.
+    return int.from_bytes(id[:8].encode("utf-8", "surrogatepass")[:8].ljust(8, b"\0"))
 
 
 class Group:
