@@ -26,8 +26,8 @@ test: $(VENV)/.dev ## run the tests (TESTS=tests/serve narrows them)
 check: $(VENV)/.dev ## lock file, format, lint, types, import layers, unused dependencies
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
-bench: $(VENV)/.dev ## run every benchmark and print its figures
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(VENV)/.dev demo ## run every benchmark and print its figures
+	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 docs: $(VENV)/.dev ## write docs/reference.md from the code
 	@$(BIN)/python scripts/docs

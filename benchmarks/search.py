@@ -31,12 +31,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
+from _people import DEMO, People
 from load import BOTH, SIX, Connection, health, percentile, start
 
 import lakehouse
 from lakehouse import settings
-from lakehouse.vectors._built import Built
 
 ROLES = (
     "Forklift Operators,CNC Operators,Warehouse Workers,Order Pickers,Freight Loaders,Shipping Clerks,Line Cooks,"
@@ -53,7 +52,7 @@ _ASKED = 29
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--from", dest="source", type=Path, help="a lake with the demo's corpora")
+    parser.add_argument("--from", dest="source", type=Path, default=DEMO, help="a lake with the demo's corpora")
     parser.add_argument("--lake", type=Path, help="a lake made by an earlier run")
     parser.add_argument("--keep", type=Path, help="where to leave the lake that is made")
     parser.add_argument("--people", type=int, default=50_000, help="in each of the two corpora")
@@ -78,33 +77,14 @@ def opened(folder: Path) -> lakehouse.Lakehouse:
 def make(folder: Path, source: Path, people: int) -> None:
     """Write two corpora of so many people and a memory of a thousand entries."""
     rng = np.random.default_rng(7)
-    parts = [Built(next((source / "vectors" / name).glob("built-*"))) for name in BOTH]
-    vectors = np.concatenate([part.vectors for part in parts])
-    metadata = [bytes(part.metadata[row]) for part in parts for row in range(len(part))]
-    facts = [msgspec.json.decode(each) for each in metadata]
-    alike: dict[str, list[int]] = {}
-    for row, each in enumerate(facts):
-        alike.setdefault(each.get("role_code", ""), []).append(row)
+    known = People(source)
     with opened(folder) as lake:
         for name, prefix in zip(BOTH, ("w-", "e-"), strict=True):
-            first = rng.integers(0, len(vectors), people)
-            second = [rng.choice(alike[facts[row].get("role_code", "")]) for row in first.tolist()]
-            mixed = vectors[first] + 0.6 * vectors[second]
-            mixed += 0.01 * rng.standard_normal(mixed.shape).astype(np.float32)
-            mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
-            table = pa.table(
-                {
-                    "id": [f"{prefix}{number}" for number in range(people)],
-                    "vector": pa.FixedSizeListArray.from_arrays(pa.array(mixed.ravel()), mixed.shape[1]),
-                    "metadata": [metadata[row].decode() for row in second],
-                }
-            )
             rows = folder / "rows.arrow"
-            with pa.ipc.new_file(str(rows), table.schema) as writer:
-                writer.write_table(table, max_chunksize=4_096)
+            known.write(rows, people, rng, prefix=prefix)
             began = time.perf_counter()
             vectors_of = lake.rooms.vectors
-            vectors_of.replace(name, rows, dimension=mixed.shape[1], model=lake.rooms.embed.model)
+            vectors_of.replace(name, rows, dimension=known.vectors.shape[1], model=lake.rooms.embed.model)
             rows.unlink()
             print(f"{name}: {people:,} people indexed in {time.perf_counter() - began:.0f} s")
         chance = random.Random(3)
@@ -115,7 +95,7 @@ def make(folder: Path, source: Path, people: int) -> None:
                 "corpus": "workers",
                 "score": 0.8,
             }
-            for number, each in enumerate(chance.choices(facts, k=940))
+            for number, each in enumerate(chance.choices(known.facts, k=940))
         ]
         for text in SIX:
             near = lake.matrix.search(text, BOTH, k=15).results[5:]

@@ -1,0 +1,156 @@
+"""Measure searches while items are added: p99 beside the same searches on an index that nobody writes to.
+
+    lakehouse demo --data lake-demo
+    python benchmarks/writes.py --from lake-demo
+
+A stack with 50,000 people made around the demo's real ones (`_people.py`), asked for the ten nearest to a vector over
+HTTP. Reading alone and reading while 200 new people a second are added to the same index, one a request, take turns in
+shuffled order. An open load: the searches come at a fixed rate, by default 100 a second over ten connections, and a
+latency counts from when its request was due, so that a pause is not hidden by those who wait for it. Adding goes on
+through the builds that it starts. `us` is processor time of the server's processes for a search, adds included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import random
+import signal
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from _machine import Disturbed, described, spread, undisturbed, used_by
+from _people import DEMO, People
+from load import Connection, percentile, start
+from sizes import NAME, vectors_in
+
+CONNECTIONS = 10
+
+
+class Found(NamedTuple):
+    """One run: ms and microseconds, and how many adds a second were acknowledged."""
+
+    p50: float
+    p99: float
+    longest: float
+    processor: float
+    adds: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--from", dest="source", type=Path, default=DEMO, help="a lake with the demo's corpora")
+    parser.add_argument("--people", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=15, help="of each run")
+    parser.add_argument("--searches", type=float, default=100, help="a second")
+    parser.add_argument("--adds", type=float, default=200, help="a second")
+    arguments = parser.parse_args()
+    known = People(arguments.source)
+    rng = np.random.default_rng(9)
+    queries = [{"vector": each.tolist(), "k": 10} for each in known.mixed(300, rng)[0]]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "lake"
+        folder.mkdir()
+        known.write(folder / "rows.arrow", arguments.people, np.random.default_rng(7))
+        vectors = vectors_in(folder)
+        vectors.replace(NAME, folder / "rows.arrow", dimension=known.vectors.shape[1])
+        vectors.close()
+        process, port = start(folder)
+        try:
+            new = added(known, rng)
+            load = Load(port, process.pid, queries, new)
+            asyncio.run(load.run(3, arguments.searches, arguments.adds))
+            found: dict[float, list[Found]] = {0: [], arguments.adds: []}
+            disturbed = Disturbed()
+            for _ in range(arguments.rounds):
+                for adds in random.sample(list(found), 2):
+                    run = undisturbed(
+                        lambda adds=adds: asyncio.run(load.run(arguments.seconds, arguments.searches, adds)), disturbed
+                    )
+                    found[adds].append(run.value)
+        finally:
+            os.kill(process.pid, signal.SIGTERM)
+            process.wait(60)
+    print(f"{described('lakehouse', 'numpy', 'qdrant-edge-py')}; {arguments.people:,} people, {disturbed}\n")
+    show(found)
+
+
+def added(known: People, rng: np.random.Generator) -> Any:
+    """Yield bodies of requests that add one new person each."""
+    for number in itertools.count():
+        if number % 500 == 0:
+            vectors, whose = known.mixed(500, rng)
+        at = number % 500
+        item = {"id": f"n-{number}", "vector": vectors[at].tolist(), "metadata": known.facts[whose[at]]}
+        yield {"items": [item]}
+
+
+class Load:
+    """Sends searches and adds at fixed rates."""
+
+    def __init__(self, port: int, pid: int, queries: list[dict[str, Any]], new: Any) -> None:
+        self._port = port
+        self._pid = pid
+        self._queries = itertools.cycle(queries)
+        self._new = new
+
+    async def run(self, seconds: float, searches: float, adds: float) -> Found:
+        """Return what searches took, counted from when each was due."""
+        began, used = time.perf_counter(), used_by(self._pid)
+        asked = self._paced(f"/v1/vectors/index/{NAME}/search", self._queries, searches, seconds)
+        written = self._paced(f"/v1/vectors/index/{NAME}/add", self._new, adds, seconds)
+        took, acknowledged = await asyncio.gather(asked, written)
+        wall = time.perf_counter() - began
+        return Found(
+            percentile(took, 0.5),
+            percentile(took, 0.99),
+            max(took),
+            1e6 * (used_by(self._pid) - used) / len(took),
+            len(acknowledged) / wall,
+        )
+
+    async def _paced(self, path: str, bodies: Any, rate: float, seconds: float) -> list[float]:
+        took: list[float] = []
+        begin = time.perf_counter()
+        numbers = itertools.count()
+
+        async def one() -> None:
+            connection = Connection(self._port)
+            await connection.open()
+            for number in numbers:
+                due = begin + number / rate
+                if due > begin + seconds:
+                    break
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                assert await connection.send(path, next(bodies)) == 200
+                took.append(1e3 * (time.perf_counter() - due))
+            connection.close()
+
+        if rate:
+            await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+        return took
+
+
+def show(found: dict[float, list[Found]]) -> None:
+    print("| adds a second | given | p50 ms | p99 ms | longest ms | us of the server |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for adds, runs in found.items():
+        columns = zip(*runs, strict=True)
+        p50, p99, longest, processor, given = (list(column) for column in columns)
+        print(
+            f"| {adds:g} | {statistics.median(given):.0f} | {spread(p50, '.1f')} | {spread(p99, '.1f')}"
+            f" | {spread(longest, '.0f')} | {spread(processor)} |"
+        )
+    read_only, writing = (statistics.median(run.p99 for run in runs) for runs in found.values())
+    print(f"\np99 while adding is {writing / read_only:.2f} of that of reading alone")
+
+
+if __name__ == "__main__":
+    main()
