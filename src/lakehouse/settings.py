@@ -197,6 +197,14 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         exact_below: Indexes smaller than this are always searched exactly.
         laid_by: Metadata keys, the most telling first: a build lays items of the same values side by side on disk, so
             that a search among them reads one stretch.
+        engine: Where the items of new indexes lie: "local" (the data folder), "qdrant" or "pgvector" (a server). The
+            indexes of memory are local in any case.
+        url: Of the server: `http(s)://host:6333` of Qdrant, or `postgresql+pg8000://user@host/name`. A folder for
+            Qdrant means what its client can do without a server, to try it out.
+        key_env: Name of the environment variable with Qdrant's API key or Postgres' password, if it asks for one.
+        timeout_ms: How long the server may take for one request.
+        shards: Shards of a new index on Qdrant; 0 leaves it to the server.
+        replicas: Copies of each of them; a write is acknowledged when all have it.
     """
 
     ef_search: int = 128
@@ -205,6 +213,12 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fresh_limit: int = 5_000
     exact_below: int = 12_000
     laid_by: tuple[str, ...] = ("role_code", "state")
+    engine: Literal["local", "qdrant", "pgvector"] = "local"
+    url: str = ""
+    key_env: str = "LAKEHOUSE_VECTORS_KEY"
+    timeout_ms: int = 30_000
+    shards: int = 0
+    replicas: int = 1
 
 
 class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

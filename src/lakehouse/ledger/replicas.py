@@ -121,10 +121,17 @@ def require_shared(config: settings.Settings) -> None:
     """Refuse a lake whose state others share and whose datasets or keys they do not see.
 
     Raises:
-        InvalidInput: `state.url` is set, `catalog.uri` or `ledger.keys` is not; the message names it.
+        InvalidInput: `state.url` is set, `catalog.uri` or `ledger.keys` is not, or the vectors lie on a server; the
+            message names the setting.
     """
     if not config.state.url:
         return
+    if config.vectors.engine != "local":
+        raise InvalidInput(
+            "state.url is set and vectors.engine is not local; replicas keep the indexes of corpora in their own folders,"
+            " and each would build those of a server again",
+            field="vectors.engine",
+        )
     for name, value in (("catalog.uri", config.catalog.uri), ("ledger.keys", config.ledger.keys)):
         if not value:
             raise InvalidInput(

@@ -8,14 +8,13 @@ from lakehouse.errors import NotFound
 from lakehouse.matrix import _quoted
 from lakehouse.matrix._candidates import Candidate, facts
 from lakehouse.matrix.requirements import Requirements, Standings
-from lakehouse.vectors.base import Filter
+from lakehouse.vectors.base import Filter, Finder, Found
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     import numpy as np
 
-    from lakehouse.vectors._lookup import Lookup, Place
     from lakehouse.vectors.service import Vectors
 
 MAX_K = 10_000
@@ -92,7 +91,7 @@ class CandidateSearch:
                 candidate.standing = _quoted.STANDING
         return sorted(candidates, key=lambda candidate: candidate.order)[: self._k]
 
-    def _candidates(self, corpus: str, lookup: Lookup, found: list[Place]) -> list[Candidate]:
+    def _candidates(self, corpus: str, lookup: Finder, found: list[Found]) -> list[Candidate]:
         few = self._k <= _NOTED
         standings: dict[int, int] = lookup.notes(self._wanted) if few else {}
         ratings: dict[int, Any] | None = lookup.notes(self._rated) if few else None

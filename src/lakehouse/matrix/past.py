@@ -8,9 +8,12 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lakehouse.errors import NotFound
 from lakehouse.matrix.base import SearchAnswer
 from lakehouse.staffing import worker
+from lakehouse.vectors.base import LOCAL
 
 if TYPE_CHECKING:
     from lakehouse import settings
@@ -77,7 +80,8 @@ class Past:
             raise NotFound(f"there is no corpus {missing[0]!r}; `lakehouse corpus list` shows those there are")
         with tempfile.TemporaryDirectory(prefix="lakehouse-past-") as scratch:
             vectors = Vectors(
-                self._config.vectors,
+                # Gone in a moment, so never on a server.
+                msgspec.structs.replace(self._config.vectors, engine=LOCAL),
                 Path(scratch),
                 embed=self._embed.array,
                 embed_model=self._embed.model,

@@ -9,13 +9,12 @@ import msgspec
 
 from lakehouse.errors import NotFound
 from lakehouse.memory.base import Filed, Recall, Remembered
-from lakehouse.vectors.base import Condition, Filter
+from lakehouse.vectors.base import Condition, Filter, Finder
 
 if TYPE_CHECKING:
     import numpy as np
 
     from lakehouse.vectors._kept_near import Word
-    from lakehouse.vectors._lookup import Lookup
     from lakehouse.vectors.service import Vectors
 
 _decode = msgspec.json.Decoder(Filed).decode
@@ -50,7 +49,7 @@ class Found:
         self._corpora = corpora
         self._shelves = vectors.shelves(name, meaning)
         self._writes = self._shelves.writes
-        self._lookup: Lookup | None = None
+        self._lookup: Finder | None = None
         self._words: list[Word] = []
         self.by_id: dict[str, Recall] = {}
 

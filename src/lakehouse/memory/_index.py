@@ -68,8 +68,8 @@ class RecallIndex:
         self._names: set[str] = set()
 
     def find_names(self, namespaces: Iterable[str]) -> dict[str, int]:
-        """Note which of these namespaces have an index; returns the items of every index by name."""
-        items = {stats.name: stats.items for stats in self._vectors.list().indexes}
+        """Note which of these namespaces have an index; returns the items of every index in files by name."""
+        items = self._vectors.local_items()
         self._names = {index_name(namespace) for namespace in namespaces} & set(items)
         return items
 
@@ -185,7 +185,7 @@ class RecallIndex:
         found.take(_by_key(keys.person_keys(role, [*people])), _OF_PEOPLE)
 
     def _make(self, name: str) -> None:
-        if name not in {stats.name for stats in self._vectors.list().indexes}:
+        if name not in self._vectors.local_items():
             self._vectors.create_unwalked(name, self._dimension, model=self._model)
         self._names.add(name)
 

@@ -89,7 +89,11 @@ def build(request: Request, progress: Callable[[int, int], None]) -> int:
     """
     folder = Path(request.target)
     folder.mkdir(parents=True)
-    rows = Rows(arrow_rows(request.rows), _arrow_portions(request)) if request.rows else _live(request)
+    rows = (
+        Rows(arrow_rows(request.rows), arrow_portions(request.rows, request.dimension, request.distance))
+        if request.rows
+        else _live(request)
+    )
     steps = _Steps(rows.total, progress, graph=rows.total >= request.graph_from)
     vectors = _write_rows(folder, rows, request, steps)
     if steps.graph:
@@ -170,7 +174,7 @@ def _write_as_they_come(folder: Path, rows: Rows, request: Request) -> np.ndarra
             ids.write(id.encode() for id in portion.ids)
             metadata.write(portion.metadata)
             for at, encoded in enumerate(portion.metadata):
-                facts = _metadata(encoded, portion.ids[at])
+                facts = checked_metadata(encoded, portion.ids[at])
                 kind = tuple(str(facts.get(key, "")) for key in request.laid_by)
                 kind_of[row + at] = kinds.setdefault(kind, len(kinds))
                 name = hashlib.blake2b(portion.vectors[at].tobytes(), digest_size=16).digest()
@@ -205,7 +209,12 @@ def _lengths(vectors: np.ndarray) -> Iterator[np.ndarray]:
         yield _scoring.lengths_of(vectors[start : start + _PORTION])
 
 
-def _metadata(encoded: bytes, id: str) -> dict[str, Any]:
+def checked_metadata(encoded: bytes, id: str) -> dict[str, Any]:
+    """Decode the metadata of a row.
+
+    Raises:
+        InvalidInput: It is not a JSON object.
+    """
     try:
         return _decode_metadata(encoded)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -260,11 +269,17 @@ def arrow_rows(path: str) -> int:
         return sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
 
 
-def _arrow_portions(request: Request) -> Iterator[Portion]:
+def arrow_portions(path: str, dimension: int, distance: Distance) -> Iterator[Portion]:
+    """Yield the rows of an Arrow IPC file, checked but for their metadata.
+
+    Raises:
+        InvalidInput: A row cannot be stored, or an id comes twice; the message names it.
+        OSError: The file cannot be read.
+    """
     import pyarrow as pa
 
     seen: set[str] = set()
-    with pa.memory_map(request.rows) as file, pa.ipc.open_file(file) as reader:
+    with pa.memory_map(path) as file, pa.ipc.open_file(file) as reader:
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)
             for start in range(0, batch.num_rows, _PORTION):
@@ -275,23 +290,23 @@ def _arrow_portions(request: Request) -> Iterator[Portion]:
                     if id in seen:
                         raise InvalidInput(f"the id {id!r} comes twice in the rows to index", id=id)
                     seen.add(id)
-                vectors = _arrow_vectors(part.column("vector"), ids, request)
+                vectors = _arrow_vectors(part.column("vector"), ids, dimension, distance)
                 yield Portion(ids, vectors, [(text or "").encode() for text in part.column("metadata").to_pylist()])
 
 
-def _arrow_vectors(column: Any, ids: list[str], request: Request) -> np.ndarray:
+def _arrow_vectors(column: Any, ids: list[str], dimension: int, distance: Distance) -> np.ndarray:
     import pyarrow as pa
 
     try:
-        column = column.cast(pa.list_(pa.float32(), request.dimension))
+        column = column.cast(pa.list_(pa.float32(), dimension))
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         column = None
     if column is None or column.null_count:
         raise InvalidInput(
-            f"the rows to index must have vectors of {request.dimension} numbers (see row {ids[0]!r})", field="vector"
+            f"the rows to index must have vectors of {dimension} numbers (see row {ids[0]!r})", field="vector"
         )
-    vectors: np.ndarray = column.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), request.dimension)
-    check_vectors(vectors, request.distance, lambda row: f"the vector of row {ids[row]!r}")
+    vectors: np.ndarray = column.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), dimension)
+    check_vectors(vectors, distance, lambda row: f"the vector of row {ids[row]!r}")
     return vectors
 
 

@@ -12,7 +12,7 @@ What was measured on Edge 0.9 (44,000 real 384-dimensional embeddings, 2 cores) 
 So a graph holds only row numbers and vectors, is built once in a child process, and is never written again: rows that
 were deleted since are dropped by the caller. A part is cut into graphs of at most `GRAPH_ROWS` rows only where it must
 be: every graph is walked by every query (300,000 rows took 715 us in one graph and 1,700 to 2,400 in five), while
-loading one, which holds the interpreter for some 0.7 us a row, happens at most once a build (decision 111).
+loading one, which holds the interpreter for some 0.7 us a row, happens at most once a build (decision 112).
 """
 
 from __future__ import annotations

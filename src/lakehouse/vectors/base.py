@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Hashable, Sequence
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 Distance = Literal["cosine", "dot", "euclid"]
+
+# The engine whose items lie in files of the lake's folder.
+LOCAL = "local"
 
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,3 +125,23 @@ class Merged(msgspec.Struct, frozen=True):
     merged: int
     skipped: int
     cleared: int
+
+
+# Distance, id, and where an item lies for the look-up that found it.
+Found = tuple[float, str, int]
+
+
+class Finder(Protocol):
+    """The nearest items of an index to one vector, under any filters, on whatever engine; see `Lookup`."""
+
+    def nearest(self, k: int, filter: Filter | None) -> list[Found]:
+        """Return at most `k` places of items that pass a well-formed filter, nearest first, ties by id."""
+
+    def among(self, steps: Sequence[Filter | None], enough: int, k: int) -> list[Found]:
+        """Collect the nearest by several filters, one after the other, until there are enough."""
+
+    def encoded(self, place: int) -> Any:
+        """Return the metadata at a place as its JSON text, bytes or a view of them."""
+
+    def notes(self, about: Hashable) -> dict[int, Any]:
+        """Return what was worked out about places for one purpose, to be added to."""

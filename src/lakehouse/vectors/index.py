@@ -27,7 +27,7 @@ from lakehouse.vectors._built import Built
 from lakehouse.vectors._lookup import Lookup
 from lakehouse.vectors._parts import Parts
 from lakehouse.vectors._shelves import Shelves
-from lakehouse.vectors.base import Distance, IndexStats, StoredItem
+from lakehouse.vectors.base import LOCAL, Distance, IndexStats, StoredItem
 from lakehouse.vectors.journal import Drop, Entry, Journal, Put
 
 MANIFEST = "index.json"
@@ -52,6 +52,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         walked: Whether it gets a graph; one that is only ever looked up by filters does not.
+        engine: Where its items lie, as in section `[vectors]`.
+        built: The built part, a folder beside this file, or the table on a server.
+        journal: The first journal file that counts.
+        home: Of an index on a server, the inode of its folder: what tells the lake from a copy of it.
     """
 
     format: Literal[1] = FORMAT
@@ -60,8 +64,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     distance: Distance
     model: str | None = None
     walked: bool = True
+    engine: str = LOCAL
     built: str = ""
     journal: int = 1
+    home: int = 0
 
 
 class Index:
@@ -87,7 +93,7 @@ class Index:
         self._versions = versions
         self.version = next(versions)
         self._children = Children()
-        self.manifest = _read_manifest(folder)
+        self.manifest = read_manifest(folder)
         self._write_lock = threading.Lock()
         self._build_lock = threading.Lock()
         self._builder: threading.Thread | None = None
@@ -294,7 +300,7 @@ class Index:
                     self._carried = None
                     if not self._closed:
                         # As it is on disk: when the swap failed half way, that is what the next start will read.
-                        _clear(self.folder, _read_manifest(self.folder))
+                        _clear(self.folder, read_manifest(self.folder))
             return count
 
     def _begin(self, rows: Path | None) -> tuple[_build.Request, int]:
@@ -358,7 +364,12 @@ def _silent(done: int, total: int) -> None:
     """Report to nobody."""
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """Return what the index in a folder is.
+
+    Raises:
+        IntegrityError: It cannot be read.
+    """
     try:
         return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError) as error:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lakehouse.errors import InvalidInput
 from lakehouse.vectors import items as checks
 from lakehouse.vectors.base import Merged
-from lakehouse.vectors.index import Index
+
+if TYPE_CHECKING:
+    from lakehouse.vectors.registry import AnyIndex
 
 _AT_ONCE = 500
 
 
-def merge(source: Index, target: Index, *, clear_source: bool) -> Merged:
+def merge(source: AnyIndex, target: AnyIndex, *, clear_source: bool) -> Merged:
     """Copy what the target lacks; see `Vectors.merge`."""
     _check(source, target)
     merged, skipped, cleared = 0, 0, 0
@@ -25,7 +28,7 @@ def merge(source: Index, target: Index, *, clear_source: bool) -> Merged:
     return Merged(merged=merged, skipped=skipped, cleared=cleared)
 
 
-def _check(source: Index, target: Index) -> None:
+def _check(source: AnyIndex, target: AnyIndex) -> None:
     here, there = source.manifest, target.manifest
     if source is target:
         raise InvalidInput(f"index {here.name!r} cannot be merged into itself", field="dest")
@@ -41,7 +44,7 @@ def _check(source: Index, target: Index) -> None:
         )
 
 
-def _portion(source: Index, target: Index, ids: Sequence[str], *, clear: bool) -> tuple[int, int, int]:
+def _portion(source: AnyIndex, target: AnyIndex, ids: Sequence[str], *, clear: bool) -> tuple[int, int, int]:
     """Copy some items; return how many were copied, were there already, and left the source."""
     found = [item for id in ids if (item := source.find(id)) is not None]
     if not found:

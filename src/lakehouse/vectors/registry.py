@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import itertools
 import logging
+import secrets
 import shutil
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 from lakehouse import settings
-from lakehouse.errors import AlreadyExists, IntegrityError, NotFound
+from lakehouse.errors import AlreadyExists, IntegrityError, InvalidInput, NotFound
 from lakehouse.state.folder import disk_error
+from lakehouse.vectors.base import LOCAL
 
 if TYPE_CHECKING:
+    from lakehouse.vectors._remote import RemoteIndex
+    from lakehouse.vectors._server import Server
     from lakehouse.vectors.index import Index, Manifest
+
+    AnyIndex: TypeAlias = Index | RemoteIndex
 
 # No index name begins with it.
 _SCRATCH = "~"
@@ -36,9 +45,11 @@ class Registry:
         self._root = root
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
-        self._open: dict[str, Index] = {}
+        self._open: dict[str, AnyIndex] = {}
         self._damaged: dict[str, IntegrityError] = {}
         self._names: set[str] = set()
+        self._connecting = threading.Lock()
+        self._connected: Server | None = None
         self._versions = itertools.count(1)
         for path in root.iterdir() if root.is_dir() else ():
             if path.name.startswith(_SCRATCH):
@@ -46,7 +57,7 @@ class Registry:
             elif path.is_dir():
                 self._names.add(path.name)
 
-    def whole(self) -> list[Index]:
+    def whole(self) -> list[AnyIndex]:
         """Return all indexes that can be read, by name."""
         found = []
         for name in sorted(self._names.copy()):
@@ -56,7 +67,7 @@ class Registry:
                 continue
         return found
 
-    def get(self, name: str) -> Index:
+    def get(self, name: str) -> AnyIndex:
         """Return the open index of that name.
 
         Raises:
@@ -72,20 +83,22 @@ class Registry:
         with opening:
             return self._open.get(name) or self._load(name)
 
-    def create(self, manifest: Manifest) -> Index:
-        """Make an empty index.
+    def create(self, manifest: Manifest) -> AnyIndex:
+        """Make an empty index: by the settings here or on a server, here in any case when it is never walked.
 
         Raises:
             AlreadyExists: The name is taken.
-            PermissionDenied, Unavailable: The disk refused.
+            PermissionDenied, Unavailable: The disk or the server refused.
         """
         from lakehouse.vectors.index import Index
 
         with self._lock:
             if manifest.name in self._names:
                 raise AlreadyExists(f"index {manifest.name!r} exists already", index=manifest.name)
+            if manifest.walked and self._config.engine != LOCAL:
+                manifest = self._make_table(manifest)
             Index.create(self._root / manifest.name, manifest)
-            index = self._open[manifest.name] = Index(self._root / manifest.name, self._config, self._versions)
+            index = self._open[manifest.name] = self._opened(manifest.name)
             self._names.add(manifest.name)
         return index
 
@@ -94,7 +107,7 @@ class Registry:
 
         Raises:
             NotFound: There is none.
-            PermissionDenied, Unavailable: The disk refused; the index is as it was.
+            PermissionDenied, Unavailable: The disk or the server refused; what is left is deleted by the next try.
         """
         with self._lock:
             self._refuse_unknown(name)
@@ -104,6 +117,7 @@ class Registry:
             index = self._open.pop(name, None)
             if index is not None:
                 index.close()
+            self._remove_tables(name)
             grave = self._root / f"{_SCRATCH}gone-{name}"
             try:
                 (self._root / name).rename(grave)
@@ -119,22 +133,74 @@ class Registry:
             indexes, self._open = list(self._open.values()), {}
         for index in indexes:
             index.close()
+        with self._connecting:
+            if self._connected is not None:
+                self._connected.close()
+                self._connected = None
 
-    def _load(self, name: str) -> Index:
-        from lakehouse.vectors.index import Index
-
+    def _load(self, name: str) -> AnyIndex:
         with self._lock:
             self._refuse_unknown(name)
             if name in self._damaged:
                 raise self._damaged[name]
         try:
-            index = Index(self._root / name, self._config, self._versions)
+            index = self._opened(name)
         except IntegrityError as error:
             _log.error("index %s cannot be opened: %s", name, error.message)
             self._damaged[name] = error
             raise
         self._open[name] = index
         return index
+
+    def _opened(self, name: str) -> AnyIndex:
+        from lakehouse.vectors.index import Index, read_manifest
+
+        folder = self._root / name
+        manifest = read_manifest(folder)
+        if manifest.engine == LOCAL:
+            return Index(folder, self._config, self._versions)
+        from lakehouse.vectors._remote import RemoteIndex
+
+        return RemoteIndex(folder, functools.partial(self._server_of, manifest), self._versions)
+
+    def _make_table(self, manifest: Manifest) -> Manifest:
+        from lakehouse.vectors._remote import table_name
+
+        # Lakes that share a server must not share tables, whatever their indexes are called.
+        name = table_name(f"lakehouse_{secrets.token_hex(8)}_", 1)
+        made = msgspec.structs.replace(manifest, engine=self._config.engine, built=name)
+        self._server_of(made).create(name, made.dimension, made.distance)
+        return made
+
+    def _remove_tables(self, name: str) -> None:
+        from lakehouse.vectors.index import read_manifest
+
+        try:
+            manifest = read_manifest(self._root / name)
+        except IntegrityError:
+            return
+        if manifest.engine == LOCAL:
+            return
+        from lakehouse.vectors._remote import owns_tables
+
+        if owns_tables(self._root / name, manifest):
+            server = self._server_of(manifest)
+            for table in server.names(manifest.built.rpartition("_")[0] + "_"):
+                server.remove(table)
+
+    def _server_of(self, manifest: Manifest) -> Server:
+        if manifest.engine != self._config.engine:
+            raise InvalidInput(
+                f"index {manifest.name!r} was made with vectors.engine = {manifest.engine!r}, and it is "
+                f"{self._config.engine!r} now; set it back to use the index or to delete it",
+                field="vectors.engine",
+            )
+        with self._connecting:
+            if self._connected is None:
+                from lakehouse.vectors._server import connect
+
+                self._connected = connect(self._config)
+            return self._connected
 
     def _refuse_unknown(self, name: str) -> None:
         if name not in self._names:

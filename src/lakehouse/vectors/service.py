@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +14,11 @@ from lakehouse.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from lakehouse.vectors import filters
 from lakehouse.vectors import items as checks
 from lakehouse.vectors.base import (
+    LOCAL,
     Added,
     Distance,
     Filter,
+    Finder,
     Hit,
     IdList,
     IndexList,
@@ -31,9 +34,8 @@ from lakehouse.vectors.registry import Registry
 if TYPE_CHECKING:
     import numpy as np
 
-    from lakehouse.vectors._lookup import Lookup
     from lakehouse.vectors._shelves import Shelves
-    from lakehouse.vectors.index import Index
+    from lakehouse.vectors.registry import AnyIndex
 
 # Inside the class `list` is an operation.
 Items = list[Item]
@@ -119,7 +121,7 @@ class Vectors:
         """
         self._create(name, dimension, "cosine", model, walked=False)
 
-    def _create(self, name: str, dimension: int, distance: Distance, model: str | None, *, walked: bool) -> Index:
+    def _create(self, name: str, dimension: int, distance: Distance, model: str | None, *, walked: bool) -> AnyIndex:
         from lakehouse.vectors.index import Manifest
 
         checks.check_name(name)
@@ -137,6 +139,15 @@ class Vectors:
                 # Deleted since.
                 continue
         return IndexList(found)
+
+    def local_items(self) -> dict[str, int]:
+        """Return how many items each whole index in files has, by name; no server is asked."""
+        found = {}
+        for index in self._indexes.whole():
+            if index.manifest.engine == LOCAL:
+                with contextlib.suppress(NotFound):
+                    found[index.manifest.name] = len(index)
+        return found
 
     def stats(self, name: str) -> IndexStats:
         """Return an index' shape and counts.
@@ -280,7 +291,7 @@ class Vectors:
 
     def lookup(
         self, name: str, vector: np.ndarray, *, exclude: Collection[str] = frozenset(), exact: bool = False
-    ) -> Lookup:
+    ) -> Finder:
         """Look at an index with one vector, for several filters, without decoding what is found.
 
         Args:
@@ -480,7 +491,7 @@ class Vectors:
         self._indexes.close()
 
 
-def _is_empty(index: Index) -> bool:
+def _is_empty(index: AnyIndex) -> bool:
     try:
         return not len(index)
     except NotFound:
