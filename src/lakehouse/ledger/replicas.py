@@ -128,8 +128,8 @@ def require_shared(config: settings.Settings) -> None:
         return
     if config.vectors.engine != "local":
         raise InvalidInput(
-            "state.url is set and vectors.engine is not local; replicas keep the indexes of corpora in their own folders,"
-            " and each would build those of a server again",
+            "state.url is set and vectors.engine is not local; replicas keep the indexes of corpora in their own"
+            " folders, and each would build those of a server again",
             field="vectors.engine",
         )
     for name, value in (("catalog.uri", config.catalog.uri), ("ledger.keys", config.ledger.keys)):
