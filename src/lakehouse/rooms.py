@@ -17,6 +17,7 @@ from lakehouse import operations, settings, tracing
 
 if TYPE_CHECKING:
     from lakehouse.chat.base import ChatAnswer
+    from lakehouse.ledger.erasure import Gone
     from lakehouse.memory.asks import Asks
     from lakehouse.observe.base import Op
     from lakehouse.observe.modes import Mode
@@ -74,21 +75,19 @@ class Rooms:
     """
 
     def __init__(self, config: settings.Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
-        from lakehouse.chat.opinions import second_opinions
         from lakehouse.embed.service import Embeddings
         from lakehouse.lake.catalog import Catalog
         from lakehouse.lake.store import Store
+        from lakehouse.ledger.ledger import folder_of_keys
+        from lakehouse.ledger.replicas import Replicas, require_shared
         from lakehouse.matrix.corpora import Corpora
-        from lakehouse.matrix.search import Matrix
-        from lakehouse.memory.asks import Asks
-        from lakehouse.memory.pathways import Pathways
-        from lakehouse.memory.playbooks import Playbooks
         from lakehouse.staffing.parse import Parser
         from lakehouse.state.database import Database
         from lakehouse.state.folder import open_folder
         from lakehouse.state.quiet import Gate
         from lakehouse.vectors.service import Vectors
 
+        require_shared(config)
         self.settings = config
         self._folder = open_folder(Path(config.data))
         path = self._folder.path
@@ -99,7 +98,8 @@ class Rooms:
         self.on_change: list[Callable[[], None]] = []
         self._closers: list[Callable[[], None]] = [self._folder.close]
         try:
-            self.state = self._closing(Database.open(path / "state.db"))
+            self.state = self._closing(Database.open(config.state.url or path / "state.db"))
+            self.replicas = Replicas(self.state, path, folder_of_keys(config.ledger, path))
             self.storage = Store(config.storage, path)
             self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
             self._bring_in(config, path)
@@ -125,28 +125,7 @@ class Rooms:
                 parser=self.demand,
                 roles=self.roles,
             )
-            asks = Asks(self.demand, self.roles, self.embed.array)
-            self.playbooks = self._closing(
-                Playbooks(
-                    self.state,
-                    vectors=self.vectors,
-                    asks=asks,
-                    model=self.embed.model,
-                    dimension=self.embed.dimension,
-                    config=config.matrix,
-                    clock=clock,
-                )
-            )
-            self.pathways = Pathways(self.state, self.embed.array, clock=clock)
-            self.matrix = Matrix(
-                config.matrix,
-                vectors=self.vectors,
-                asks=asks,
-                playbooks=self.playbooks,
-                today=lambda: clock().date(),
-                weak_models=config.models.weak_models,
-                judge=second_opinions(config.models.local_judge, lambda: self.chat),
-            )
+            asks = self._remember(config, clock)
             self._open_ledger(clock)
             self._take_in(config, path, clock)
             self._judge(config, path, clock)
@@ -156,12 +135,47 @@ class Rooms:
                 operation.name: getattr(getattr(self, operation.service), operation.method)
                 for operation in operations.OPERATIONS
             }
+            self._follow_others()
         except BaseException:
             self.close()
             raise
 
+    def _remember(self, config: settings.Settings, clock: Callable[[], datetime]) -> Asks:
+        """Open memory, and search with it."""
+        from lakehouse.chat.opinions import second_opinions
+        from lakehouse.matrix.search import Matrix
+        from lakehouse.memory.asks import Asks
+        from lakehouse.memory.pathways import Pathways
+        from lakehouse.memory.playbooks import Playbooks
+
+        asks = Asks(self.demand, self.roles, self.embed.array)
+        self.playbooks = self._closing(
+            Playbooks(
+                self.state,
+                vectors=self.vectors,
+                asks=asks,
+                model=self.embed.model,
+                dimension=self.embed.dimension,
+                config=config.matrix,
+                clock=clock,
+            )
+        )
+        self.pathways = Pathways(self.state, self.embed.array, clock=clock)
+        self.matrix = Matrix(
+            config.matrix,
+            vectors=self.vectors,
+            asks=asks,
+            playbooks=self.playbooks,
+            today=lambda: clock().date(),
+            weak_models=config.models.weak_models,
+            judge=second_opinions(config.models.local_judge, lambda: self.chat),
+        )
+        return asks
+
     def _bring_in(self, config: settings.Settings, path: Path) -> None:
         """Open what brings files in, but for rows of people who were erased, and SQL over datasets and logs."""
+        from msgspec import structs
+
         from lakehouse.lake.ingest import Ingest
         from lakehouse.lake.query import Query
         from lakehouse.learn.tables import log_tables
@@ -170,7 +184,11 @@ class Rooms:
 
         self._erased = Erased(self.state, folder_of_keys(config.ledger, path))
         self.ingest = Ingest(config.ingest, self.catalog, barred=self._erased)
-        self.sql = self._closing(Query(config.query, self.catalog, log_tables(path, _sessions(config, path))))
+        query = config.query
+        if self.state.shared:
+            # What another replica has taken in is there for the next statement, such as one that looks for a person.
+            query = structs.replace(query, refresh_every_ms=0)
+        self.sql = self._closing(Query(query, self.catalog, log_tables(path, _sessions(config, path))))
 
     def _witness(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
         """Open what watches every call: ops always, spans where a setting asks for them."""
@@ -229,6 +247,7 @@ class Rooms:
             Manifests(self.state, DataKeys(self.ledger.keys)),
             ledger=self.ledger,
             people=People(self.corpora.defined, self.sql.query, self.catalog.text_columns),
+            tell_others=self.replicas.tell,
             eraser=Eraser(
                 path,
                 {
@@ -242,6 +261,7 @@ class Rooms:
             erased=self._erased,
             clock=clock,
         )
+        self._here = Eraser(path, {**holding.local(), "training data (rows)": purge(path)})
         self.keys = Access(self.state, clock=clock)
         self.around.append(Gate())
         if config.ledger.enabled:
@@ -296,6 +316,7 @@ class Rooms:
         from lakehouse.observe.workflows import Workflows
 
         table = operations.BY_NAME
+        own = f"{self.replicas.own}-" if self.replicas.own else ""
         search = table["matrix.search"]
         self.inbox = Inbox(
             self.state,
@@ -313,9 +334,11 @@ class Rooms:
                 ops=self.observer,
                 modes=lambda: [self._mode(table[name]) for name in sorted(_MODES & set(table))],
                 clock=clock,
-                new_id=_new_id,
+                new_id=lambda: own + _new_id(),
             )
         )
+        # A run that another replica has under way is not one to take up.
+        self.workflow.is_own = lambda run_id: run_id.startswith(f"run-{own}")
         password = os.environ.get(config.inbox.imap_password_env, "")
         self._poller = self._closing(Poller(config.inbox, self.inbox.take, password=password))
 
@@ -348,6 +371,40 @@ class Rooms:
         self.learn = self._closing(
             Learn(config, self, folder=path, asks=asks, complete=self._ask_model, clock=clock, new_id=_new_id)
         )
+
+    def _follow_others(self) -> None:
+        """Take in what other replicas have written, and be ready to do so before every call."""
+        from lakehouse.state.following import Following
+
+        # Datasets before memory: an entry is filed by where its person lives.
+        rooms = (
+            self.keys.follow,
+            self._erased.follow,
+            self.corpora.follow,
+            self.playbooks.follow,
+            self.pathways.follow,
+            self._erase_here,
+            self._note_change,
+        )
+        self.following = Following(self.state, rooms)
+        self.following.catch_up()
+
+    def _erase_here(self) -> None:
+        """Erase from this folder whom another replica has erased everywhere else."""
+
+        def erase(people: Sequence[Gone]) -> None:
+            self._here.purge(people)
+            self._forget()
+            for subject, files in self._here.probe(people).items():
+                if files:
+                    _log.warning("of a person who was erased on another replica something is left here: %s", files)
+                self.ledger.record(
+                    [Event(subject=subject, action="erase", purpose="replica", fields=(), result="erased")]
+                )
+
+        from lakehouse.ledger.rows import Event
+
+        self.replicas.follow(erase)
 
     def _mode(self, operation: Operation) -> Mode:
         from lakehouse.observe.modes import Mode
@@ -393,6 +450,7 @@ class Rooms:
 
     def call(self, operation: Operation, values: Mapping[str, Any], *, strict: bool = True) -> Any:
         """Check the arguments and call the room's method in this thread, under the trace at hand."""
+        self.following.catch_up()
         checked = operations.arguments(operation, dict(values), strict=strict)
         return self.watched(operation, checked, functools.partial(self._methods[operation.name], **checked))
 
@@ -415,12 +473,19 @@ class Rooms:
         try:
             return work()
         finally:
-            self._changed = next(self._changes)
             if operation.name == _ERASES:
-                # What somebody asked to be erased must not stay in memory either.
-                self.matrix.forget()
-            for told in self.on_change:
-                told()
+                self._forget()
+            self._note_change()
+
+    def _forget(self) -> None:
+        """Drop what is held in memory: what somebody asked to be erased must not stay there either."""
+        self.matrix.forget()
+        self.pathways.forget()
+
+    def _note_change(self) -> None:
+        self._changed = next(self._changes)
+        for told in self.on_change:
+            told()
 
     def version(self, corpora: Sequence[str], namespace: str | None) -> Hashable:
         """Return what changes with every call that a search may see; see `Matrix.version`.

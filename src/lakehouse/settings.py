@@ -73,6 +73,17 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secret_key_env: str = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
 
 
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What changes in place: memory, demands, bookings, messages, subjects, keys.
+
+    Attributes:
+        url: A Postgres database that several stacks share (`postgresql+pg8000://user@host/name`), each with a data
+            folder of its own; empty means SQLite inside the data folder.
+    """
+
+    url: str = ""
+
+
 class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Dataset manifests.
 
@@ -150,6 +161,12 @@ class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ollama_url: Ollama server for models of that name.
         url: Embedding service of another process (`lakehouse serve embedd`); empty means in this one.
         token_env: Name of the environment variable with the bearer token for `url`, if it asks for one.
+        shared_vectors: Folder in which builds look for vectors, and leave theirs, by the content of the text; several
+            machines may see it. Empty means none.
+        spark_url: Spark Connect server (`sc://spark.internal:15002`) whose workers embed the texts of large builds into
+            `shared_vectors`; empty means that builds embed in this machine.
+        spark_token_env: Name of the environment variable with the server's bearer token; empty for none.
+        spark_from: Texts from which on they do.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -163,6 +180,10 @@ class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ollama_url: str = "http://127.0.0.1:11434"
     url: str = ""
     token_env: str = "LAKEHOUSE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+    shared_vectors: str = ""
+    spark_url: str = ""
+    spark_token_env: str = ""
+    spark_from: int = 5_000
 
 
 class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -486,6 +507,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: str = "./lake"
     server: Server = Server()
     storage: Storage = Storage()
+    state: State = State()
     catalog: Catalog = Catalog()
     ingest: Ingest = Ingest()
     query: Query = Query()

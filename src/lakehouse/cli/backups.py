@@ -142,6 +142,8 @@ def _elsewhere(config: Settings) -> list[str]:
     found = []
     if config.storage.backend == "s3":
         found.append(f"objects in bucket {config.storage.bucket!r}")
+    if config.state.url:
+        found.append("the state's database, which other stacks share (state.url)")
     if config.catalog.uri:
         found.append("the catalog's database (catalog.uri)")
     if config.catalog.warehouse:

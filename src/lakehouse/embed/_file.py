@@ -13,6 +13,7 @@ from lakehouse import child, settings
 from lakehouse.embed.base import Embedder
 from lakehouse.embed.cache import DiskCache, key
 from lakehouse.embed.service import CACHE_FILE, open_embedder
+from lakehouse.embed.shared import SharedVectors
 from lakehouse.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -29,14 +30,73 @@ def main(request: dict[str, Any], progress: Callable[[int, int], None]) -> dict[
     """Embed one file; see `Embeddings.embed_file`."""
     config = msgspec.convert(request["config"], settings.Embed)
     folder = Path(request["folder"])
-    work = _Work(open_embedder(config.model, config, folder), DiskCache(folder / CACHE_FILE), progress)
-    return work.run(Path(request["source"]), Path(request["target"]))
+    cache = DiskCache(folder / CACHE_FILE)
+    shared = SharedVectors(Path(config.shared_vectors)) if config.shared_vectors else None
+    source = Path(request["source"])
+    elsewhere = 0
+    if shared is not None:
+        _take_in(shared, cache)
+        if config.spark_url:
+            elsewhere = _embed_elsewhere(source, request["config"], cache, progress)
+            _take_in(shared, cache)
+    work = _Work(open_embedder(config.model, config, folder), cache, progress, shared)
+    counts = work.run(source, Path(request["target"]))
+    return {"embedded": counts["embedded"] + elsewhere, "reused": counts["reused"] - elsewhere}
+
+
+def _take_in(shared: SharedVectors, cache: DiskCache) -> None:
+    """Bring what others have left into the cache of this lake."""
+    for name, vectors in shared.files(cache.taken()):
+        cache.write(vectors)
+        cache.take(name)
+
+
+def _embed_elsewhere(
+    source: Path, section: dict[str, Any], cache: DiskCache, progress: Callable[[int, int], None]
+) -> int:
+    """Have workers embed what nobody has yet, when that is much; returns how many rows that is."""
+    import pyarrow as pa
+
+    from lakehouse.embed.service import fingerprint_of
+
+    config = msgspec.convert(section, settings.Embed)
+    fingerprint = fingerprint_of(config.model)
+    unknown: dict[bytes, str] = {}
+    total = 0
+    with pa.memory_map(str(source)) as file, pa.ipc.open_file(file) as reader:
+        _check_columns(reader.schema)
+        for window in _windows(reader):
+            total += window.num_rows
+            texts = _checked(window.column("text").to_pylist(), window)
+            keys = [key(fingerprint, text) for text in texts]
+            found = cache.read(list(dict.fromkeys(keys)))
+            unknown.update((name, text) for name, text in zip(keys, texts, strict=True) if name not in found)
+    if len(unknown) < config.spark_from:
+        return 0
+    from lakehouse.embed import _bulk
+
+    known = total - len(unknown)
+    return _bulk.embed(
+        # Those of one length in one part, which share batches.
+        sorted(unknown.values(), key=lambda text: (len(text), text)),
+        section,
+        url=config.spark_url,
+        token_env=config.spark_token_env,
+        done=lambda count: progress(known + count, total),
+    )
 
 
 class _Work:
     """One file being embedded: the model, the cache and the counts so far."""
 
-    def __init__(self, embedder: Embedder, cache: DiskCache, progress: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        cache: DiskCache,
+        progress: Callable[[int, int], None],
+        shared: SharedVectors | None,
+    ) -> None:
+        self._shared = shared
         self._embedder = embedder
         self._cache = cache
         self._progress = progress
@@ -81,12 +141,16 @@ class _Work:
         for name in keys:
             if name in rows_of:
                 rows_of[name] += 1
+        made: dict[bytes, np.ndarray] = {}
         for names in _portions(unknown):
             new = dict(zip(names, self._embedder.embed([unknown[name] for name in names]), strict=True))
             self._cache.write(new)
             found.update(new)
+            made.update(new)
             self._embedded += len(new)
             self._report(sum(rows_of[name] for name in names))
+        if made and self._shared is not None:
+            self._cache.take(self._shared.write(made))
         flat = np.concatenate([found[name] for name in keys]) if keys else np.empty(0, dtype=np.float32)
         schema = self._schema()
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), type=schema.field("vector").type)

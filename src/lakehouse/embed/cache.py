@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
+# Files of shared vectors that are in it already.
+_TAKEN_SCHEMA = "CREATE TABLE IF NOT EXISTS taken (name TEXT PRIMARY KEY) WITHOUT ROWID"
 _BUSY_TIMEOUT_S = 30.0
 # SQLite takes at most 32,766 parameters; far fewer keep each statement short.
 _KEYS_A_STATEMENT = 500
@@ -66,6 +68,29 @@ class DiskCache:
         except sqlite3.DatabaseError:
             self._discard()
             self._insert(rows)
+
+    def taken(self) -> frozenset[str]:
+        """Return the names that were given to `take`."""
+        if not self._path.is_file():
+            return frozenset()
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S)) as connection:
+                return frozenset(row[0] for row in connection.execute("SELECT name FROM taken"))
+        except sqlite3.DatabaseError:
+            return frozenset()
+
+    def take(self, name: str) -> None:
+        """Note that what is in a file of shared vectors is here.
+
+        Raises:
+            OSError: The disk is full or the folder read-only.
+        """
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S)) as connection, connection:
+                connection.execute(_TAKEN_SCHEMA)
+                connection.execute("INSERT OR IGNORE INTO taken VALUES (?)", (name,))
+        except sqlite3.DatabaseError as error:
+            raise OSError(None, str(error), str(self._path)) from None
 
     def forget(self, keys: Sequence[bytes]) -> int:
         """Remove vectors for good; returns how many there were.

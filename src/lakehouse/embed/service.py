@@ -12,6 +12,7 @@ from lakehouse import settings
 from lakehouse.child import Children
 from lakehouse.embed.base import Embedded, Embedder, FileEmbedded
 from lakehouse.embed.cache import DiskCache, RecentVectors, key
+from lakehouse.embed.shared import SharedVectors
 from lakehouse.errors import InvalidInput, NotFound, TooLarge
 from lakehouse.state.folder import disk_error
 
@@ -89,7 +90,7 @@ class Embeddings:
 
     def cached(self, text: str) -> bool:
         """Return whether the vector of `text` under the configured model is known without running it."""
-        fingerprint = _fingerprint(self.model)
+        fingerprint = fingerprint_of(self.model)
         if self._recent.get(fingerprint, text) is not None:
             return True
         return bool(self._disk.read([key(fingerprint, text)]))
@@ -129,11 +130,14 @@ class Embeddings:
         Raises:
             Unavailable, PermissionDenied: The disk refused.
         """
-        name = _fingerprint(self.model)
+        name = fingerprint_of(self.model)
         for text in texts:
             self._recent.forget(name, text)
+        keys = [key(name, text) for text in texts]
         try:
-            return self._disk.forget([key(name, text) for text in texts])
+            if self._config.shared_vectors:
+                SharedVectors(Path(self._config.shared_vectors)).forget(keys)
+            return self._disk.forget(keys)
         except OSError as error:
             raise disk_error(error, self._folder) from error
 
@@ -209,7 +213,7 @@ def open_embedder(model: str, config: settings.Embed, folder: Path) -> Embedder:
             model,
             config.url,
             dimension=_dimension(model),
-            fingerprint=_fingerprint(model),
+            fingerprint=fingerprint_of(model),
             token=os.environ.get(config.token_env, ""),
         )
     if model == _BUILT_IN:
@@ -240,7 +244,8 @@ def _dimension(model: str) -> int:
     return length
 
 
-def _fingerprint(model: str) -> str:
+def fingerprint_of(model: str) -> str:
+    """Return the identity under which vectors of a model are kept."""
     if model == _BUILT_IN:
         from lakehouse.embed._minilm import FINGERPRINT
 

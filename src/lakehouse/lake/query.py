@@ -227,22 +227,22 @@ class Query:
             finally:
                 cursor.close()
 
-    def scan(self, name: str, *, columns: Sequence[str]) -> pa.RecordBatchReader:
-        """Read a dataset by the engine of the settings, in bounded memory.
+    def scan(self, name: str, *, columns: Sequence[str], snapshot_id: int | None = None) -> pa.RecordBatchReader:
+        """Read a dataset, as it is or was, by the engine of the settings, in bounded memory.
 
         In the order its rows were written, on Spark in that of the first column.
 
         Raises:
-            NotFound: No such dataset.
+            NotFound: No such dataset, or no such snapshot any more.
             InvalidInput: A column does not exist.
             Unavailable: The engine does not answer or cannot read the files.
         """
-        reader = self.catalog.scan(name, columns=columns)
+        reader = self.catalog.scan(name, columns=columns, snapshot_id=snapshot_id)
         if self._spark is None:
             return reader
         schema = reader.schema
         reader.close()
-        return self._spark.scan(self.catalog.version(name), schema)
+        return self._spark.scan(self.catalog.version(name, snapshot_id), schema)
 
     def close(self) -> None:
         """Close the engine; a running statement finishes first."""

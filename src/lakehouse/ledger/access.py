@@ -166,6 +166,10 @@ class Access:
         self._known = None
         self._passed.pop(found.id, None)
 
+    def follow(self) -> None:
+        """Look anew which keys there are: another process that shares the database may have made or revoked one."""
+        self._known = None
+
     @property
     def any(self) -> bool:
         """Whether there are keys."""

@@ -69,6 +69,10 @@ class Erased:
             self._stored.lift(connection, subject)
             self._known = None
 
+    def follow(self) -> None:
+        """Look anew who was erased: another process that shares the database may have erased somebody."""
+        self._known = None
+
     def rows(self, dataset: str, path: Path) -> list[int]:
         """Return which rows of a Parquet file, from 0, are of somebody who was erased.
 
@@ -79,6 +83,9 @@ class Erased:
         Raises:
             IntegrityError, PermissionDenied: There are digests, and their key is missing or open to others.
         """
+        if self._state.shared:
+            # Somebody may have been erased elsewhere since this ingest began.
+            self._known = None
         if not self._digests():
             return []
         import pyarrow.parquet as pq

@@ -43,6 +43,11 @@ MAX_ROWS = 100_000
 DATA_KEY = "data key (shredded)"
 DIGESTS = "digests"
 WHY_DIGESTS = "keyed digests of who it was, so that a roster which still holds them does not bring them back"
+REPLICAS = "replicas"
+WHY_REPLICAS = (
+    "other stacks that share the state and have folders of their own: each erases there, and in its audit, before its"
+    " next answer"
+)
 Purposes = Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=64)]], msgspec.Meta(max_length=64)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_ROWS)]
 After = Annotated[int, msgspec.Meta(ge=0)]
@@ -58,6 +63,7 @@ class Subjects:
         eraser: Removes them.
         erased: Remembers by digests who was erased.
         clock: Time of changes.
+        tell_others: Leaves word for other replicas; returns how many there are.
     """
 
     def __init__(
@@ -69,7 +75,9 @@ class Subjects:
         eraser: Eraser,
         erased: Erased,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tell_others: Callable[[Sequence[Gone]], int] = lambda _: 0,
     ) -> None:
+        self._tell_others = tell_others
         self._manifests = manifests
         self._ledger = ledger
         self._people = people
@@ -241,6 +249,7 @@ class Subjects:
         # First, so that no ingest which runs meanwhile brings somebody back.
         digests = {gone.subject: self._erased.bar(gone) for gone in people}
         purged = self._eraser.purge(people)
+        replicas = self._tell_others(people)
         for id in ids:
             shredded = self._manifests.erase(id, now)
             purged[id].append(Purged(DATA_KEY, shredded))
@@ -254,7 +263,7 @@ class Subjects:
                 erased_at=now,
                 reason=reason,
                 purged=purged[gone.subject],
-                remains=self._remains(gone.subject, digests[gone.subject]),
+                remains=self._remains(gone.subject, digests[gone.subject], replicas),
                 probed=len(gone.pieces),
                 found=[*left[gone.subject], *found],
                 audit_rows=self._rows(gone.subject),
@@ -290,9 +299,10 @@ class Subjects:
             people.append(gone)
         return people
 
-    def _remains(self, id: str, digests: int) -> list[Remaining]:
+    def _remains(self, id: str, digests: int, replicas: int) -> list[Remaining]:
         kept = [Remaining(DIGESTS, digests, WHY_DIGESTS)] if digests else []
-        return [*self._eraser.remains(self._rows(id)), *kept]
+        elsewhere = [Remaining(REPLICAS, replicas, WHY_REPLICAS)] if replicas else []
+        return [*self._eraser.remains(self._rows(id)), *kept, *elsewhere]
 
     def _rows(self, id: str) -> int:
         head = self._ledger.head(id)

@@ -7,6 +7,7 @@ has not seen, touches only items that changed, and leaves items alone that were 
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import tempfile
 import threading
@@ -27,6 +28,7 @@ from lakehouse.vectors.base import Item
 
 if TYPE_CHECKING:
     from lakehouse.embed.service import Embeddings
+    from lakehouse.lake._iceberg import Version
     from lakehouse.lake.catalog import Manifest
     from lakehouse.lake.query import Query
     from lakehouse.matrix._corpus_rows import Shape
@@ -43,6 +45,8 @@ Columns = list[Annotated[str, msgspec.Meta(min_length=1)]]
 
 # A refresh that touches more than this share of the items builds the index anew beside the old one.
 _REBUILD_SHARE = 0.2
+
+_log = logging.getLogger(__name__)
 
 
 class Corpora:
@@ -115,14 +119,21 @@ class Corpora:
         manifest = self._catalog.dataset(dataset)
         shape = self._shape(name, manifest, id_column, id_prefix, (text_columns, metadata_columns))
         with self._lock(name):
-            self._folder.mkdir(exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(prefix="build-", dir=self._folder))
-            try:
-                report = self._bring_up(name, manifest, shape, scratch)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+            with self._scratch() as scratch:
+                report = self._bring_up(name, self._catalog.version(dataset), shape=shape, scratch=scratch)
             self._save(name, manifest, shape)
         return report
+
+    def follow(self) -> None:
+        """Build here what another process that shares the database has built, from the same state of its dataset.
+
+        Raises:
+            PermissionDenied, Unavailable: The disk refused, or the datasets or the model are out of reach.
+        """
+        for corpus in self.defined():
+            if self._here(corpus.name) != corpus:
+                with self._lock(corpus.name):
+                    self._build_here(corpus.name)
 
     def defined(self) -> tuple[Corpus, ...]:
         """Return every corpus as it was last built, by name, without a look at its index."""
@@ -215,14 +226,58 @@ class Corpora:
                         corpus=other.name,
                     )
 
-    def _bring_up(self, name: str, manifest: Manifest, shape: Shape, scratch: Path) -> CorpusReport:
+    def _build_here(self, name: str) -> None:
+        from lakehouse.matrix._corpus_rows import Shape
+
+        corpus = next((each for each in self.defined() if each.name == name), None)
+        if corpus is None or self._here(name) == corpus:
+            return
+        version = self._version(corpus)
+        if version is None:
+            _log.warning("corpus %s cannot be built here: its dataset %s is gone", name, corpus.dataset)
+            return
+        shape = Shape(corpus.id_column, corpus.id_prefix, tuple(corpus.text_columns), tuple(corpus.metadata_columns))
+        with self._scratch() as scratch:
+            self._bring_up(name, version, shape=shape, scratch=scratch, snapshot_id=version.snapshot_id)
+        self._note_here(corpus)
+
+    def _version(self, corpus: Corpus) -> Version | None:
+        """Return the state of its dataset that a corpus was built from, the newest when that is kept no more."""
+        for snapshot_id in (int(corpus.snapshot_id), None):
+            with contextlib.suppress(NotFound):
+                return self._catalog.version(corpus.dataset, snapshot_id)
+        return None
+
+    def _here(self, name: str) -> Corpus | None:
+        """Return the definition that the index of this folder was built by."""
+        try:
+            return msgspec.json.decode((self._folder / f"{name}.built").read_bytes(), type=Corpus)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def _note_here(self, corpus: Corpus) -> None:
+        atomic_write(self._folder / f"{corpus.name}.built", msgspec.json.encode(corpus))
+
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        self._folder.mkdir(exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix="build-", dir=self._folder))
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _bring_up(
+        self, name: str, version: Version, *, shape: Shape, scratch: Path, snapshot_id: int | None = None
+    ) -> CorpusReport:
         from lakehouse.matrix import _corpus_rows
 
-        personal = [column.name for column in manifest.schema if worker.is_personal(column.name)]
-        reader = self._sql.scan(manifest.name, columns=list(dict.fromkeys([*shape.columns, *personal])))
+        personal = [field.name for field in version.fields if worker.is_personal(field.name)]
+        columns = list(dict.fromkeys([*shape.columns, *personal]))
+        reader = self._sql.scan(version.name, columns=columns, snapshot_id=snapshot_id)
         rows = _corpus_rows.Rows(reader, shape, parser=self._parser, roles=self._roles).items()
         source = scratch / "rows.arrow"
-        hashes = _corpus_rows.write(_counted(rows, manifest.rows), source)
+        hashes = _corpus_rows.write(_counted(rows, version.rows), source)
         before = self._built(name)
         changed = {id for id, digest in hashes.items() if before is None or before.get(id) != digest}
         gone = set(before or {}) - set(hashes)
@@ -304,6 +359,8 @@ class Corpora:
         )
         with self._state.write() as connection:
             self._rows_of.put(connection, corpus)
+        if self._state.shared:
+            self._note_here(corpus)
 
     def _lock(self, name: str) -> threading.Lock:
         with self._guard:

@@ -54,18 +54,33 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
             "objects (values written over)": self.objects,
         }
 
+    def local(self) -> Mapping[str, Purge]:
+        """Return what writes over in this folder alone."""
+        return {"runs (values written over)": self.in_engine, "logs (values written over)": self.in_logs}
+
     def tables(self, people: Sequence[Gone]) -> dict[str, int]:
         """Write over what tables hold."""
         from lakehouse.ledger._keys_stored import keys
         from lakehouse.ledger._stored import KEPT
-        from lakehouse.state.rewriting import rewrite_file
 
         counting = _Counting(people)
         if counting.needed:
             self.state.rewrite(counting, skip=KEPT | {keys.name})
-            if self.engine.exists():
-                rewrite_file(self.engine, counting)
+            self._rewrite_engine(counting)
         return counting.counts
+
+    def in_engine(self, people: Sequence[Gone]) -> dict[str, int]:
+        """Write over what the workflows' engine holds."""
+        counting = _Counting(people)
+        if counting.needed:
+            self._rewrite_engine(counting)
+        return counting.counts
+
+    def _rewrite_engine(self, counting: _Counting) -> None:
+        from lakehouse.state.rewriting import rewrite_file
+
+        if self.engine.exists():
+            rewrite_file(self.engine, counting)
 
     def in_logs(self, people: Sequence[Gone]) -> dict[str, int]:
         """Write over what logs hold: operations, spans, sessions, evidence, exports, services."""

@@ -58,6 +58,14 @@ class Rooms:
             **self._words.purges(),
         }
 
+    def local(self) -> Mapping[str, Purge]:
+        """Return what removes people from this folder alone, after another replica has erased them everywhere else."""
+        return {
+            "indexes (items)": self.indexes,
+            "embedding cache (texts)": self.texts,
+            **self._words.local(),
+        }
+
     def datasets(self, people: Sequence[Gone]) -> dict[str, int]:
         """Take rows out of every dataset, with the snapshots before."""
         wanted: dict[tuple[str, str], list[str]] = {}

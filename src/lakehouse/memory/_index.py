@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Entries looked at per search and namespace, nearest first.
 RECALLED = 64
+_PREFIX = "playbook_"
 CHUNK = 500
 # Where more than that are near: so many of the very text, of the client in the city, of the city each, and so many of
 # the people who may be shown.
@@ -36,13 +37,18 @@ _encode = msgspec.json.Encoder().encode
 
 def index_name(namespace: str) -> str:
     """Return the name of the vector index that is derived from a namespace's rows."""
-    return f"playbook_{namespace}"
+    return _PREFIX + namespace
 
 
 def chunks(items: Sequence[_T], most: int = CHUNK) -> Iterator[Sequence[_T]]:
     """Yield portions of at most `most` items."""
     for start in range(0, len(items), most):
         yield items[start : start + most]
+
+
+def stamp(entry: Playbook | Remembered) -> tuple[str, float, float, float]:
+    """Return what tells one state of an entry from another."""
+    return entry.updated_at, entry.good, entry.bad, entry.score
 
 
 class RecallIndex:
@@ -66,6 +72,20 @@ class RecallIndex:
         items = self._vectors.local_items()
         self._names = {index_name(namespace) for namespace in namespaces} & set(items)
         return items
+
+    def namespaces(self) -> list[str]:
+        """Return the namespaces that have an index here, also those of which no row is left; they can be used then."""
+        found = [stats.name for stats in self._vectors.list().indexes if stats.name.startswith(_PREFIX)]
+        self._names.update(found)
+        return [name.removeprefix(_PREFIX) for name in found]
+
+    def stamps(self, namespace: str) -> dict[str, tuple[str, float, float, float]]:
+        """Return the ids in a namespace's index, each with the state of the entry that lies there."""
+        name = index_name(namespace)
+        if name not in self._names:
+            return {}
+        filed = ((item.id, msgspec.convert(item.metadata, Filed)) for item in self._vectors.scan(name))
+        return {id: stamp(each.entry) for id, each in filed}
 
     def version(self, namespace: str) -> int:
         """Return a number that changes with every write to a namespace's index, 0 while it has none."""

@@ -92,6 +92,17 @@ outcomes = Table(
     Index("playbook_outcomes_arm", "namespace", "held_out"),
 )
 
+# Which entries were written or removed, in order; only for processes that share the database.
+changes = Table(
+    "playbook_changes",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False),
+    Column("namespace", String(64), nullable=False),
+)
+# Whoever is farther behind compares everything.
+_CHANGES_KEPT = 100_000
+
 _LAYOUT_2 = ("client", "by", "why", "good", "bad", "evidence_on", "helped", "overridden")
 
 
@@ -119,7 +130,11 @@ def _file_anew(connection: Connection) -> None:
     connection.execute(update(playbooks).values(pending=True))
 
 
-MIGRATIONS = (Migration(2, _add_outcomes), Migration(3, _file_anew))
+MIGRATIONS = (
+    Migration(2, _add_outcomes),
+    Migration(3, _file_anew),
+    Migration(4, lambda connection: metadata.create_all(connection, [changes])),
+)
 
 _FIELDS = Playbook.__struct_fields__
 _KEPT = frozenset({"id", "created_at", "helped", "overridden"})
@@ -190,6 +205,27 @@ def remove(connection: Connection, ids: Iterable[str]) -> int:
     ids = list(ids)
     connection.execute(delete(outcomes).where(outcomes.c.playbook_id.in_(ids)))
     return connection.execute(delete(playbooks).where(playbooks.c.id.in_(ids))).rowcount
+
+
+def note_changes(connection: Connection, entries: Iterable[tuple[str, str]]) -> None:
+    """Tell other processes that entries, given as id and namespace, were written or removed."""
+    rows = [{"id": id, "namespace": namespace} for id, namespace in entries]
+    if rows:
+        connection.execute(changes.insert(), rows)
+        connection.execute(delete(changes).where(changes.c.number <= last_change(connection) - _CHANGES_KEPT))
+
+
+def last_change(connection: Connection) -> int:
+    """Return the number of the newest change, 0 when there is none."""
+    return connection.scalar(select(func.max(changes.c.number))) or 0
+
+
+def changed_since(connection: Connection, number: int) -> tuple[list[tuple[str, str]], bool]:
+    """Return id and namespace of what was changed after a number, oldest first, and whether that is surely all."""
+    c = changes.c
+    first = connection.scalar(select(func.min(c.number)))
+    found = connection.execute(select(c.id, c.namespace).where(c.number > number).order_by(c.number))
+    return [(row.id, row.namespace) for row in found], first is None or first <= number + 1
 
 
 def all_shares(connection: Connection) -> dict[str, list[str]]:

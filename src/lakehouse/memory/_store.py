@@ -6,13 +6,13 @@ takes the mark away, so that a crash between row and index is seen, and mended, 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from lakehouse.memory import _rows
 from lakehouse.memory._entries import outcome_row
-from lakehouse.memory._index import RecallIndex, chunks, index_name
+from lakehouse.memory._index import RecallIndex, chunks, index_name, stamp
+from lakehouse.state.turn import Turn
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -41,7 +41,8 @@ class Store:
         self._writer = writer
         self._held_out = held_out
         self._settled: list[str] = []
-        self.writing = threading.RLock()
+        self._position = 0
+        self.writing = Turn(state, _rows.ROOM)
         state.prepare(_rows.ROOM, _rows.metadata, _rows.MIGRATIONS)
         self._catch_up()
 
@@ -56,7 +57,7 @@ class Store:
 
     def share(self, owner: str, reader: str) -> bool:
         """Let `reader` use the entries of `owner`; returns whether that is new."""
-        with self._state.write() as connection:
+        with self.writing, self._state.write() as connection:
             new = _rows.share(connection, owner, reader)
             self._shared = _rows.all_shares(connection)
         return new
@@ -80,6 +81,7 @@ class Store:
                 _rows.put(connection, rows, before)
                 outcomes = [outcome_row(each, held_out=self._held_out(each.query_text)) for each in entries]
                 _rows.note_outcomes(connection, outcomes)
+                self._tell(connection, rows)
             return self._filed(rows, before)
 
     def put(
@@ -100,6 +102,7 @@ class Store:
                 _rows.put(connection, entries, before)
                 for entry, copy in history:
                     _rows.copy_outcomes(connection, entry.id, copy.id, copy.namespace)
+                self._tell(connection, entries)
             return self._filed(entries, before)
 
     def remove(self, entries: Sequence[Playbook]) -> None:
@@ -112,22 +115,37 @@ class Store:
             self._index.drop(chunk[0].namespace, ids)
             with self._state.write() as connection:
                 _rows.remove(connection, ids)
+                self._tell(connection, chunk)
 
     def purge(self, wanted: Callable[[Playbook], bool]) -> int:
         """Forget some entries for good; returns how many there were."""
         with self.writing:
             with self._state.read() as connection:
                 entries = _rows.of_namespaces(connection, list(_rows.counts(connection)))
-            by_namespace: dict[str, list[str]] = {}
+            by_namespace: dict[str, list[Playbook]] = {}
             for entry in filter(wanted, entries):
-                by_namespace.setdefault(entry.namespace, []).append(entry.id)
-            for namespace, ids in by_namespace.items():
-                self._index.purge(namespace, ids)
-                for chunk in chunks(ids):
+                by_namespace.setdefault(entry.namespace, []).append(entry)
+            for namespace, group in by_namespace.items():
+                self._index.purge(namespace, [entry.id for entry in group])
+                for chunk in chunks(group):
                     with self._state.write() as connection:
-                        _rows.remove(connection, chunk)
+                        _rows.remove(connection, [entry.id for entry in chunk])
+                        self._tell(connection, chunk)
             self._state.scrub()
             return sum(map(len, by_namespace.values()))
+
+    def follow(self) -> None:
+        """Take in what other processes wrote: entries into their indexes, those removed out of them, and shares."""
+        with self.writing.here:
+            with self._state.read() as connection:
+                self._shared = _rows.all_shares(connection)
+                newest = _rows.last_change(connection)
+                changed, is_all = _rows.changed_since(connection, self._position)
+            if is_all:
+                self._bring_up(dict(changed))
+            else:
+                self._compare()
+            self._position = newest
 
     def close(self) -> None:
         """Note that the indexes hold every row, so that the next start has nothing to catch up."""
@@ -155,9 +173,14 @@ class Store:
         """Bring every index to the state of the rows, after a crash or the loss of an index."""
         with self._state.read() as connection:
             self._shared = _rows.all_shares(connection)
+            self._position = _rows.last_change(connection)
             rows = _rows.counts(connection)
             behind = _rows.pending(connection)
         items = self._index.find_names(rows)
+        if self._state.shared:
+            # What is pending, another process may have written and be about to put into an index of its own.
+            self._compare()
+            return
         behind_of = {entry.namespace for entry in behind}
         for namespace, count in rows.items():
             if namespace not in behind_of and items.get(index_name(namespace)) != count:
@@ -166,6 +189,39 @@ class Store:
         with self._state.write() as connection:
             for chunk in chunks(behind):
                 _rows.settle(connection, [entry.id for entry in chunk])
+
+    def _tell(self, connection: Connection, entries: Sequence[Playbook]) -> None:
+        if self._state.shared:
+            _rows.note_changes(connection, [(entry.id, entry.namespace) for entry in entries])
+
+    def _bring_up(self, changed: dict[str, str]) -> None:
+        """Bring entries, given as ids with their namespaces, to the state of their rows."""
+        gone: dict[str, list[str]] = {}
+        for chunk in chunks([*changed]):
+            with self._state.read() as connection:
+                rows = _rows.by_ids(connection, chunk)
+            self._index.put([*rows.values()])
+            for id in chunk:
+                if id not in rows:
+                    gone.setdefault(changed[id], []).append(id)
+        for namespace, ids in gone.items():
+            # For good: it may have been an erasure.
+            self._index.purge(namespace, ids)
+
+    def _compare(self) -> None:
+        """Bring every index to the state of the rows, one by one, whatever it has missed."""
+        with self._state.read() as connection:
+            names = [*_rows.counts(connection)]
+        for namespace in sorted({*names, *self._index.namespaces()}):
+            filed = self._index.stamps(namespace)
+            rows = {entry.id: entry for entry in self.own(namespace)}
+            self._bring_up(
+                {
+                    id: namespace
+                    for id in rows.keys() | filed.keys()
+                    if id not in rows or filed.get(id) != stamp(rows[id])
+                }
+            )
 
     def _rebuild(self, namespace: str) -> None:
         entries = self.own(namespace)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from lakehouse.errors import Conflict, InvalidInput, NotFound
+from lakehouse.state.turn import Turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,8 +123,9 @@ class Pathways:
         self._embed = embed
         self._clock = clock
         self._uid = uid
-        self._lock = threading.RLock()
+        self._turn = Turn(state, _pathway_rows.ROOM)
         self._vectors: dict[str, tuple[Pathway, np.ndarray]] | None = None
+        self._held = 0
         state.prepare(_pathway_rows.ROOM, _pathway_rows.metadata)
 
     def add(self, task: Task, steps: Steps, tags: Tags = [], outcome: Outcome = "") -> Pathway:  # noqa: B006
@@ -133,7 +134,7 @@ class Pathways:
         Raises:
             InvalidInput: The task is blank.
         """
-        with self._lock:
+        with self._turn:
             return self._append(self._new(task, steps, tags, outcome), _content(task, steps, tags))
 
     def add_idempotent(self, task: Task, steps: Steps, tags: Tags = [], outcome: Outcome = "") -> AddedPathway:  # noqa: B006
@@ -143,7 +144,7 @@ class Pathways:
             InvalidInput: The task is blank.
         """
         content = _content(task, steps, tags)
-        with self._lock:
+        with self._turn:
             with self._state.read() as connection:
                 known = self._rows.of_content(connection, content)
             if known:
@@ -191,7 +192,7 @@ class Pathways:
         Raises:
             NotFound: No such pathway.
         """
-        with self._lock:
+        with self._turn:
             now = self.get(uid)
             return now if now.retired else self._append(self._next(now, retired=True), "")
 
@@ -229,7 +230,7 @@ class Pathways:
         if not q.strip():
             raise InvalidInput("field 'q' is empty; write what is to be solved", field="q")
         vector = self._embed([q])[0]
-        with self._lock:
+        with self._turn.here:
             candidates = [pair for pair in self._searchable().values() if tag is None or tag in pair[0].tags]
         scored = sorted(
             (max(0.0, round(1.0 - float(vector @ other), 6)), pathway.uid, pathway) for pathway, other in candidates
@@ -256,6 +257,20 @@ class Pathways:
             outcomes=dict(sorted(outcomes.items())),
         )
 
+    def follow(self) -> None:
+        """Take in what other processes that share the database wrote since this was last called."""
+        with self._turn.here:
+            with self._state.read() as connection:
+                count = self._rows.count(connection)
+            if count != self._held:
+                # Rows are never altered, so as many are the same; the next search reads them.
+                self._vectors = None
+
+    def forget(self) -> None:
+        """Drop what is held in memory of the rows, in which somebody who was erased has been written over."""
+        with self._turn.here:
+            self._vectors = None
+
     def _new(self, task: str, steps: list[Step], tags: list[str], outcome: str) -> Pathway:
         now = self._now()
         return Pathway(
@@ -279,7 +294,7 @@ class Pathways:
             values["task"] = _checked(values["task"])
         if "tags" in values:
             values["tags"] = list(dict.fromkeys(values["tags"]))
-        with self._lock:
+        with self._turn:
             now = self.get(uid)
             if now.retired:
                 raise Conflict(f"pathway {uid!r} is retired; add a new one instead", uid=uid)
@@ -291,6 +306,7 @@ class Pathways:
     def _append(self, pathway: Pathway, content: str) -> Pathway:
         with self._state.write() as connection:
             self._rows.append(connection, pathway, content)
+        self._held += 1
         if self._vectors is not None:
             self._vectors.pop(pathway.uid, None)
             if not pathway.retired:
@@ -301,6 +317,7 @@ class Pathways:
         if self._vectors is None:
             with self._state.read() as connection:
                 found = [pathway for pathway in self._rows.latest(connection) if not pathway.retired]
+                self._held = self._rows.count(connection)
             self._vectors = {}
             if found:
                 vectors = self._embed([_searchable_text(pathway) for pathway in found])

@@ -362,6 +362,10 @@ class Playbooks:
 
         return self._store.purge(is_meant)
 
+    def follow(self) -> None:
+        """Take in what other processes that share the database wrote since this was last called."""
+        self._store.follow()
+
     def everything(self) -> Sequence[Playbook]:
         """Return the rows of all namespaces, newest change first."""
         with self._state.read() as connection:

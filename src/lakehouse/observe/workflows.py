@@ -74,6 +74,7 @@ class Workflows:
         self._ended: dict[str, threading.Event] = {}
         self._engine_lock = threading.Lock()
         self._engine: Durable | None = None
+        self.is_own: Callable[[str], bool] = lambda _: True
         state.prepare("workflows", _run_rows.TABLES)
 
     def run(self, nodes: Nodes, name: Name = "", wait_ms: WaitMs | None = 600_000) -> Run:
@@ -172,7 +173,8 @@ class Workflows:
 
     def resume(self) -> Resumed:
         """Take up the runs that an earlier process left unfinished; a running stack does so when it starts."""
-        unfinished = [info.run_id for info in self.list("running", 1_000).runs if info.run_id not in self._ended]
+        running = [info.run_id for info in self.list("running", 1_000).runs if self.is_own(info.run_id)]
+        unfinished = [run_id for run_id in running if run_id not in self._ended]
         if not unfinished:
             return Resumed([])
         engine = self._durable()

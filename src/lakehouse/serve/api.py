@@ -67,7 +67,7 @@ class Api:
         searches = _search_endpoints(self.runtime, served, prefixes)
         self._searched = bool(searches)
         known = _KnownFirst(router, searches, table.whole)
-        self._app = Guard(known, doors=doors, local=is_loopback(config.server.host))
+        self._app = Guard(known, doors=doors, local=is_loopback(config.server.host), fresh=self.runtime.fresh)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -26,7 +26,7 @@ from lakehouse.serve import logs, ports, services
 from lakehouse.serve._standby import Standby, started
 from lakehouse.serve.services import GATEWAY
 from lakehouse.serve.stacks import url_of
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, State
 
 EMBEDD_FOLDER = "embedd"
 LAKE = "lake"
@@ -216,7 +216,7 @@ def _orders(config: Settings, offset: int, bound: contextlib.ExitStack) -> tuple
     )
     own = msgspec.structs.replace(config, server=server)
     # Its own folder holds nothing but a cache: the lake's belongs to the part that owns the files.
-    embeds = msgspec.structs.replace(own, data=str(Path(config.data) / EMBEDD_FOLDER))
+    embeds = msgspec.structs.replace(own, data=str(Path(config.data) / EMBEDD_FOLDER), state=State())
     uses = msgspec.structs.replace(own, embed=msgspec.structs.replace(config.embed, url=embedding, token_env=token_env))
     at_embedd, at_lake, at_front = embedd.fileno(), lake.fileno(), front.fileno()
     return (

@@ -32,6 +32,11 @@ _MOST_PURPOSE = 64
 _TOKEN = Caller(kind="token", id="token", roles=frozenset(caller.ROLES))
 
 
+def is_open(path: str) -> bool:
+    """Tell whether a path answers everybody, from nothing that a lake holds."""
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
+
+
 class Session(msgspec.Struct, frozen=True):
     """Somebody at the console, until a moment of the monotonic clock."""
 
@@ -70,7 +75,7 @@ class Doors:
             InvalidInput: The purpose cannot be written down.
         """
         path = scope["path"]
-        if not self.closed or path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
+        if not self.closed or is_open(path):
             return _purposed(caller.LOCAL, scope)
         scheme, _, given = header(scope, b"authorization").partition(" ")
         if scheme.lower() == "bearer":

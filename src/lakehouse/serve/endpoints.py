@@ -21,6 +21,7 @@ from lakehouse.matrix.base import SearchAnswer
 from lakehouse.operations import Operation
 from lakehouse.serve import answers, events, requests
 from lakehouse.serve.answers import Reply
+from lakehouse.serve.fresh import Fresh
 from lakehouse.serve.kept import Kept, KeptAnswers
 from lakehouse.serve.pool import Commits, Pool
 from lakehouse.serve.requests import Body
@@ -55,6 +56,8 @@ class Runtime:
         # Calls that wait for a model take minutes, and do nothing meanwhile.
         self.upstream = Pool(self.server.upstream_threads, waiting=waiting, name="upstream")
         self.commits = Commits(self._commit)
+        following = lake.rooms.following
+        self.fresh = Fresh(following.catch_up) if following.needed else None
 
     def body(self, scope: Scope, receive: Receive) -> Body:
         """Return the body of a request that is held in memory."""
@@ -71,6 +74,8 @@ class Runtime:
     def close(self, *, within_ms: float) -> bool:
         """Let calls under way finish, and tell whether all did in time."""
         pools = (self.calls, self.embedding, self.spooling, self.upstream, self.commits)
+        if self.fresh is not None:
+            self.fresh.close()
         closed = [pool.close(within_ms=within_ms) for pool in pools]
         return all(closed)
 

@@ -14,8 +14,10 @@ from lakehouse import caller, tracing
 from lakehouse.errors import InternalError, LakehouseError, PermissionDenied, Unauthenticated, Unavailable
 from lakehouse.serve import answers
 from lakehouse.serve.answers import Reply
-from lakehouse.serve.doors import LOGIN, Doors
+from lakehouse.serve.doors import LOGIN, Doors, is_open
+from lakehouse.serve.fresh import Fresh
 from lakehouse.serve.requests import Disconnected, header
+from lakehouse.state.following import note_looked
 
 _LONGEST_TRACE_ID = 64
 _TRACE_HEADER = tracing.HEADER.lower().encode()
@@ -63,10 +65,14 @@ class Guard:
         doors: Who may come in; by default everybody, as the local operator.
         local: Serve loopback names only: a `Host` from elsewhere means that a web page has pointed its own
             name at this machine (DNS rebinding).
+        fresh: Waits until what other replicas wrote is known here; None where there are no others.
     """
 
-    def __init__(self, app: ASGIApp, *, doors: Doors | None = None, local: bool = True) -> None:
+    def __init__(
+        self, app: ASGIApp, *, doors: Doors | None = None, local: bool = True, fresh: Fresh | None = None
+    ) -> None:
         self._app = app
+        self._fresh = fresh
         self._doors = doors or Doors()
         self._local = local
 
@@ -90,6 +96,9 @@ class Guard:
         with tracing.trace(trace_id, caller=calling_span(trace_id, parent) if parent else ""):
             try:
                 self._admit(scope)
+                if self._fresh is not None and not is_open(scope["path"]):
+                    await self._fresh.wait()
+                    note_looked()
                 with caller.calling(await self._doors.caller(scope)):
                     await self._app(scope, receive, send_traced)
             except Disconnected:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from lakehouse.errors import (
     Conflict,
@@ -131,7 +131,7 @@ def mapped(error: Exception, path: str) -> LakehouseError | None:
         return PermissionDenied(f"database {path} was opened for reading here; write inside a write block", path=path)
     if getattr(origin, "sqlstate", None) in _SERIALIZATION:
         return Conflict(f"database {path}: another writer was first; try again", path=path)
-    if not isinstance(error, DBAPIError) or isinstance(error, OperationalError):
+    if not isinstance(error, DBAPIError) or isinstance(error, InterfaceError | OperationalError):
         return Unavailable(f"database {path} is out of reach: {_first_line(origin)}", path=path)
     return None
 

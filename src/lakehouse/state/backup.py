@@ -37,7 +37,8 @@ CACHE = "embeddings.db"
 
 _STAGING = ".backup-"
 _LOCK = ".backup.lock"
-_LOCKS = frozenset({lake_folder.LOCK_FILE, quiet.GATE_FILE, quiet.CHANGES_FILE, _LOCK})
+# A copy is no replica: it would not hear of those who are erased meanwhile.
+_LOCKS = frozenset({lake_folder.LOCK_FILE, lake_folder.REPLICA_FILE, quiet.GATE_FILE, quiet.CHANGES_FILE, _LOCK})
 # Below these lies only what an interrupted call left, the cache of a part that embeds for a divided stack, and what
 # namespaces have used of their chat budgets in this hour, which is counted in place.
 _SCRATCH = frozenset({"incoming", "scratch", "embedd", "budgets"})

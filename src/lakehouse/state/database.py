@@ -54,10 +54,14 @@ class Database:
     """
 
     def __init__(self, engine: Engine, path: str) -> None:
+        from lakehouse.state._sharing import Sharing
+
         self._engine = engine
         self._path = path
         self._lock = threading.Lock()
         self._writer: int | None = None
+        self._sharing = Sharing(engine) if engine.dialect.name != _SQLITE else None
+        self._seen = -1
 
     @classmethod
     def open(cls, url_or_path: str | os.PathLike[str]) -> Database:
@@ -78,6 +82,9 @@ class Database:
         engine, shown = _engine.create(place, busy_timeout_ms=BUSY_TIMEOUT_MS)
         database = cls(engine, shown)
         try:
+            if database._sharing is not None:
+                with database._mapped():
+                    database._sharing.prepare()
             with database.write() as connection:
                 _engine.create_version_table(connection)
             if "://" not in place:
@@ -91,6 +98,46 @@ class Database:
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return self._engine.dialect.name
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may write to it meanwhile: a server, never a file of a lake folder."""
+        return self._sharing is not None
+
+    @property
+    def seen(self) -> int:
+        """The number up to which this process knows of all writes; its own, one after another, count as known."""
+        return self._seen
+
+    def saw(self, number: int) -> None:
+        """Note that this process has taken in all there was when `number` was asked for."""
+        self._seen = max(self._seen, number)
+
+    def number(self) -> int:
+        """Return what every write changes, by whichever process: one statement on a server, 0 for a file.
+
+        Raises:
+            Unavailable: The server is out of reach.
+        """
+        if self._sharing is None:
+            return 0
+        with self._mapped():
+            return self._sharing.number()
+
+    @contextmanager
+    def alone(self, room: str) -> Iterator[None]:
+        """Keep other processes out of blocks of the same room; nothing is done for a file, which has none.
+
+        Not re-entrant, and to be entered before a write block, never inside one; see `turn.Turn`.
+
+        Raises:
+            Unavailable: The server is out of reach.
+        """
+        if self._sharing is None:
+            yield
+            return
+        with self._sharing.alone(room, self._mapped):
+            yield
 
     def prepare(self, room: str, tables: MetaData, migrations: Sequence[Migration] = ()) -> None:
         """Bring a room's tables to their newest layout, all steps in one transaction.
@@ -142,8 +189,8 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """Give a connection whose changes are committed when the block ends, rolled back when it raises.
 
-        One writer at a time in a process; not re-entrant. Constraint violations come through as
-        SQLAlchemy's own `IntegrityError`, for the room that knows what they mean.
+        One writer at a time, on a server among all processes that share it; not re-entrant. Constraint violations
+        come through as SQLAlchemy's own `IntegrityError`, for the room that knows what they mean.
 
         Raises:
             PermissionDenied: The file is read-only.
@@ -158,8 +205,16 @@ class Database:
             try:
                 with self._mapped(), self._engine.connect() as plain:
                     connection = plain.execution_options(lakehouse_write=True)
+                    number = None
                     with connection.begin():
+                        if self._sharing is not None:
+                            self._sharing.wait_for_others(connection)
                         yield connection
+                        if self._sharing is not None:
+                            number = self._sharing.count(connection)
+                    if number == self._seen + 1:
+                        # Nobody else has written in between, so there is nothing to take in.
+                        self._seen = number
             finally:
                 self._writer = None
 
@@ -200,6 +255,8 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; on SQLite the write-ahead log is folded into the file."""
+        if self._sharing is not None:
+            self._sharing.close()
         self._engine.dispose()
 
     @contextmanager

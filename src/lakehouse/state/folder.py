@@ -29,6 +29,8 @@ from lakehouse.errors import (
 FORMAT = 1
 FORMAT_FILE = "LAKE.json"
 LOCK_FILE = ".lock"
+# Which of the stacks that share a state database the folder belongs to.
+REPLICA_FILE = "replica.id"
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})

@@ -1,0 +1,141 @@
+"""Stacks that share a state database: who they are, and whom each has still to erase from its own folder.
+
+Rows that all of them see are erased once. Indexes, caches and logs lie in the folder of each, so whoever erases
+somebody leaves word for the others, sealed under `replicas.key` beside the ledger's keys. Each acts on it before its
+next answer, or before its first one when it was not running, and takes the word away when it has.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lakehouse.errors import Conflict, IntegrityError, InvalidInput
+from lakehouse.ledger import _signing
+from lakehouse.ledger import keys as key_files
+from lakehouse.ledger.erasure import Gone
+from lakehouse.state.folder import REPLICA_FILE, atomic_write
+
+if TYPE_CHECKING:
+    from lakehouse import settings
+    from lakehouse.state.database import Database
+
+KEY = "replicas.key"
+_BOUND = b"lakehouse replicas"
+# What a folder holds that was used before.
+_USED = ("vectors", "corpora", "ledger")
+
+
+class Replicas:
+    """The stacks of one state database, one of which is this; a lake with its state in its own folder is none.
+
+    Args:
+        state: What they share.
+        folder: The lake of this one.
+        keys: Folder of the ledger's keys, which all of them see.
+
+    Attributes:
+        own: Id of this one, empty when nothing is shared.
+
+    Raises:
+        Conflict: The folder was used without this database, so it may hold people who are erased here.
+    """
+
+    def __init__(self, state: Database, folder: Path, keys: Path) -> None:
+        from lakehouse.ledger import _replicas_stored
+
+        self._stored = _replicas_stored
+        self._state = state
+        self._keys = keys
+        self.own = ""
+        if state.shared:
+            state.prepare(_replicas_stored.ROOM, _replicas_stored.metadata)
+            self.own = self._joined(folder)
+
+    def tell(self, people: Sequence[Gone]) -> int:
+        """Leave word that people were erased; returns how many other replicas have that still to do."""
+        if not self.own:
+            return 0
+        key = key_files.secret(self._keys / KEY, make=True)
+        sealed = {
+            gone.subject: base64.b64encode(_signing.seal(key, msgspec.msgpack.encode(gone), bound=_BOUND)).decode()
+            for gone in people
+        }
+        with self._state.write() as connection:
+            others = [id for id in self._stored.known(connection) if id != self.own]
+            self._stored.leave(connection, others, sealed)
+        return len(others)
+
+    def follow(self, erase: Callable[[Sequence[Gone]], None]) -> bool:
+        """Erase here whom others have erased; returns whether that was anybody.
+
+        Raises:
+            IntegrityError, PermissionDenied: The key of the replicas is missing, another one, or open to others.
+            PermissionDenied, Unavailable: The disk refused; it is tried again at the next call.
+        """
+        if not self.own:
+            return False
+        with self._state.read() as connection:
+            waiting = self._stored.waiting(connection, self.own)
+        if not waiting:
+            return False
+        erase([self._opened(sealed) for _, sealed in waiting])
+        with self._state.write() as connection:
+            self._stored.done(connection, [number for number, _ in waiting])
+        return True
+
+    def _opened(self, sealed: str) -> Gone:
+        key = key_files.secret(self._keys / KEY, make=False)
+        plain = _signing.unseal(key, base64.b64decode(sealed), bound=_BOUND)
+        if plain is None:
+            raise IntegrityError(
+                f"{self._keys / KEY} is not the key of the other replicas; all of them share ledger.keys"
+            )
+        return msgspec.msgpack.decode(plain, type=Gone)
+
+    def _joined(self, folder: Path) -> str:
+        path = folder / REPLICA_FILE
+        own = path.read_text(encoding="ascii").strip() if path.exists() else ""
+        with self._state.write() as connection:
+            if own and own in self._stored.known(connection):
+                return own
+            used = [name for name in _USED if (folder / name).exists()]
+            if own or used:
+                raise Conflict(
+                    f"{folder} was used without the database of state.url and may hold people who are erased there;"
+                    " start this replica with an empty folder, it fills itself",
+                    path=str(folder),
+                )
+            own = secrets.token_hex(6)
+            atomic_write(path, own.encode())
+            self._stored.join(connection, own)
+        return own
+
+
+def require_shared(config: settings.Settings) -> None:
+    """Refuse a lake whose state others share and whose datasets or keys they do not see.
+
+    Raises:
+        InvalidInput: `state.url` is set, `catalog.uri` or `ledger.keys` is not, or the vectors lie on a server; the
+            message names the setting.
+    """
+    if not config.state.url:
+        return
+    if config.vectors.engine != "local":
+        raise InvalidInput(
+            "state.url is set and vectors.engine is not local; replicas keep the indexes of corpora in their own"
+            " folders, and each would build those of a server again",
+            field="vectors.engine",
+        )
+    for name, value in (("catalog.uri", config.catalog.uri), ("ledger.keys", config.ledger.keys)):
+        if not value:
+            raise InvalidInput(
+                f"state.url is set and {name} is empty; replicas that share their state share datasets and keys too,"
+                f" set {name} to what all of them reach",
+                field=name,
+            )
