@@ -7,13 +7,12 @@ Precedence, lowest first: the defaults below, `lakehouse.toml`, environment vari
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from lakehouse import _settings_sources
 from lakehouse.errors import InvalidInput
 
 
@@ -527,11 +526,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stacks: Stacks = Stacks()
 
 
-_PREFIX = "LAKEHOUSE_"
-_LISTS = frozenset({("models", "weak_models"), ("chat", "personal_providers"), ("learn", "evaluation_sets")})
-_NOT_SETTINGS = frozenset({"LAKEHOUSE_CONFIG", "LAKEHOUSE_TOKEN", "LAKEHOUSE_IMAP_PASSWORD", "LAKEHOUSE_OTLP_HEADERS"})
-
-
 def load(
     path: str | os.PathLike[str] | None = None,
     *,
@@ -551,13 +545,13 @@ def load(
     """
     environ = os.environ if environ is None else environ
     layers = [
-        _from_file(path, environ),
-        ("the environment", _from_environ(environ)),
+        _settings_sources.from_file(path, environ),
+        ("the environment", _settings_sources.from_environ(environ)),
         ("the arguments", dict(overrides or {})),
     ]
     merged: dict[str, Any] = {}
     for source, layer in layers:
-        merged = _merge(merged, layer)
+        merged = _settings_sources.merge(merged, layer)
         _convert(merged, source)
     return _convert(merged, "the settings")
 
@@ -567,41 +561,3 @@ def _convert(values: Mapping[str, Any], source: str) -> Settings:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"setting refused, from {source}: {error}", source=source) from None
-
-
-def _from_file(path: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    named = path or environ.get("LAKEHOUSE_CONFIG")
-    file = Path(named or "lakehouse.toml")
-    if not file.is_file():
-        if named:
-            raise InvalidInput(f"configuration file {file} does not exist", path=str(file))
-        return "lakehouse.toml", {}
-    try:
-        return str(file), tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} is not valid TOML: {error}", path=str(file)) from None
-
-
-def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, text in environ.items():
-        if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
-            continue
-        section, _, key = name[len(_PREFIX) :].lower().partition("__")
-        if key:
-            value: Any = text.split(",") if (section, key) in _LISTS else text
-            values.setdefault(section, {})[key] = value
-        elif section == "data":
-            values["data"] = text
-    return values
-
-
-def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(low)
-    for key, value in high.items():
-        below = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            merged[key] = _merge(below, value)
-        else:
-            merged[key] = value
-    return merged
