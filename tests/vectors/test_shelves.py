@@ -64,9 +64,12 @@ def decoded(near):
 @given(
     most=st.sampled_from([2, 500]),
     distances=st.sampled_from([3, 500]),
+    often=st.sampled_from([0, 1, 8]),
     steps=st.lists(st.one_of(put, put, drop, build, look), max_size=25),
 )
-def test_shelves_give_what_scoring_gives_whatever_is_written(tmp_path_factory, most, distances, steps):
+def test_shelves_give_what_scoring_gives_whatever_is_written(tmp_path_factory, most, distances, often, steps):
+    patch = pytest.MonkeyPatch()
+    patch.setattr("lakehouse.vectors._shelves._OFTEN", often)
     vectors = open_in(tmp_path_factory.mktemp("shelves"))
     vectors._indexes.get("memory").shelves._most_groups = most
     vectors._indexes.get("memory").shelves._most_distances = distances
@@ -98,6 +101,7 @@ def test_shelves_give_what_scoring_gives_whatever_is_written(tmp_path_factory, m
                     assert scored(vectors, meaning, held, k) == before
     finally:
         vectors.close()
+        patch.undo()
 
 
 @checked(max_examples=40)
@@ -223,12 +227,27 @@ def test_first_is_the_beginning_of_all_lists_together(lists, k):
 
 
 @pytest.mark.parametrize("most", [0, 500])
-def test_word_that_nothing_holds_finds_nothing(tmp_path, most):
+def test_word_that_nothing_holds_finds_nothing(tmp_path, most, monkeypatch):
+    monkeypatch.setattr("lakehouse.vectors._shelves._OFTEN", 0)
     vectors = open_in(tmp_path)
     try:
         vectors._indexes.get("memory").shelves._most_groups = most
         assert kept(vectors, 0, ["k0"], 3) == []
         store(vectors, [("a", 0, ["k0"])])
         assert (kept(vectors, 0, ["k0"], 3) is None) == (most == 0)
+    finally:
+        vectors.close()
+
+
+def test_shelves_of_words_that_nothing_holds_do_not_pile_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("lakehouse.vectors._shelves._MOST_SHELVES", 8)
+    vectors = open_in(tmp_path)
+    try:
+        store(vectors, [("a", 0, ["k0"]), ("b", 2, ["k1"])])
+        shelves = vectors.shelves("memory", MEANINGS[0])
+        for number in range(20):
+            held = ["k0", f"nobody {number}", f"nothing {number}"]
+            assert decoded(kept(vectors, 0, held, 3)) == scored(vectors, 0, held, 3)
+            assert len(shelves._shelves) <= 8
     finally:
         vectors.close()

@@ -168,9 +168,9 @@ class Built:
         """Return the numbers of the rows that pass `filter`, sorted, deleted ones among them; not to be written on."""
         return self._conditions.passing(filter)
 
-    def holding(self, key: str, value: str) -> np.ndarray:
-        """Return the numbers of the rows that hold a string under a metadata key and are not gone, sorted."""
-        rows = self._conditions.holding(key, value)
+    def holding(self, words: Iterable[tuple[str, str]]) -> np.ndarray:
+        """Return the rows that hold any of these strings under their metadata keys and are not gone, sorted."""
+        rows = self._conditions.holding(words)
         left: np.ndarray = rows[~self.gone[rows]] if len(rows) else rows
         return left
 

@@ -7,7 +7,7 @@ the masks of the others, so that its cost grows with the people who may pass and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -58,12 +58,9 @@ class Conditions:
             _keep(self._passing, name, known, most=_FILTERS_KEPT)
         return known
 
-    def holding(self, key: str, value: str) -> np.ndarray:
-        """Return the numbers of the rows that hold a string under a key, sorted; not remembered."""
-        column = self._by_key.get(key)
-        rows = columns.in_order(column.holding(value)) if column is not None else _NO_ROWS
-        # Rows that came in after this part was counted are not asked for.
-        return rows if not len(rows) or rows[-1] < self._count else rows[: int(np.searchsorted(rows, self._count))]
+    def holding(self, words: Iterable[tuple[str, str]]) -> np.ndarray:
+        """Return the numbers of the rows that hold any of these strings under their keys, sorted; not remembered."""
+        return columns.holding(self._by_key, words, self._count)
 
     def _work_out(self, filter: Filter) -> np.ndarray:
         if not filter.must and not filter.must_not and all(map(_is_value, filter.should)):

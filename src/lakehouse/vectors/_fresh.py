@@ -8,7 +8,7 @@ that it sees an item's old slot or its new one, or both, but never neither.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -106,19 +106,18 @@ class Fresh:
             known = self._conditions = (count, Conditions(self._columns, count))
         return known[1]
 
-    def holding(self, key: str, value: str) -> np.ndarray:
-        """Return the slots that hold a string under a metadata key, in rising order.
+    def holding(self, words: Iterable[tuple[str, str]]) -> np.ndarray:
+        """Return the slots that hold any of these strings under their metadata keys, in rising order.
 
         An item that is just being written again may be there with its old slot and its new one.
         """
-        gone, count = self._gone, self._count
-        column = self._columns.get(key)
-        slots = columns.in_order(column.holding(value)) if column is not None else _NO_SLOTS
-        if not len(slots):
+        gone = self._gone
+        slots = columns.holding(self._columns, words, self._count)
+        if not len(slots) or not len(gone):
             return slots
         # Slots that came after the marks were taken are not gone.
-        left = slots[(slots >= len(gone)) | ~gone[np.minimum(slots, len(gone) - 1)]] if len(gone) else slots
-        return left if not len(left) or left[-1] < count else left[left < count]
+        left: np.ndarray = slots[(slots >= len(gone)) | ~gone[np.minimum(slots, len(gone) - 1)]]
+        return left
 
     def newest(self, slots: np.ndarray) -> np.ndarray:
         """Return slots, given in rising order, with the newest of each item only, in rising order."""

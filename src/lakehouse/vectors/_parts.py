@@ -99,8 +99,8 @@ class Parts:
             return built.vectors[row], built.metadata[row]
         return None
 
-    def by_vector(self, key: str, value: str) -> Iterator[tuple[np.ndarray, Run | Pile | list[str]]]:
-        """Yield the items that hold a string under a metadata key, those of one vector together as far as they lie so.
+    def by_vector(self, words: Collection[tuple[str, str]]) -> Iterator[tuple[np.ndarray, Run | Pile | list[str]]]:
+        """Yield the items that hold any of these strings under their metadata keys, each once, by their vector.
 
         Yields:
             A vector `(d,)` float32 and ids in order; a vector may come again with other ids.
@@ -108,8 +108,8 @@ class Parts:
         built = self.built
         turn = self._turn
         # The built part first, as in a search.
-        rows = built.holding(key, value) if built is not None else None
-        slots = self.fresh.holding(key, value)
+        rows = built.holding(words) if built is not None else None
+        slots = self.fresh.holding(words)
         if turn % 2 or turn != self._turn:
             # Something was being written: it may be in both parts, and twice in the fresh one.
             slots = self.fresh.newest(slots)

@@ -154,17 +154,21 @@ class Group:
 
 
 class Shelf:
-    """What one word has; too wide to be kept when there are no groups.
+    """What one word has.
 
     Attributes:
-        groups: By the number of the vector; None when they were too many.
+        made: Whether its ids are here; else nothing is kept of them but when they changed.
+        asked: How often it was looked up before it was made.
+        groups: By the number of the vector; None when they were too many, or not made.
         count: Ids.
         changed: When.
     """
 
-    __slots__ = ("changed", "count", "groups")
+    __slots__ = ("asked", "changed", "count", "groups", "made")
 
-    def __init__(self, groups: dict[int, Group] | None, changed: int) -> None:
+    def __init__(self, groups: dict[int, Group] | None, changed: int, *, made: bool = True) -> None:
+        self.made = made
+        self.asked = 0
         self.groups = groups
         self.count = sum(map(len, groups.values())) if groups is not None else 0
         self.changed = changed

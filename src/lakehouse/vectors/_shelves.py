@@ -2,8 +2,9 @@
 
 A word is a metadata key with one string among its values. Its shelf has the ids that hold it, grouped by their vector,
 each group in order; so the nearest items of many words cost one distance a vector and what is taken, not what there
-is. A shelf is made when its word is first asked for, and every write after that changes only the shelves of its own
-words. A build that takes the writes in changes none: shelves name items, not places.
+is. Words that are not asked for often are looked up all together, which costs hardly more than one of them alone; of
+those only is kept when something was written about them. A write changes only the shelves of its own words, and a build
+that takes the writes in changes none: shelves name items, not places.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,6 +34,11 @@ MOST_GROUPS = 500
 # Ids on all shelves, and vectors; what was asked for longest ago goes first.
 _MOST_IDS = 8_000_000
 _MOST_VECTORS = 20_000
+# Shelves, also of words that nothing holds.
+_MOST_SHELVES = 200_000
+_LEFT = 0.75
+# Look-ups of a word until it gets a shelf of its own.
+_OFTEN = 8
 # Distances kept of all queries together, those of the latest ones.
 MOST_DISTANCES = 1_000_000
 _NOTES_KEPT = 50_000
@@ -215,16 +221,16 @@ class Shelves:
         self._make_room()
 
     def _found(self, words: Sequence[Word]) -> list[dict[int, Group]] | None:
-        """Return the groups of each word, made where they are missing; None when one is too wide."""
-        missing = [word for word in dict.fromkeys(words) if word not in self._shelves]
-        if missing:
-            now = next(self._time)
-            for word, groups in zip(missing, self._made(missing), strict=True):
-                shelf = self._shelves[word] = Shelf(groups, now)
+        """Return groups that hold what the words hold, made where they are missing; None when a word has too many."""
+        apart = dict.fromkeys(words)
+        found = self._together(apart)
+        now = next(self._time)
+        for word in apart:
+            shelf = self._shelves.get(word)
+            if shelf is None or not shelf.made:
+                changed = now if shelf is None else shelf.changed
+                shelf = self._shelves[word] = Shelf(self._groups([word]), changed)
                 self._ids += shelf.count
-        found = []
-        for word in dict.fromkeys(words):
-            shelf = self._shelves[word]
             self._shelves.move_to_end(word)
             if shelf.groups is None:
                 return None
@@ -233,25 +239,46 @@ class Shelves:
         self._make_room()
         return found
 
+    def _together(self, words: dict[Word, None]) -> list[dict[int, Group]]:
+        """Take those out of `words` that are not asked for often, and return what they hold, all as one."""
+        rare = []
+        for word in words:
+            shelf = self._shelves.get(word)
+            if _OFTEN if shelf is None else not shelf.made and shelf.asked < _OFTEN:
+                rare.append(word)
+        groups = self._groups(rare) if rare else None
+        if groups is None:
+            return []
+        now = next(self._time)
+        for word in rare:
+            del words[word]
+            shelf = self._shelves.get(word)
+            if shelf is None:
+                shelf = self._shelves[word] = Shelf(None, now, made=False)
+            shelf.asked += 1
+            self._shelves.move_to_end(word)
+        return [groups]
+
     def _make_room(self) -> None:
-        while self._ids > _MOST_IDS and len(self._shelves) > 1:
-            # Writes no longer tell of its word.
-            self._kept.forget()
+        if self._ids <= _MOST_IDS and len(self._shelves) <= _MOST_SHELVES:
+            return
+        # Writes no longer tell of what goes.
+        self._kept.forget()
+        # More than must be, so that not every look-up has to.
+        while len(self._shelves) > 1 and (self._ids > _MOST_IDS or len(self._shelves) > _LEFT * _MOST_SHELVES):
             self._ids -= self._shelves.popitem(last=False)[1].count
 
-    def _made(self, words: Sequence[Word]) -> Iterator[dict[int, Group] | None]:
-        parts = self._parts()
-        for word in words:
-            groups: dict[int, Group] | None = {}
-            for vector, ids in parts.by_vector(*word):
-                if groups is None or len(groups) > self._most_groups:
-                    groups = None
-                    break
-                number = self._number(vector)
-                if number not in groups:
-                    groups[number] = Group()
-                groups[number].add(ids)
-            yield groups if groups is None or len(groups) <= self._most_groups else None
+    def _groups(self, words: Collection[Word]) -> dict[int, Group] | None:
+        """Return what holds any of these words, by vector; None when there are too many vectors."""
+        groups: dict[int, Group] = {}
+        for vector, ids in self._parts().by_vector(words):
+            if len(groups) > self._most_groups:
+                return None
+            number = self._number(vector)
+            if number not in groups:
+                groups[number] = Group()
+            groups[number].add(ids)
+        return groups if len(groups) <= self._most_groups else None
 
     def _number(self, vector: np.ndarray) -> int:
         name = _scoring.digest(vector)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from lakehouse.vectors.base import Condition, Filter
 
 # Longer strings are kept by their hash: a resume as a filter value must still be found, but not stored twice.
 _LONGEST_TERM = 200
+# One row in so many is a lot to put in order.
+_MARKED_FROM = 64
 # Far more than the rounding of a distance.
 _DEGREES_SLACK = 1e-6
 
@@ -92,6 +94,28 @@ def meeting(columns: Mapping[str, Column], condition: Condition, count: int) -> 
 def in_order(rows: np.ndarray) -> np.ndarray:
     """Return row numbers sorted, each once; those of one value are so already and are returned as they are."""
     return rows if bool((rows[1:] > rows[:-1]).all()) else np.unique(rows)
+
+
+def holding(columns: Mapping[str, Column], words: Iterable[tuple[str, str]], count: int) -> np.ndarray:
+    """Return which of the first `count` rows hold any of these strings under their keys, sorted, each once."""
+    found = [column.holding(value) for key, value in words if (column := columns.get(key)) is not None]
+    found = [rows for rows in found if len(rows)]
+    if not found:
+        return _NONE
+    if len(found) == 1:
+        rows = in_order(found[0])
+    elif sum(map(len, found)) * _MARKED_FROM < count:
+        # Without `unique`, which hashes and is slower for so few.
+        rows = np.sort(np.concatenate(found))
+        rows = rows[np.concatenate([_FIRST, rows[1:] != rows[:-1]])]
+    else:
+        # Where they are many, marks cost less than to put them in order.
+        marks = np.zeros(max(count, 1 + max(int(rows.max()) for rows in found)), dtype=bool)
+        for rows in found:
+            marks[rows] = True
+        rows = np.flatnonzero(marks)
+    # Rows that came in after the caller counted are not asked for.
+    return rows if rows[-1] < count else rows[: int(np.searchsorted(rows, count))]
 
 
 def term(value: str | bool) -> bytes:
@@ -281,6 +305,7 @@ def load_columns(path: Path) -> dict[str, StoredColumn]:
 
 
 _ARRAYS = ("term_bytes", "term_ends", "term_starts", "term_rows", "numbers", "number_rows", "places", "place_rows")
+_FIRST = np.ones(1, dtype=bool)
 _NONE = np.empty(0, dtype=np.int32)
 _NONE.flags.writeable = False
 
