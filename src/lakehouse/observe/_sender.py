@@ -138,9 +138,10 @@ class Sender:
                 return None if self._closed else process
             if not process.ready.is_set() and time.monotonic() - process.began < _NOT_AGAIN_FOR_S:
                 return None
+            # First: where the system gives no process now, the old one must not count twice.
+            self._process = _Process(self._collector)
             process.end()
             self._lost += process.left + process.report.dropped
-            self._process = _Process(self._collector)
             return self._process
 
 
