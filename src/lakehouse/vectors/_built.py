@@ -187,10 +187,9 @@ class Built:
 
     def nearest_in_graph(self, query: Query, count: int, ef: int) -> list[int]:
         """Return about the `count` nearest rows of each graph, deleted ones among them."""
-        vector = query.vector.tolist()
         rows: list[int] = []
         for graph in self._graphs:
-            rows += graph.nearest(vector, count, ef + count)
+            rows += graph.nearest(query.numbers, count, ef + count)
         return rows
 
     def thinned(self, rows: np.ndarray, k: int) -> np.ndarray:
@@ -213,7 +212,7 @@ class Built:
     def precise(self, query: Query, rows: Sequence[int]) -> list[float]:
         """Return the distances to some rows, in their order."""
         if self._runs is None:
-            distances: list[float] = query.precise(self.vectors[rows]).tolist()
+            distances: list[float] = query.precise(self.vectors.take(rows, axis=0)).tolist()
             return distances
         _, first, run = np.unique(self._runs[rows], return_index=True, return_inverse=True)
         once = query.precise(self.vectors[np.asarray(rows)[first]])
@@ -242,8 +241,7 @@ class Built:
 
     def graph_finds(self, query: Query, row: int, within: int, ef: int) -> bool:
         """Return whether the graphs give `row`, or one just as near, among their first `within` for `query`."""
-        vector = query.vector.tolist()
-        nearest = [found for graph in self._graphs for found in graph.nearest(vector, within, ef + within)]
+        nearest = [found for graph in self._graphs for found in graph.nearest(query.numbers, within, ef + within)]
         if row in nearest:
             return True
         distances = query.precise(self.vectors[[row, *nearest]])

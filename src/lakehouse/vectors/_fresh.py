@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Of fewer slots than this share only they are scored, not all.
 _FEW = 0.3
 _NO_SLOTS = np.empty(0, dtype=np.int64)
+_NOBODY = np.empty(0, dtype=bool)
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -92,7 +93,10 @@ class Fresh:
 
     def sight(self, query: Query, exclude: Collection[str]) -> Sight:
         """Return what a query sees here: the slots up to now, less those that are gone or excluded."""
-        out = self._gone.copy()
+        gone = self._gone
+        if not len(gone):
+            return Sight(self, query, _NOBODY)
+        out = gone.copy()
         count = self._count
         out = _fitted(out, count)
         if exclude and count:
@@ -205,6 +209,11 @@ class Sight:
                 distances = self._fresh.precise(self._query, near)
                 return sorted((distances[at], id, ~numbers[at]) for id, at in newest.items())
             wanted += len(numbers) - len(newest)
+
+    @property
+    def blank(self) -> bool:
+        """Whether there are no slots at all."""
+        return not len(self._out)
 
     def holds_any(self, filter: Filter | None) -> bool:
         """Tell whether any slot passes."""

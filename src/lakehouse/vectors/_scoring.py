@@ -11,6 +11,7 @@ when those are busy a 100 us product takes 30 ms.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,12 @@ class Query:
         self._wide = vector.astype(np.float64)
         self._square = float(self._wide @ self._wide)
         self._length: float = self._square**0.5
+
+    @functools.cached_property
+    def numbers(self) -> list[float]:
+        """The vector as a list."""
+        numbers: list[float] = self.vector.tolist()
+        return numbers
 
     def rough(self, matrix: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return what orders the rows, `(n,)` float32, smaller is nearer; not yet a distance.
@@ -96,8 +103,11 @@ def smallest(rough: np.ndarray, count: int, tolerance: float) -> np.ndarray:
         tolerance: Two values closer than this may be in either order.
     """
     if len(rough) > count:
-        limit = np.partition(rough, count - 1)[count - 1] + 2 * tolerance
-        return np.flatnonzero((rough <= limit) & (rough < np.inf))
+        limits = rough.copy()
+        limits.partition(count - 1)
+        limit = limits[count - 1] + 2 * tolerance
+        if limit < np.inf:
+            return np.flatnonzero(rough <= limit)
     return np.flatnonzero(rough < np.inf)
 
 
