@@ -8,6 +8,7 @@ that it sees an item's old slot or its new one, or both, but never neither.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -153,9 +154,10 @@ class Fresh:
         distances: list[float] = query.precise(self._vectors[slots]).tolist()
         return distances
 
-    def tolerance(self, query: Query) -> float:
-        """Return by how much a rough score may be off."""
-        return query.tolerance(self._longest)
+    @property
+    def longest(self) -> float:
+        """The norm of the longest vector."""
+        return self._longest
 
     def _slots_of(self, ids: Collection[str], count: int) -> list[int]:
         if len(ids) > count:
@@ -188,14 +190,23 @@ class Sight:
         self._query = query
         self._out = out
         self._scores: np.ndarray | None = None
+        # The filter that was asked for last, and what passes.
+        self._asked: tuple[Filter | None, np.ndarray] | None = None
 
-    def nearest(self, k: int, filter: Filter | None) -> list[tuple[float, str, int]]:
+    def nearest(self, k: int, filter: Filter | None, within: float = math.inf) -> list[tuple[float, str, int]]:
         """Return the nearest slots as (distance, id, ~slot), sorted; at least `k` when so many items pass.
 
         The slot's complement is negative, so that it is never taken for a row of the built part. Ties at the end are
         complete. An item written while the marks were taken appears in its old form or its new one.
+
+        Args:
+            k: How many are wanted.
+            filter: What they must pass, well formed.
+            within: Those at a greater distance may be left out.
         """
         slots = self._passing(filter)
+        if within < math.inf and len(slots) > k:
+            slots = slots[self._rough(slots) <= self._query.limit(within, self._fresh.longest)]
         if not len(slots):
             return []
         wanted = k
@@ -229,23 +240,31 @@ class Sight:
     def _passing(self, filter: Filter | None) -> np.ndarray:
         if not len(self._out):
             return _NO_SLOTS
-        if filter is None:
-            return np.flatnonzero(~self._out)
-        slots = self._fresh.conditions(len(self._out)).passing(filter)
-        left: np.ndarray = slots[~self._out[slots]]
-        return left
+        if self._asked is None or self._asked[0] is not filter:
+            if filter is None:
+                left = np.flatnonzero(~self._out)
+            else:
+                slots = self._fresh.conditions(len(self._out)).passing(filter)
+                left = slots[~self._out[slots]]
+            self._asked = (filter, left)
+        return self._asked[1]
 
     def _smallest(self, slots: np.ndarray, count: int) -> np.ndarray:
         if len(slots) <= count:
             return slots
+        near: np.ndarray = slots[
+            _scoring.smallest(self._rough(slots), count, self._query.tolerance(self._fresh.longest))
+        ]
+        return near
+
+    def _rough(self, slots: np.ndarray) -> np.ndarray:
+        """Return the rough scores of some slots, given in rising order."""
         if self._scores is None and len(slots) < _FEW * len(self._out):
-            scores = self._fresh.rough_of(self._query, slots)
-            few: np.ndarray = slots[_scoring.smallest(scores, count, self._fresh.tolerance(self._query))]
-            return few
+            return self._fresh.rough_of(self._query, slots)
         if self._scores is None:
             self._scores = self._fresh.rough(self._query, len(self._out))
-        near: np.ndarray = slots[_scoring.smallest(self._scores[slots], count, self._fresh.tolerance(self._query))]
-        return near
+        scores: np.ndarray = self._scores if len(slots) == len(self._scores) else self._scores[slots]
+        return scores
 
 
 def _larger(array: np.ndarray, size: int, count: int) -> np.ndarray:

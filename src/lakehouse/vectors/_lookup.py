@@ -60,7 +60,8 @@ class Lookup:
     def nearest(self, k: int, filter: Filter | None) -> list[Place]:
         """Return at most `k` places of items that pass a well-formed filter, nearest first, ties by id."""
         near = self._built.nearest(k, filter) if self._built is not None else []
-        newer = self._fresh.nearest(k, filter)
+        # What is farther than k of the built part is not wanted.
+        newer = self._fresh.nearest(k, filter, near[k - 1][0] if len(near) >= k else math.inf)
         if newer:
             # An item put back while this search began may have slipped past the exclusion of its old slot.
             newer = [place for place in newer if place[1] not in self._exclude]

@@ -71,6 +71,22 @@ class Query:
             return _SLACK * self._length * longest
         return _SLACK * (self._length + longest) * (self._length + longest)
 
+    def limit(self, distance: float, longest: float) -> float:
+        """Return what the rough score of no row exceeds whose distance is at most `distance`.
+
+        Args:
+            distance: As `precise` gives it.
+            longest: The norm of the longest row.
+        """
+        # Half a unit of the last decimal was lost by rounding; a whole one stands on the safe side.
+        distance += 1 / _SCALE
+        slack = 2 * self.tolerance(longest)
+        if self.distance == "cosine":
+            return (distance - 1) * self._length + slack
+        if self.distance == "dot":
+            return distance + slack
+        return distance * distance - self._square + slack
+
     def precise(self, rows: np.ndarray) -> np.ndarray:
         """Return the distances to `rows` (`(m, d)` float32) as `(m,)` float64, rounded to six decimals."""
         wide = rows.astype(np.float64)
