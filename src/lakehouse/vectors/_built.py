@@ -96,6 +96,15 @@ class Texts:
     def __getitem__(self, row: int) -> memoryview:
         return self._data[self._ends[row] : self._ends[row + 1]]
 
+    def decoded(self) -> list[str]:
+        """Return all texts as strings."""
+        ends = self._ends.tolist()
+        whole = str(self._data, "utf-8")
+        if len(whole) == ends[-1]:
+            # One byte a letter, so that they end in the string where they end in the file.
+            return [whole[begin:end] for begin, end in itertools.pairwise(ends)]
+        return [str(self._data[begin:end], "utf-8") for begin, end in itertools.pairwise(ends)]
+
 
 class Built:
     """A built part, open for reading; one thread marks rows as gone while others search.
@@ -110,7 +119,7 @@ class Built:
         self.vectors: np.ndarray = np.load(folder / "vectors.npy", mmap_mode="r").view(np.ndarray)
         self._lengths: np.ndarray = np.load(folder / "lengths.npy")
         self.metadata = Texts(folder, "metadata")
-        self.ids = list(_decoded(Texts(folder, "ids")))
+        self.ids = Texts(folder, "ids").decoded()
         self.row_of: dict[str, int] = {}
         for start in range(0, len(self.ids), _IDS_AT_ONCE):
             # In portions: other threads get their turn between two of them.
@@ -267,11 +276,6 @@ def _runs_of(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # Without `diff`, which costs several times what it does for the few rows of most words.
     ends = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
     return np.concatenate([_ZERO, ends]), np.concatenate([ends, [len(numbers)]]) - np.concatenate([_ZERO, ends])
-
-
-def _decoded(texts: Texts) -> Iterator[str]:
-    for row in range(len(texts)):
-        yield str(texts[row], "utf-8")
 
 
 def _mapped_bytes(path: Path) -> Any:
