@@ -1,8 +1,8 @@
 """The built part of an index: rows in files that never change, searched by graph or exactly.
 
 A folder holds `vectors.npy` `(n, d)` float32, `lengths.npy` `(n,)` float32, ids and metadata as texts laid end to end
-(`ids.bin`, `ids.npy`, ...), `columns.npz`, `graph-NNNN/` when there are enough rows, and `summary.json`, written last.
-The files are mapped, not read.
+(`ids.bin`, `ids.npy`, ...), `columns.npz`, `graph-NNNN/` and sketches (see `_sketch`) when there are enough rows, and
+`summary.json`, written last. The files are mapped, not read.
 
 Where most rows share their vector with others, `runs.npy` `(n,)` int32 numbers the runs of rows with one vector; within
 a run rows lie in the order of their ids. A run is then scored once, and of its ties only the first are looked at.
@@ -22,6 +22,7 @@ import numpy as np
 from lakehouse.vectors import _scoring, columns
 from lakehouse.vectors._conditions import Conditions
 from lakehouse.vectors._shelf import Run
+from lakehouse.vectors._sketch import Sketch
 from lakehouse.vectors.base import Distance, Filter
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ _GATHER = 512
 # To score a stretch of rows costs as much as to gather one in so many of them.
 _STRETCH = 5
 _FEW = 64
+# Of fewer rows all are scored; of more, those that their sketches do not rule out. What that costs, in rows scored one
+# by one: so much for the call, so much for a row.
+_SKETCHED_FROM = 600
+_SKETCHES = 200
+_SKETCH = 0.2
+# So many times what is wanted are scored first; the last of the nearest among them rules the others out.
+_LIKELY = 4
 _IDS_AT_ONCE = 8_192
 
 _ZERO = np.zeros(1, dtype=np.int64)
@@ -130,6 +138,7 @@ class Built:
         self._longest = float(self._lengths.max(initial=0.0))
         self._runs: np.ndarray | None = np.load(folder / RUNS) if (folder / RUNS).exists() else None
         self._conditions = Conditions(columns.load_columns(folder / "columns.npz"), len(self.ids))
+        self.sketch = Sketch.load(folder)
         self._graphs = self._load_graphs() if self.summary.indexed else []
 
     def __len__(self) -> int:
@@ -210,6 +219,20 @@ class Built:
             return rows
         thinned: np.ndarray = rows[np.arange(len(rows)) - np.repeat(heads, lengths) < k]
         return thinned
+
+    def cost(self, rows: int) -> float:
+        """Return what it costs to find the nearest among so many rows, in rows that are gathered and scored."""
+        return rows if self.sketch is None or rows < _SKETCHED_FROM else _SKETCHES + _SKETCH * rows
+
+    def best(self, query: Query, rows: np.ndarray, k: int) -> np.ndarray:
+        """Return those of more than `k` rows, given in rising order, that are the nearest or may tie with the last."""
+        if self.sketch is not None and len(rows) > max(_SKETCHED_FROM, _LIKELY * k):
+            least = self.sketch.least(query, rows)
+            likely = rows[np.sort(np.argpartition(least, _LIKELY * k)[: _LIKELY * k])]
+            known = np.partition(self.rough(query, likely), k - 1)[k - 1]
+            rows = rows[least <= known + 2 * query.tolerance(self._longest)]
+        best: np.ndarray = rows[self.smallest(query, self.rough(query, rows), k)]
+        return best
 
     def rough(self, query: Query, rows: np.ndarray) -> np.ndarray:
         """Return the rough scores of some rows, given in rising order."""

@@ -21,10 +21,13 @@ from lakehouse.vectors._shelf import Pile, key_of
 
 if TYPE_CHECKING:
     from lakehouse.vectors._scoring import Query
+    from lakehouse.vectors._sketch import Sketch
     from lakehouse.vectors.base import Filter
 
 # Of fewer slots than this share only they are scored, not all.
 _FEW = 0.3
+# Of fewer slots all are scored; of more, those that their sketches do not rule out.
+_SKETCHED_FROM = 300
 _NO_SLOTS = np.empty(0, dtype=np.int64)
 _NOBODY = np.empty(0, dtype=bool)
 
@@ -32,15 +35,22 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Fresh:
-    """Slots numbered from 0 in the order of the writes."""
+    """Slots numbered from 0 in the order of the writes.
 
-    def __init__(self, dimension: int) -> None:
+    Args:
+        dimension: Length of the vectors.
+        sketch: Of the built part beside it, None when that has none.
+    """
+
+    def __init__(self, dimension: int, sketch: Sketch | None = None) -> None:
         self.ids: list[str] = []
         self.metadata: list[bytes] = []
         self.slot_of: dict[str, int] = {}
         self._vectors = np.empty((0, dimension), dtype=np.float32)
         self._lengths = np.empty(0, dtype=np.float32)
         self._gone = np.empty(0, dtype=bool)
+        self._sketch = sketch
+        self._sketches = np.empty((0, sketch.numbers if sketch is not None else 0), dtype=np.float32)
         # By slot, a number that slots of the same vector share.
         self._kind_of = np.empty(0, dtype=np.int32)
         self._kinds: dict[bytes, int] = {}
@@ -61,6 +71,8 @@ class Fresh:
         self._vectors[first : first + len(ids)] = vectors
         lengths = _scoring.lengths_of(vectors)
         self._lengths[first : first + len(ids)] = lengths
+        if self._sketch is not None:
+            self._sketches[first : first + len(ids)] = self._sketch.of(vectors, lengths)
         self._gone[first : first + len(ids)] = False
         self._longest = max(self._longest, float(lengths.max(initial=0.0)))
         self._keys[first : first + len(ids)] = [key_of(id) for id in ids]
@@ -149,6 +161,13 @@ class Fresh:
         """Return the rough scores of some slots, in their order."""
         return query.rough(self._vectors[slots], self._lengths[slots])
 
+    def likely(self, query: Query, slots: np.ndarray, limit: float) -> np.ndarray:
+        """Return those of some slots, given in rising order, whose rough scores may be as low as `limit`."""
+        if self._sketch is None or len(slots) < _SKETCHED_FROM:
+            return slots
+        left: np.ndarray = slots[self._sketch.least(query, slots, self._sketches) <= limit]
+        return left
+
     def precise(self, query: Query, slots: np.ndarray) -> list[float]:
         """Return the distances to some slots, in their order."""
         distances: list[float] = query.precise(self._vectors[slots]).tolist()
@@ -171,6 +190,7 @@ class Fresh:
         # Readers that hold the old arrays go on with them; each new array has at least the same beginning.
         self._vectors = _larger(self._vectors, size, self._count)
         self._lengths = _larger(self._lengths, size, self._count)
+        self._sketches = _larger(self._sketches, size, self._count)
         self._kind_of = _larger(self._kind_of, size, self._count)
         self._keys = _larger(self._keys, size, self._count)
         self._gone = _larger(self._gone, size, self._count)
@@ -206,7 +226,9 @@ class Sight:
         """
         slots = self._passing(filter)
         if within < math.inf and len(slots) > k:
-            slots = slots[self._rough(slots) <= self._query.limit(within, self._fresh.longest)]
+            limit = self._query.limit(within, self._fresh.longest)
+            slots = self._fresh.likely(self._query, slots, limit)
+            slots = slots[self._rough(slots) <= limit]
         if not len(slots):
             return []
         wanted = k

@@ -235,7 +235,7 @@ class _Rows:
             rows = rows[~self._out[rows]]
         if len(rows) <= max(k, _FEW):
             return rows.tolist(), False
-        near = rows[built.smallest(self._query, built.rough(self._query, rows), k)]
+        near = built.best(self._query, rows, k)
         return near.tolist(), len(near) < len(rows)
 
     def _worth_walking(self, k: int, passing: np.ndarray | None) -> int:
@@ -248,7 +248,7 @@ class _Rows:
         if passing is not None:
             # The share of rows that pass is an average; near this query it may be lower.
             count = math.ceil(_MARGIN * (k + _SPARE // 2) * rows / len(passing))
-            cost = min(cost, len(passing))
+            cost = min(cost, self._built.cost(len(passing)))
         # Who is excluded was found before and is likely near.
         count += math.ceil(_MARGIN * self._excluded)
         return count if _WALK + _FETCH * count <= cost else 0
@@ -262,7 +262,7 @@ class _Rows:
         if passing is not None and (built.has_runs or len(passing) < _IN_PLACE * len(built)):
             rows = built.thinned(passing if out is None else passing[~out[passing]], k)
             if len(rows) > max(k, _FEW):
-                rows = rows[built.smallest(query, built.rough(query, rows), k)]
+                rows = built.best(query, rows, k)
             few: list[int] = rows.tolist()
             return few
         if self._scores is None:

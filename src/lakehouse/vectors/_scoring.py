@@ -41,6 +41,11 @@ class Query:
         self._square = float(self._wide @ self._wide)
         self._length: float = self._square**0.5
 
+    @property
+    def length(self) -> float:
+        """The norm of the vector."""
+        return self._length
+
     @functools.cached_property
     def numbers(self) -> list[float]:
         """The vector as a list."""
