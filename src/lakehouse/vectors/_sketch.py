@@ -24,7 +24,7 @@ DIRECTIONS = "directions.npy"
 
 # A sketch has one number for so many of the vector.
 _SHORTER = 6
-# Where directions are taken from; more rows do not make them better. Of longer vectors it would take minutes.
+# Where directions are taken from; more rows do not make them better. For longer vectors they take too long.
 _SAMPLED = 2_048
 _LONGEST = 2_048
 # Rows multiplied at once: few enough for the linear algebra library not to spread them over all cores, see `_scoring`.
