@@ -40,7 +40,7 @@ class Parts:
 
     def __init__(self, built: Built | None, dimension: int) -> None:
         self.built = built
-        self.fresh = Fresh(dimension)
+        self.fresh = Fresh(dimension, built.sketch if built is not None else None)
         self._dimension = dimension
         # Odd while something is being written.
         self._turn = 0
