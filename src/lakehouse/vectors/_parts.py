@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lakehouse.vectors._shelf import Pile, Run
 
 # Slots that may hold what nobody sees any more, besides as many as hold something.
-_MOST_GONE = 32
+_MOST_GONE = 8
 
 _decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
