@@ -38,9 +38,10 @@ _LEAST_DRAIN_MS = 500
 # As the server calls `on_tick`.
 _TICKS_A_SECOND = 10
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Objects that one search makes and drops again must not be taken for growth: Python's own limit of 700 made every
-# other search look for garbage, which there is next to none of, and took a tenth of its time.
-_GARBAGE = (20_000, 5, 10)
+# Objects that one search makes and drops again must not be taken for growth: with Python's own limit of 700 every other
+# search looked for garbage, of which there is next to none, and that took a tenth of the time. What is kept (answers,
+# demands) is gone through a few thousand objects at a time, so that nobody waits long.
+_GARBAGE = (5_000, 5, 20)
 
 _log = logging.getLogger("lakehouse.serve")
 
