@@ -41,7 +41,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Objects that one search makes and drops again must not be taken for growth: with Python's own limit of 700 every other
 # search looked for garbage, of which there is next to none, and that took a tenth of the time. What is kept (answers,
 # demands) is gone through a few thousand objects at a time, so that nobody waits long.
-_GARBAGE = (5_000, 5, 20)
+_GARBAGE = (5_000, 5, 10)
 
 _log = logging.getLogger("lakehouse.serve")
 
