@@ -10,8 +10,9 @@ contestants the same question in shuffled order; shown are medians, and ratios o
 
 - in process: the bare engine (both graphs asked for the same number of candidates, nothing else), and searches whose
   requirements were seen before or are new combinations; the texts are all different, their vectors known.
-- over HTTP, ten connections: static JSON, six rotating requests (answers kept by version), and requests never sent
-  before whose texts are known. `cpu` is what the server's process used, per request, read from /proc.
+- over HTTP, ten connections: static JSON, six rotating requests (answers kept by version), and 1,500 texts a round
+  that were embedded by another search before and are asked for ten people with memory once, so that no answer is
+  kept. `us of the server` is the processor time of its process, per request, read from /proc.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ PLACES = (
     "Cincinnati OH"
 ).split(",")
 EXTRAS = ["", ", day shift", ", OSHA-30", ", night shift, OSHA-10", ", CDL-A", ", first shift, OSHA-10"]
+# Texts that are asked in a round of the unique searches, and how many more may be under way when they are through.
+_UNIQUE, _MORE = 1_500, 10
 # As many candidates as a search for ten asks of a graph, and the walk it makes for them.
 _ASKED = 29
 
@@ -160,27 +163,32 @@ def in_process(folder: Path, rounds: int) -> None:
 def over_http(folder: Path, seconds: float, rounds: int = 3) -> None:
     process, port = start(folder)
     try:
-        texts = [f"Need {number % 80 + 2} {SIX[number % 6].split(' ', 2)[2]} for x{number}" for number in range(400)]
+        texts = [
+            f"Need {number % 80 + 2} {SIX[number % 6].split(' ', 2)[2]} for x{number}"
+            for number in range(rounds * (_UNIQUE + _MORE))
+        ]
         numbers = itertools.count()
 
-        def ask(text: str, k: int) -> tuple[str, dict[str, Any]]:
-            return "/v1/matrix/search", {"query_text": text, "corpora": BOTH, "k": k, "use_playbook": True}
+        def ask(text: str, k: int = 10, **options: Any) -> tuple[str, dict[str, Any]]:
+            return "/v1/matrix/search", {"query_text": text, "corpora": BOTH, "k": k, "use_playbook": True, **options}
 
         def rotating(number: int) -> tuple[str, dict[str, Any]]:
-            return ask(SIX[number % 6], 10)
+            return ask(SIX[number % 6])
 
         def unique(_: int) -> tuple[str, dict[str, Any]]:
-            # Every text comes back with another number of results, so that its vector is known and its answer is not.
-            number = next(numbers)
-            return ask(texts[number % len(texts)], 10 + number // len(texts))
+            return ask(texts[next(numbers)])
 
-        # Every text once.
-        asyncio.run(drive(port, process.pid, 10, len(texts), lambda number: ask(texts[number % len(texts)], 9)))
+        def embedded(number: int) -> tuple[str, dict[str, Any]]:
+            # Another request for the same text: its vector is known afterwards, what it finds is not.
+            return ask(texts[number % len(texts)], k=1, use_playbook=False, rate=False)
+
+        asyncio.run(drive(port, process.pid, 10, len(texts), embedded))
         contestants = {"static JSON": health, "rotating six": rotating, "unique": unique}
         found: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in contestants}
         for _ in range(rounds):
             for name in random.sample(list(contestants), len(contestants)):
-                found[name].append(asyncio.run(drive(port, process.pid, 10, seconds, contestants[name])))
+                amount = _UNIQUE if name == "unique" else seconds
+                found[name].append(asyncio.run(drive(port, process.pid, 10, amount, contestants[name])))
         medians = {
             name: [statistics.median(column) for column in zip(*each, strict=True)] for name, each in found.items()
         }

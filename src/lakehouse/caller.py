@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
+from types import TracebackType
 
 import msgspec
 
@@ -44,11 +43,19 @@ def current() -> Caller:
     return _current.get()
 
 
-@contextmanager
-def calling(caller: Caller) -> Iterator[Caller]:
-    """Run the block on behalf of `caller`."""
-    token = _current.set(caller)
-    try:
-        yield caller
-    finally:
-        _current.reset(token)
+class calling:  # noqa: N801 - opened like a function: `with caller.calling(who)`
+    """Run the block on behalf of a caller, and give them to it."""
+
+    __slots__ = ("_token", "_who")
+
+    def __init__(self, caller: Caller) -> None:
+        self._who = caller
+
+    def __enter__(self) -> Caller:
+        self._token = _current.set(self._who)
+        return self._who
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _current.reset(self._token)

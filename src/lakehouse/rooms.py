@@ -457,9 +457,11 @@ class Rooms:
 
     def watched(self, operation: Operation, checked: Mapping[str, Any], work: Callable[[], Any]) -> Any:
         """Do the work of a call under the eyes of all that stands around it; the arguments are checked already."""
+        for around in self.around:
+            work = functools.partial(around, operation, checked, work)
+        if tracing.current():
+            return work()
         with tracing.trace():
-            for around in self.around:
-                work = functools.partial(around, operation, checked, work)
             return work()
 
     def _through_the_gate(self, operation: Operation, _values: Mapping[str, Any], work: Callable[[], Any]) -> Any:

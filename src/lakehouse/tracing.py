@@ -8,8 +8,8 @@ a few when somebody does. Who records, and what becomes of the spans, is decided
 from __future__ import annotations
 
 import hashlib
+import os
 import random
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +24,7 @@ PARENT_HEADER = "traceparent"
 Kind = Literal["internal", "server", "client"]
 
 _HEX = frozenset("0123456789abcdef")
+_IDS_AT_ONCE = 256
 
 _current: ContextVar[str] = ContextVar("lakehouse_trace_id", default="")
 _caller: ContextVar[str] = ContextVar("lakehouse_calling_span", default="")
@@ -158,26 +159,62 @@ def current_span() -> Span | None:
 
 def new_id() -> str:
     """Return a fresh 32-digit hexadecimal trace id (the W3C Trace Context form)."""
-    return secrets.token_hex(16)
+    return _new_id()
 
 
-@contextmanager
-def trace(trace_id: str = "", *, caller: str = "") -> Iterator[str]:
-    """Run the block under a trace.
+class _Ids:
+    """Random ids, made many at a time: to ask the system for each costs as much as all else that a call's trace does.
+
+    Thread-safe, and a process that was forked makes its own.
+    """
+
+    def __init__(self) -> None:
+        self._spare: list[str] = []
+        self._of = 0
+
+    def __call__(self) -> str:
+        if self._of != os.getpid():
+            self._of, self._spare = os.getpid(), []
+        try:
+            # One step in CPython.
+            return self._spare.pop()
+        except IndexError:
+            made = os.urandom(16 * _IDS_AT_ONCE).hex()
+            self._spare = [made[at : at + 32] for at in range(32, len(made), 32)]
+            return made[:32]
+
+
+_new_id = _Ids()
+
+
+class trace:  # noqa: N801 - opened like a function: `with tracing.trace(id)`
+    """Run the block under a trace, and give it the trace's id.
 
     Args:
         trace_id: Of the trace; empty joins the one at hand or starts a new one.
         caller: Span of another service under which the block's spans belong.
     """
-    chosen = trace_id or current() or new_id()
-    token = _current.set(chosen)
-    calling = _caller.set(caller) if caller else None
-    try:
-        yield chosen
-    finally:
-        _current.reset(token)
-        if calling is not None:
-            _caller.reset(calling)
+
+    __slots__ = ("_caller", "_calling", "_id", "_token")
+
+    def __init__(self, trace_id: str = "", *, caller: str = "") -> None:
+        self._id = trace_id
+        self._caller = caller
+        self._calling: Token[str] | None = None
+
+    def __enter__(self) -> str:
+        chosen = self._id or _current.get() or new_id()
+        self._token = _current.set(chosen)
+        if self._caller:
+            self._calling = _caller.set(self._caller)
+        return chosen
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _current.reset(self._token)
+        if self._calling is not None:
+            _caller.reset(self._calling)
 
 
 def span(name: str, *, calls: bool = False, **attributes: Any) -> Span | _Nobody:

@@ -127,6 +127,30 @@ def test_guard_access_log_has_the_facts_and_no_query(caplog):
     assert record.facts == {"method": "GET", "path": "/people", "status": 404, "trace_id": "t3"}
 
 
+def test_guard_requests_answered_together_each_have_their_line(caplog):
+    async def both():
+        transport = httpx.ASGITransport(app=Guard(answering))
+        async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+            await asyncio.gather(*(client.get(f"/{name}", headers={tracing.HEADER: name}) for name in ("a", "b", "c")))
+
+    with caplog.at_level(logging.INFO, "lakehouse.access"):
+        asyncio.run(both())
+    records = [record for record in caplog.records if record.name == "lakehouse.access"]
+    assert sorted((record.facts["path"], record.facts["trace_id"]) for record in records) == [
+        ("/a", "a"),
+        ("/b", "b"),
+        ("/c", "c"),
+    ]
+    assert not records[-1].more
+
+
+def test_new_trace_ids_are_32_hexadecimal_digits_and_never_the_same():
+    ids = [tracing.new_id() for _ in range(2_000)]
+    assert len({*ids}) == len(ids)
+    assert {len(id) for id in ids} == {32}
+    assert set("".join(ids)) <= set("0123456789abcdef")
+
+
 @pytest.mark.parametrize(
     ("host", "local"),
     [("localhost", True), ("127.0.0.1", True), ("::1", True), ("0.0.0.0", False), ("::", False), ("box", False)],

@@ -72,3 +72,13 @@ def test_logs_file_that_cannot_be_written_is_named(tmp_path):
     config = Logging(file=str(tmp_path / "nowhere" / "stack.log"))
     with pytest.raises(LakehouseError, match="nowhere"), logs.configured(config):
         pass
+
+
+def test_logs_record_that_says_there_are_more_goes_out_with_the_next():
+    stream = io.StringIO()
+    with logs.configured(Logging(level="info"), stream):
+        logger = logging.getLogger("lakehouse.x")
+        logger.info("first", extra={"more": True})
+        assert stream.getvalue() == ""
+        logger.info("second")
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["first", "second"]

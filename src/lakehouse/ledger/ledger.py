@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from lakehouse import caller, settings, tracing
@@ -30,18 +30,23 @@ _log = logging.getLogger(__name__)
 _waiting: ContextVar[list[int] | None] = ContextVar("lakehouse_ledger_waiting", default=None)
 
 
-@contextmanager
-def deferred() -> Iterator[list[int]]:
+class deferred:  # noqa: N801 - opened like a function: `with deferred() as positions`
     """Collect positions that are still to be committed, instead of waiting for the disk inside the block.
 
     Whoever opens the block must not let an answer out before `Ledger.commit` returned for the last of them.
     """
-    positions: list[int] = []
-    token = _waiting.set(positions)
-    try:
-        yield positions
-    finally:
-        _waiting.reset(token)
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> list[int]:
+        positions: list[int] = []
+        self._token = _waiting.set(positions)
+        return positions
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _waiting.reset(self._token)
 
 
 class Ledger:

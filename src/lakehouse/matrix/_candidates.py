@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lakehouse.memory.asks import Ask, Asks
 
 
-class Facts(msgspec.Struct):
+class Facts(msgspec.Struct, gc=False):
     """What standing and rating look at in a person's metadata, read without building the rest of it."""
 
     role: Any = None
@@ -45,7 +45,7 @@ def facts(encoded: Any) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", _decode_facts(encoded))
 
 
-class Candidate(msgspec.Struct):
+class Candidate(msgspec.Struct, gc=False):
     """A person on the way to the answer.
 
     Attributes:

@@ -24,7 +24,7 @@ Gate = Literal[
 ]
 
 
-class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What memory did to one result, and on whose word.
 
     Attributes:
@@ -55,7 +55,7 @@ class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
     turned_down: Literal["barred", "lowered"] | None = None
 
 
-class DroppedMemory(msgspec.Struct, frozen=True, kw_only=True):
+class DroppedMemory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A remembered answer near this demand that a gate stopped.
 
     Attributes:
@@ -96,7 +96,7 @@ class Opinions(msgspec.Struct, frozen=True, kw_only=True):
     failure: str = ""
 
 
-class Match(msgspec.Struct, frozen=True, kw_only=True):
+class Match(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One result. `rating` is 1 to 5 against the original ask, null when it was not rated.
 
     `opinion` is a chat model's rating, shown beside and changing nothing; null when none was asked for or given.
@@ -112,7 +112,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     opinion: int | None = None
 
 
-class CorpusCounts(msgspec.Struct, frozen=True):
+class CorpusCounts(msgspec.Struct, frozen=True, gc=False):
     """How many items of a corpus were looked at, and how many are in the answer."""
 
     candidates: int

@@ -15,6 +15,7 @@ person's metadata lacks the key, counts as met: nobody is hidden for what is not
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -60,30 +61,9 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         Returns:
             The last one asks for nothing but `extra`.
         """
-        role = [Condition(key="role_code", match=self.role_code)] if self.role_code else []
-        certs = [Condition(key="certs", any=[*names]) for names in self.certs]
-        shift = [Condition(key="shifts", match=self.shift)] if self.shift else []
-        city, near, state = _place_conditions(self.place, self.near_km)
-        # A role that no code stands for cannot be looked up by filter; nearness alone must find it.
-        unknown_role = bool(self.role) and not self.role_code
-        steps = (
-            []
-            if unknown_role
-            else [
-                role + certs + city + shift,
-                role + certs + near + shift,
-                role + certs + near,
-                role + certs + state,
-                role + near,
-                role,
-            ]
-        )
-        found: list[Filter | None] = []
-        for conditions in [*steps, []]:
-            joined = _join(extra, conditions)
-            if joined not in found:
-                found.append(joined)
-        return found
+        if extra is None:
+            return list(_unfiltered(self))
+        return _filters(self, extra)
 
     def standing(self, person: Mapping[str, Any]) -> int:
         """Return the row of the table above that `person`'s metadata meets."""
@@ -175,15 +155,52 @@ def requirements(
     return Requirements(
         role=role,
         role_code=role_code,
-        certs=tuple(
-            (wanted, *(held for held in certifications.names if held != wanted and certifications.covers(held, wanted)))
-            for wanted in demand.certs
-        ),
+        certs=tuple(_satisfying(certifications, wanted) for wanted in demand.certs),
         shift=demand.shift or "",
         place=demand.location if demand.location and (demand.location.city or demand.location.state) else None,
         near_km=near_km,
         on=day_of(demand, today),
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _satisfying(certifications: Certifications, wanted: str) -> tuple[str, ...]:
+    """Return a certification and all that cover it."""
+    covering = (held for held in certifications.names if held != wanted and certifications.covers(held, wanted))
+    return (wanted, *covering)
+
+
+@functools.lru_cache(maxsize=256)
+def _unfiltered(wanted: Requirements) -> tuple[Filter | None, ...]:
+    # Demands differ in their clients and numbers more often than in what they require.
+    return tuple(_filters(wanted, None))
+
+
+def _filters(wanted: Requirements, extra: Filter | None) -> list[Filter | None]:
+    role = [Condition(key="role_code", match=wanted.role_code)] if wanted.role_code else []
+    certs = [Condition(key="certs", any=[*names]) for names in wanted.certs]
+    shift = [Condition(key="shifts", match=wanted.shift)] if wanted.shift else []
+    city, near, state = _place_conditions(wanted.place, wanted.near_km)
+    # A role that no code stands for cannot be looked up by filter; nearness alone must find it.
+    unknown_role = bool(wanted.role) and not wanted.role_code
+    steps = (
+        []
+        if unknown_role
+        else [
+            role + certs + city + shift,
+            role + certs + near + shift,
+            role + certs + near,
+            role + certs + state,
+            role + near,
+            role,
+        ]
+    )
+    found: list[Filter | None] = []
+    for conditions in [*steps, []]:
+        joined = _join(extra, conditions)
+        if joined not in found:
+            found.append(joined)
+    return found
 
 
 def _place_conditions(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from datetime import date
 from itertools import zip_longest
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -39,6 +40,8 @@ _DESCRIPTION_WORDS = 14
 _REMEMBERED_OF = 100
 # What memory says to so many demands is kept as long as it holds.
 _RECALLED_KEPT = 500
+# `Candidate.order` of those whom memory has not turned down.
+_FIRST = attrgetter("standing", "distance", "id")
 # Without anything to rate, results farther than this are about something else.
 _FAR = 0.62
 
@@ -160,7 +163,7 @@ class Matrix:
                 counts[corpus] = len(found)
                 candidates += found
                 span.set(found=len(found))
-        candidates.sort(key=lambda candidate: candidate.order)
+        candidates.sort(key=_FIRST)
         held_out = use_playbook and self._playbooks.held_out(query_text)
         dropped: list[DroppedMemory] = []
         if use_playbook and not held_out:

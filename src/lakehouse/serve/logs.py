@@ -50,6 +50,29 @@ class JsonLines(logging.Formatter):
             return json.dumps(facts, default=str)
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes to a stream; records that say that there are `more` go out together with the next that does not."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._held: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            self._held.append(self.format(record) + self.terminator)
+        except Exception:  # noqa: BLE001 - the way of all handlers: logging must break nothing
+            self.handleError(record)
+        if getattr(record, "more", False):
+            return
+        lines, self._held = "".join(self._held), []
+        try:
+            self.stream.write(lines)
+            self.flush()
+        except Exception:  # noqa: BLE001 - as above
+            self.handleError(record)
+
+
 @contextlib.contextmanager
 def configured(config: Logging, stream: TextIO | None = None) -> Iterator[None]:
     """Send the logs of this product and of its server as JSON lines to `config.file`, else to standard error.
@@ -68,7 +91,7 @@ def configured(config: Logging, stream: TextIO | None = None) -> Iterator[None]:
     level = config.level.lower()
     if level not in _LEVELS:
         raise InvalidInput(f"logging.level {config.level!r} is not one of {', '.join(_LEVELS)}", field="logging.level")
-    handler = _to_file(config) if config.file and stream is None else logging.StreamHandler(stream or sys.stderr)
+    handler = _to_file(config) if config.file and stream is None else _Lines(stream or sys.stderr)
     handler.setFormatter(JsonLines())
     least = {logging.getLogger("lakehouse"): _LEVELS[level], logging.getLogger("uvicorn"): logging.WARNING}
     before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in least]
