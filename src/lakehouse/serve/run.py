@@ -25,7 +25,6 @@ import lakehouse
 from lakehouse.app import Lakehouse, connect
 from lakehouse.errors import InvalidInput
 from lakehouse.serve import console, logs, ports
-from lakehouse.serve._wire import Wire
 from lakehouse.serve.api import Api
 from lakehouse.serve.console import login
 from lakehouse.serve.doors import Doors
@@ -219,7 +218,7 @@ def _uvicorn(app: Api | Gateway, config: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=Wire,
+        http="httptools",
         ws="none",
         lifespan="off",
         log_config=None,
