@@ -7,7 +7,6 @@ one item among the nearest `k` at most: it is taken out, and put in where it bel
 from __future__ import annotations
 
 import bisect
-import functools
 import itertools
 import operator
 from collections import OrderedDict, deque
@@ -49,14 +48,21 @@ Name = tuple[bytes, Hashable, int]
 
 
 class Words(tuple[Word, ...]):  # noqa: SLOT001 - the name is kept
-    """Words to look up; what they are known by is worked out once."""
+    """Words to look up.
 
-    @functools.cached_property
-    def name(self) -> Hashable:
-        """Stands for the words in their order."""
+    Attributes:
+        name: Stands for them in their order.
+
+    >>> Words([("key", "a"), ("key", "b")]) == (("key", "a"), ("key", "b"))
+    True
+    """
+
+    name: Hashable
+
+    def __init__(self, _: Iterable[Word] = ()) -> None:
         # One text is compared much faster than hundreds of pairs. With the separator in a word it would not be clear.
         text = "\0".join(itertools.chain.from_iterable(self))
-        return text if text.count("\0") == 2 * len(self) - 1 else tuple(self)
+        self.name = text if text.count("\0") == 2 * len(self) - 1 else tuple(self)
 
 
 class KeptNear:

@@ -141,7 +141,7 @@ class Shelves:
                 by_distance.setdefault(distances[number], []).append(group)
         found: list[Any] = []
         # To make room the shelf of a word may have gone already, and writes no longer tell of it.
-        whole = all(word in self._shelves for word in words)
+        whole = all(map(self._shelves.__contains__, words))
         for distance in sorted(by_distance):
             missing = k - len(found)
             for id in first([ids for group in by_distance[distance] for ids in group.heads(missing)], missing):
