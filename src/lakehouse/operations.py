@@ -17,6 +17,7 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
+from lakehouse.decoding import ready
 from lakehouse.errors import InvalidInput
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
@@ -123,14 +124,16 @@ def request_type(operation: Operation) -> type[msgspec.Struct]:
             fields.append((parameter.name, declared))
         else:
             fields.append((parameter.name, declared, parameter.default))
-    return msgspec.defstruct(
-        f"{operation.service}_{operation.method}_request",
-        fields,
-        kw_only=True,
-        frozen=True,
-        forbid_unknown_fields=True,
-        # `from` is a Python keyword: the argument is `from_`, the field on the wire is `from`.
-        rename=lambda name: name.rstrip("_"),
+    return ready(
+        msgspec.defstruct(
+            f"{operation.service}_{operation.method}_request",
+            fields,
+            kw_only=True,
+            frozen=True,
+            forbid_unknown_fields=True,
+            # `from` is a Python keyword: the argument is `from_`, the field on the wire is `from`.
+            rename=lambda name: name.rstrip("_"),
+        )
     )
 
 
@@ -138,7 +141,7 @@ def request_type(operation: Operation) -> type[msgspec.Struct]:
 def answer_type(operation: Operation) -> Any:
     """Return the annotation of the method's answer; of a stream, that of one event."""
     answer = typing.get_type_hints(function(operation)).get("return", type(None))
-    return typing.get_args(answer)[0] if operation.streams else answer
+    return ready(typing.get_args(answer)[0] if operation.streams else answer)
 
 
 def arguments(operation: Operation, values: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from lakehouse import operations, settings, tracing
+from lakehouse import decoding, operations, settings, tracing
 
 if TYPE_CHECKING:
     from lakehouse.chat.base import ChatAnswer
@@ -136,6 +136,7 @@ class Rooms:
                 for operation in operations.OPERATIONS
             }
             self._follow_others()
+            decoding.ready_loaded()
         except BaseException:
             self.close()
             raise

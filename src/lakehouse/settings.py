@@ -174,7 +174,7 @@ class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_path: str = ""
     batch_size: int = 32
     threads: int = 2
-    memory_cache_items: int = 50_000
+    memory_cache_items: int = 8_192
     max_text_bytes: int = 32 * 1024
     ollama_url: str = "http://127.0.0.1:11434"
     url: str = ""

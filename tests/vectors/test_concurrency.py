@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from lakehouse.vectors.base import Condition, Filter, Item
 from lakehouse.vectors.service import Vectors
@@ -33,8 +34,9 @@ def run_all(*works: Callable[[], None]) -> None:
         raise failures[0]
 
 
-def test_small_index_constant_readds_of_the_same_ids(open_vectors: Open) -> None:
-    vectors = open_vectors(fresh_limit=300)
+@pytest.mark.parametrize("fresh_limit", [300, 1_000_000], ids=["built often", "never built"])
+def test_small_index_constant_readds_of_the_same_ids(open_vectors: Open, fresh_limit: int) -> None:
+    vectors = open_vectors(fresh_limit=fresh_limit)
     vectors.create("people", 4)
     ids = [f"p{n}" for n in range(24)]
     vectors.add(

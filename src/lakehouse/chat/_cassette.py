@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from lakehouse.chat.base import Deadline, Failed, Incoming, Outgoing
+from lakehouse.decoding import ready
 from lakehouse.errors import InvalidInput, Unavailable
 from lakehouse.state.log import Log
 
@@ -32,6 +33,7 @@ class Exchanges(Protocol):
         """Release everything; idempotent."""
 
 
+@ready
 class Recorded(msgspec.Struct, frozen=True):
     """One exchange."""
 

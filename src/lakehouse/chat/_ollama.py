@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 
 from lakehouse.chat.base import Call, Piece
+from lakehouse.decoding import ready
 
 
 class _Text(msgspec.Struct):
     content: str = ""
 
 
+@ready
 class _Body(msgspec.Struct):
     message: _Text | None = None
     done: bool = False

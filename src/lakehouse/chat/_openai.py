@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from lakehouse.chat.base import Call, Piece
+from lakehouse.decoding import ready
 
 Thinking = Literal["", "reasoning", "template"]
 
@@ -30,6 +31,7 @@ class _Usage(msgspec.Struct):
     completion_tokens: int | None = None
 
 
+@ready
 class _Body(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from lakehouse.decoding import ready
 from lakehouse.errors import InvalidInput
 from lakehouse.lake import _infer
 from lakehouse.lake._reading import Reader, Survey
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _TYPES = ("bool", "int64", "float64", "date", "timestamp", "timestamptz", "string")
 
 
+@ready
 class ColumnMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A mapping file.
 

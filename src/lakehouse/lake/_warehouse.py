@@ -25,6 +25,7 @@ from pyiceberg.exceptions import (
 )
 from sqlalchemy.exc import DBAPIError
 
+from lakehouse.decoding import ready
 from lakehouse.errors import Conflict, PermissionDenied, Unavailable
 from lakehouse.lake import _commit
 from lakehouse.lake._catalogs import open_tables
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from lakehouse import settings
 
 
+@ready
 class Intent(msgspec.Struct, frozen=True):
     """A table folder that a write is changing, kept on disk while it does."""
 

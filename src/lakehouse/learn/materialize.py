@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from lakehouse.decoding import ready
 from lakehouse.learn.base import Draft, EvidenceRecord, Materialized, Provenance, SourceReceipt
 from lakehouse.learn.outputs import Outputs, day_of
 from lakehouse.learn.transforms.table import LINES, Transform, of_log
@@ -30,6 +31,7 @@ _encode = msgspec.json.Encoder().encode
 Progress = Callable[[int], None]
 
 
+@ready
 class Place(msgspec.Struct, frozen=True):
     """How far a log has been read: which of its files, from 1, and the offset of the next line in it."""
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lakehouse.decoding import ready
 from lakehouse.errors import IntegrityError, LakehouseError, NotFound
 from lakehouse.ledger import tree
 from lakehouse.ledger.chains import Place
@@ -36,6 +37,7 @@ _TAIL = 64 * 1024
 _log = logging.getLogger(__name__)
 
 
+@ready
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the history; its fields stand in the order of their names.
 
@@ -52,6 +54,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+@ready
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """The leaf of the log as a whole."""
 
@@ -60,6 +63,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+@ready
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     """The leaf of a subject."""
 

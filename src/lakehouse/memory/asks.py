@@ -49,7 +49,7 @@ class Asks:
     """
 
     def __init__(
-        self, parser: Parser, roles: Roles, embed: Callable[[Sequence[str]], np.ndarray], remember: int = 10_000
+        self, parser: Parser, roles: Roles, embed: Callable[[Sequence[str]], np.ndarray], remember: int = 4_096
     ) -> None:
         self._parser = parser
         self.roles = roles

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from lakehouse.decoding import ready
 from lakehouse.errors import InvalidInput
 from lakehouse.observe import drift, scoring
 from lakehouse.observe.drift import Drift, Verdict
@@ -61,7 +62,7 @@ class Mode(msgspec.Struct, frozen=True):
         inputs = msgspec.defstruct(
             name.replace(".", "_"), fields, kw_only=True, frozen=True, forbid_unknown_fields=True
         )
-        return cls(name, inputs, function, (inspect.getdoc(function) or "").partition("\n")[0])
+        return cls(name, ready(inputs), function, (inspect.getdoc(function) or "").partition("\n")[0])
 
     def checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs by name, converted, with defaults.

@@ -21,6 +21,7 @@ from types import FrameType
 
 import msgspec
 
+from lakehouse.decoding import ready
 from lakehouse.errors import Unavailable
 from lakehouse.serve import logs, ports, services
 from lakehouse.serve._standby import Standby, started
@@ -40,6 +41,7 @@ _KILL_S = 5.0
 _log = logging.getLogger("lakehouse.serve")
 
 
+@ready
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What a part is told on its standard input.
 

@@ -20,6 +20,7 @@ from typing import Literal
 import msgspec
 
 from lakehouse import settings
+from lakehouse.decoding import ready
 from lakehouse.errors import Conflict, IntegrityError, InvalidInput, NotFound
 from lakehouse.settings import Settings
 from lakehouse.state import pidfile
@@ -34,6 +35,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 State = Literal["running", "starting", "stopped"]
 
 
+@ready
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What a stack is; kept while it is stopped, so that it comes back on the same ports with the same data.
 
@@ -52,6 +54,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str = ""
 
 
+@ready
 class Running(msgspec.Struct, frozen=True):
     """What the process of a stack says when it is ready; `services` are the processes of a divided one, by name."""
 

@@ -24,6 +24,7 @@ from typing import Literal
 
 import msgspec
 
+from lakehouse.decoding import ready
 from lakehouse.errors import Conflict, IntegrityError, InvalidInput, LakehouseError, NotFound, Unavailable
 from lakehouse.state import folder as lake_folder
 from lakehouse.state import quiet
@@ -58,6 +59,7 @@ class File(msgspec.Struct, frozen=True):
     sha256: str
 
 
+@ready
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a backup holds.
 

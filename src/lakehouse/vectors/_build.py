@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from lakehouse import child
+from lakehouse.decoding import ready
 from lakehouse.errors import InvalidInput
 from lakehouse.state.folder import fsync_dir
 from lakehouse.vectors import _scoring, columns, journal
@@ -28,6 +29,7 @@ _AS_THEY_COME = "as-they-come"
 _decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
 
+@ready
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What to build.
 

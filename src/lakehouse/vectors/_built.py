@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 import numpy as np
 
+from lakehouse.decoding import ready
 from lakehouse.vectors import _scoring, columns
 from lakehouse.vectors._conditions import Conditions
 from lakehouse.vectors._shelf import Run
@@ -47,6 +48,7 @@ _NO_SCORES = np.empty(0, dtype=np.float32)
 _log = logging.getLogger(__name__)
 
 
+@ready
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """What a build wrote."""
 

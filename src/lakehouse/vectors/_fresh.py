@@ -8,7 +8,7 @@ that it sees an item's old slot or its new one, or both, but never neither.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 # Of fewer slots than this share only they are scored, not all.
 _FEW = 0.3
+# Notes for so many purposes about so many places; beyond that, what came first is forgotten.
+_NOTES_KEPT = 128
+_NOTES_ON_PLACES = 500
 _NO_SLOTS = np.empty(0, dtype=np.int64)
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -48,9 +51,23 @@ class Fresh:
         self._columns = columns.Columns()
         self._conditions: tuple[int, Conditions] | None = None
         self._count = 0
+        self._notes: dict[Hashable, dict[int, Any]] = {}
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def gone_slots(self) -> int:
+        """How many slots hold what was written again or removed since."""
+        return self._count - len(self.slot_of)
+
+    def without_gone(self) -> Fresh:
+        """Return the same items in slots of their own, in the order of the writes."""
+        slots = sorted(self.slot_of.values())
+        tidy = Fresh(self._vectors.shape[1])
+        if slots:
+            tidy.put([self.ids[slot] for slot in slots], self._vectors[slots], [self.metadata[slot] for slot in slots])
+        return tidy
 
     def put(self, ids: Sequence[str], vectors: np.ndarray, metadata: Sequence[bytes]) -> None:
         """Store items in new slots; earlier slots of the same ids are gone afterwards."""
@@ -89,6 +106,16 @@ class Fresh:
         """Return the vector in a slot, `(d,)` float32."""
         vector: np.ndarray = self._vectors[slot]
         return vector
+
+    def notes(self, about: Hashable) -> dict[int, Any]:
+        """Return what was worked out for one purpose about places that these slots go with; see `Lookup.notes`."""
+        found = self._notes.get(about)
+        if found is None or len(found) > _NOTES_ON_PLACES:
+            found = {}
+            while len(self._notes) >= _NOTES_KEPT:
+                self._notes.pop(next(iter(list(self._notes))), None)
+            self._notes[about] = found
+        return found
 
     def sight(self, query: Query, exclude: Collection[str]) -> Sight:
         """Return what a query sees here: the slots up to now, less those that are gone or excluded."""

@@ -49,13 +49,12 @@ class Lookup:
 
     def __init__(self, parts: Parts, query: Query, *, ef: int, exclude: Collection[str], exact: bool) -> None:
         built = parts.built
-        self._parts = parts
         self._exclude = exclude
         self._metadata = built.metadata if built is not None else None
         # The built part first: what moves meanwhile is then seen in both, not in neither.
         self._built = _Rows(built, query, ef=ef, exclude=exclude, exact=exact) if built is not None else None
-        self._fresh: Sight = parts.fresh.sight(query, exclude)
-        self._fresh_metadata = parts.fresh.metadata
+        self._slots = parts.fresh
+        self._fresh: Sight = self._slots.sight(query, exclude)
 
     def nearest(self, k: int, filter: Filter | None) -> list[Place]:
         """Return at most `k` places of items that pass a well-formed filter, nearest first, ties by id."""
@@ -98,19 +97,19 @@ class Lookup:
     def encoded(self, place: int) -> Any:
         """Return the metadata at a place as its JSON text, bytes or a view of them."""
         if place < 0 or self._metadata is None:
-            return self._fresh_metadata[~place]
+            return self._slots.metadata[~place]
         return self._metadata[place]
 
     def notes(self, about: Hashable) -> dict[int, Any]:
         """Return what was worked out about places, to be added to.
 
         What lies at a place never changes, so notes hold as long as there are places of that number; they are gone
-        when the index is built anew, and may be gone earlier.
+        when the index is built anew or its fresh part is tidied up, and may be gone earlier.
 
         Args:
             about: What is noted; two callers that say the same share the notes.
         """
-        return self._parts.notes(about)
+        return self._slots.notes(about)
 
 
 class _Rows:

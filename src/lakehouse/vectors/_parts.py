@@ -2,12 +2,13 @@
 
 No locks. A write puts an item into the fresh part first and drops it from the built part second; a lookup takes the
 marks of the built part first and those of the fresh part second. So it finds an item as it was or as it is, never not
-at all.
+at all. When most of the fresh part is gone another one takes its place: whoever took the old one goes on with it, and
+nothing is written to it any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
     from lakehouse.vectors._scoring import Query
     from lakehouse.vectors._shelf import Pile, Run
 
-# For so many purposes about so many places; beyond that, what came first is forgotten.
-_NOTES_KEPT = 128
-_NOTES_ON_PLACES = 500
+# Slots that may hold what nobody sees any more, besides as many as hold something.
+_MOST_GONE = 32
 
 _decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -44,15 +44,16 @@ class Parts:
         self._dimension = dimension
         # Odd while something is being written.
         self._turn = 0
-        self._notes: dict[Hashable, dict[int, Any]] = {}
+        # Slots that fresh parts before this one held besides.
+        self._left_behind = 0
 
     def __len__(self) -> int:
         return (self.built.live if self.built is not None else 0) + len(self.fresh.slot_of)
 
     @property
     def changes(self) -> int:
-        """How far this is from a built part alone: slots of the fresh part and rows that are gone."""
-        return len(self.fresh) + (self.built.gone_rows if self.built is not None else 0)
+        """How far this is from a built part alone: what was written since, and rows that are gone."""
+        return len(self.fresh) + self._left_behind + (self.built.gone_rows if self.built is not None else 0)
 
     def holds(self, id: str) -> bool:
         """Return whether there is an item under `id`."""
@@ -76,6 +77,10 @@ class Parts:
         if self.built is not None:
             for id in entry.ids:
                 self.built.drop(id)
+        if self.fresh.gone_slots > _MOST_GONE + len(self.fresh.slot_of):
+            before = len(self.fresh)
+            self.fresh = self.fresh.without_gone()
+            self._left_behind += before - len(self.fresh)
 
     def find(self, id: str) -> StoredItem | None:
         """Return the item under `id`, None when there is none."""
@@ -92,9 +97,10 @@ class Parts:
         built = self.built
         # The built part first, as in a search.
         row = built.row_of.get(id) if built is not None and built.holds(id) else None
-        slot = self.fresh.slot_of.get(id)
+        fresh = self.fresh
+        slot = fresh.slot_of.get(id)
         if slot is not None:
-            return self.fresh.vector(slot), self.fresh.metadata[slot]
+            return fresh.vector(slot), fresh.metadata[slot]
         if built is not None and row is not None:
             return built.vectors[row], built.metadata[row]
         return None
@@ -109,33 +115,24 @@ class Parts:
         turn = self._turn
         # The built part first, as in a search.
         rows = built.holding(words) if built is not None else None
-        slots = self.fresh.holding(words)
+        fresh = self.fresh
+        slots = fresh.holding(words)
         if turn % 2 or turn != self._turn:
             # Something was being written: it may be in both parts, and twice in the fresh one.
-            slots = self.fresh.newest(slots)
+            slots = fresh.newest(slots)
             if built is not None and rows is not None:
-                moved = [row for slot in slots.tolist() if (row := built.row_of.get(self.fresh.ids[slot])) is not None]
+                moved = [row for slot in slots.tolist() if (row := built.row_of.get(fresh.ids[slot])) is not None]
                 rows = rows[~np.isin(rows, moved)]
         if built is not None and rows is not None:
             for row, run in built.runs(rows):
                 yield built.vectors[row], run
-        for slot, pile in self.fresh.piles(slots):
-            yield self.fresh.vector(slot), pile
+        for slot, pile in fresh.piles(slots):
+            yield fresh.vector(slot), pile
 
     def ids(self) -> list[str]:
         """Return all ids, sorted."""
         built_ids = self.built.live_ids() if self.built is not None else []
         return sorted({*built_ids, *list(self.fresh.slot_of)})
-
-    def notes(self, about: Hashable) -> dict[int, Any]:
-        """Return what was worked out about places for one purpose, to be added to; see `Lookup.notes`."""
-        found = self._notes.get(about)
-        if found is None or len(found) > _NOTES_ON_PLACES:
-            found = {}
-            while len(self._notes) >= _NOTES_KEPT:
-                self._notes.pop(next(iter(list(self._notes))), None)
-            self._notes[about] = found
-        return found
 
     def lookup(self, query: Query, *, ef: int, exclude: Collection[str], exact: bool) -> Lookup:
         """Return what finds the nearest items to one vector, as they are now; see `Lookup`."""

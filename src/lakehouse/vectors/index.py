@@ -20,6 +20,7 @@ import numpy as np
 
 from lakehouse import settings
 from lakehouse.child import Children
+from lakehouse.decoding import ready
 from lakehouse.errors import IntegrityError, LakehouseError, NotFound
 from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
 from lakehouse.vectors import _build, _scoring, journal
@@ -47,6 +48,7 @@ _NEVER = 1 << 62
 _log = logging.getLogger(__name__)
 
 
+@ready
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What an index is and which files make it up.
 

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakehouse.vectors._parts import Parts
+from lakehouse.vectors._scoring import Query
+from lakehouse.vectors.journal import Drop, Put
+
+IDS = [f"p{number}" for number in range(12)]
+
+
+def put(id: str, value: int) -> Put:
+    vector = np.array([1.0, value], dtype=np.float32)
+    return Put([id], [b'{"value": %d}' % value], vector.tobytes())
+
+
+def found_by(parts: Parts) -> dict[str, int]:
+    lookup = parts.lookup(Query(np.array([1.0, 0.0], dtype=np.float32), "l2"), ef=16, exclude=(), exact=False)
+    return {id: int(lookup.encoded(place).split()[1][:-1]) for _, id, place in lookup.nearest(len(IDS), None)}
+
+
+def test_items_written_again_and_again_take_no_more_room() -> None:
+    parts = Parts(None, 2)
+    for value in range(5_000):
+        parts.apply(put(IDS[value % len(IDS)], value))
+        assert len(parts.fresh) < 100
+
+    assert parts.changes == 5_000, "a build is due by what was written, not by what is left of it"
+    assert found_by(parts) == {IDS[value % len(IDS)]: value for value in range(5_000 - len(IDS), 5_000)}
+
+
+@given(st.lists(st.tuples(st.sampled_from(IDS), st.booleans(), st.integers(1, 80)), max_size=60))
+def test_any_writes_leave_the_last_of_each(writes: list[tuple[str, bool, int]]) -> None:
+    parts, expected = Parts(None, 2), {}
+    value = 0
+    for id, kept, times in writes:
+        for _ in range(times):
+            value += 1
+            parts.apply(put(id, value))
+            expected[id] = value
+        if not kept:
+            parts.apply(Drop([id]))
+            del expected[id]
+        assert parts.ids() == sorted(expected)
+
+    assert found_by(parts) == expected
+    assert {id: parts.metadata(id) for id in expected} == {id: {"value": each} for id, each in expected.items()}
+
+
+def test_a_lookup_goes_on_with_what_it_saw() -> None:
+    parts = Parts(None, 2)
+    parts.apply(put("p0", 7))
+    before = parts.lookup(Query(np.array([1.0, 0.0], dtype=np.float32), "l2"), ef=16, exclude=(), exact=False)
+    for value in range(1_000):
+        parts.apply(put("p1", value))
+    after = parts.lookup(Query(np.array([1.0, 0.0], dtype=np.float32), "l2"), ef=16, exclude=(), exact=False)
+
+    [(_, id, place)] = before.nearest(5, None)
+    before.notes("about")[place] = id
+    assert (id, before.encoded(place)) == ("p0", b'{"value": 7}')
+    assert after.notes("about") == {}, "the same number is another place now"
