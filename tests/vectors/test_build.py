@@ -90,6 +90,15 @@ def test_replace_makes_the_index_and_counts(built: Vectors) -> None:
     assert np.allclose(built.get("workers", "w-17").vector, clustered(ROWS, 1)[17])
 
 
+@pytest.mark.parametrize("ids", [["a", "bc", "def"], ["a", "žluť", "工人", "d\u0000"]], ids=["ASCII", "any letters"])
+def test_ids_are_read_back_from_a_build(open_vectors: Open, tmp_path: Path, ids: list[str]) -> None:
+    rows = write_rows(tmp_path / "rows.arrow", ids, np.eye(len(ids), 8), [{"n": n} for n in range(len(ids))])
+    open_vectors().replace("some", rows, dimension=8)
+    again = open_vectors()
+    assert again.ids("some").ids == sorted(ids)
+    assert [again.get("some", id).metadata for id in ids] == [{"n": n} for n in range(len(ids))]
+
+
 def test_nearest_by_graph_agrees_with_brute_force(built: Vectors) -> None:
     rows = clustered(ROWS, 1).astype(np.float64)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)

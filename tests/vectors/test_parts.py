@@ -25,7 +25,7 @@ def test_items_written_again_and_again_take_no_more_room() -> None:
     parts = Parts(None, 2)
     for value in range(5_000):
         parts.apply(put(IDS[value % len(IDS)], value))
-        assert len(parts.fresh) < 100
+        assert len(parts.fresh) < 40
 
     assert parts.changes == 5_000, "a build is due by what was written, not by what is left of it"
     assert found_by(parts) == {IDS[value % len(IDS)]: value for value in range(5_000 - len(IDS), 5_000)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import NotFound
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 MAX_K = 10_000
 # Notes are kept on so many people of a search; beyond that they would push each other out.
 _NOTED = 200
+# Demands of a day ask for the same again and again.
+_STEPS_KEPT = 512
+
+
+@functools.lru_cache(maxsize=_STEPS_KEPT)
+def _steps(wanted: Requirements) -> list[Filter | None]:
+    """Return the steps of a demand without conditions of the caller's; not to be written on."""
+    return wanted.filters(None)
 
 
 class CandidateSearch:
@@ -76,7 +85,8 @@ class CandidateSearch:
                 f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
             ) from None
         if self._steps is None:
-            self._steps = self._wanted.filters(self._vectors.checked(self._filter))
+            extra = self._vectors.checked(self._filter)
+            self._steps = _steps(self._wanted) if extra is None else self._wanted.filters(extra)
         wanted = self._wanted
         # Filters know neither expired certifications nor who is not free yet, only `standing` does: look further.
         enough = min(2 * self._k, MAX_K) if wanted.stated else self._k
@@ -95,13 +105,12 @@ class CandidateSearch:
         few = self._k <= _NOTED
         standings: dict[int, int] = lookup.notes(self._wanted) if few else {}
         ratings: dict[int, Any] | None = lookup.notes(self._rated) if few else None
+        encoded_at, standing_of = lookup.encoded, self._standings.of
         candidates = []
         for distance, id, place in found:
-            encoded = lookup.encoded(place)
+            encoded = encoded_at(place)
             standing = standings.get(place)
             if standing is None:
-                standing = standings[place] = self._standings.of(facts(encoded))
-            candidates.append(
-                Candidate(id, corpus, distance, encoded, standing, place=place, ratings=ratings),
-            )
+                standing = standings[place] = standing_of(facts(encoded))
+            candidates.append(Candidate(id, corpus, distance, encoded, standing, None, None, None, place, ratings))
         return candidates

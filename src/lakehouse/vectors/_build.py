@@ -17,7 +17,7 @@ from lakehouse import child
 from lakehouse.decoding import ready
 from lakehouse.errors import InvalidInput
 from lakehouse.state.folder import fsync_dir
-from lakehouse.vectors import _scoring, columns, journal
+from lakehouse.vectors import _scoring, _sketch, columns, journal
 from lakehouse.vectors._built import RUNS, SUMMARY, Built, Summary, Texts, TextWriter
 from lakehouse.vectors.base import Distance
 from lakehouse.vectors.items import check_id, check_vectors
@@ -98,6 +98,8 @@ def build(request: Request, progress: Callable[[int, int], None]) -> int:
     )
     steps = _Steps(rows.total, progress, graph=rows.total >= request.graph_from)
     vectors = _write_rows(folder, rows, request, steps)
+    if steps.graph and request.distance == "cosine":
+        _sketch.write(folder, vectors, np.load(folder / "lengths.npy"))
     if steps.graph:
         _build_graphs(folder, vectors, request, steps)
     summary = Summary(

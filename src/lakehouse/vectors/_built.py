@@ -1,8 +1,8 @@
 """The built part of an index: rows in files that never change, searched by graph or exactly.
 
 A folder holds `vectors.npy` `(n, d)` float32, `lengths.npy` `(n,)` float32, ids and metadata as texts laid end to end
-(`ids.bin`, `ids.npy`, ...), `columns.npz`, `graph-NNNN/` when there are enough rows, and `summary.json`, written last.
-The files are mapped, not read.
+(`ids.bin`, `ids.npy`, ...), `columns.npz`, `graph-NNNN/` and sketches (see `_sketch`) when there are enough rows, and
+`summary.json`, written last. The files are mapped, not read.
 
 Where most rows share their vector with others, `runs.npy` `(n,)` int32 numbers the runs of rows with one vector; within
 a run rows lie in the order of their ids. A run is then scored once, and of its ties only the first are looked at.
@@ -23,6 +23,7 @@ from lakehouse.decoding import ready
 from lakehouse.vectors import _scoring, columns
 from lakehouse.vectors._conditions import Conditions
 from lakehouse.vectors._shelf import Run
+from lakehouse.vectors._sketch import Sketch
 from lakehouse.vectors.base import Distance, Filter
 
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ _GATHER = 512
 # To score a stretch of rows costs as much as to gather one in so many of them.
 _STRETCH = 5
 _FEW = 64
+# Of fewer rows all are scored; of more, those that their sketches do not rule out. What that costs, in rows scored one
+# by one: so much for the call, so much for a row.
+_SKETCHED_FROM = 600
+_SKETCHES = 200
+_SKETCH = 0.2
+# So many times what is wanted are scored first; the last of the nearest among them rules the others out.
+_LIKELY = 4
 _IDS_AT_ONCE = 8_192
 
 _ZERO = np.zeros(1, dtype=np.int64)
@@ -98,6 +106,15 @@ class Texts:
     def __getitem__(self, row: int) -> memoryview:
         return self._data[self._ends[row] : self._ends[row + 1]]
 
+    def decoded(self) -> list[str]:
+        """Return all texts as strings."""
+        ends = self._ends.tolist()
+        whole = str(self._data, "utf-8")
+        if len(whole) == ends[-1]:
+            # One byte a letter, so that they end in the string where they end in the file.
+            return [whole[begin:end] for begin, end in itertools.pairwise(ends)]
+        return [str(self._data[begin:end], "utf-8") for begin, end in itertools.pairwise(ends)]
+
 
 class Built:
     """A built part, open for reading; one thread marks rows as gone while others search.
@@ -112,7 +129,7 @@ class Built:
         self.vectors: np.ndarray = np.load(folder / "vectors.npy", mmap_mode="r").view(np.ndarray)
         self._lengths: np.ndarray = np.load(folder / "lengths.npy")
         self.metadata = Texts(folder, "metadata")
-        self.ids = list(_decoded(Texts(folder, "ids")))
+        self.ids = Texts(folder, "ids").decoded()
         self.row_of: dict[str, int] = {}
         for start in range(0, len(self.ids), _IDS_AT_ONCE):
             # In portions: other threads get their turn between two of them.
@@ -123,6 +140,7 @@ class Built:
         self._longest = float(self._lengths.max(initial=0.0))
         self._runs: np.ndarray | None = np.load(folder / RUNS) if (folder / RUNS).exists() else None
         self._conditions = Conditions(columns.load_columns(folder / "columns.npz"), len(self.ids))
+        self.sketch = Sketch.load(folder)
         self._graphs = self._load_graphs() if self.summary.indexed else []
 
     def __len__(self) -> int:
@@ -189,10 +207,9 @@ class Built:
 
     def nearest_in_graph(self, query: Query, count: int, ef: int) -> list[int]:
         """Return about the `count` nearest rows of each graph, deleted ones among them."""
-        vector = query.vector.tolist()
         rows: list[int] = []
         for graph in self._graphs:
-            rows += graph.nearest(vector, count, ef + count)
+            rows += graph.nearest(query.numbers, count, ef + count)
         return rows
 
     def thinned(self, rows: np.ndarray, k: int) -> np.ndarray:
@@ -205,6 +222,20 @@ class Built:
         thinned: np.ndarray = rows[np.arange(len(rows)) - np.repeat(heads, lengths) < k]
         return thinned
 
+    def cost(self, rows: int) -> float:
+        """Return what it costs to find the nearest among so many rows, in rows that are gathered and scored."""
+        return rows if self.sketch is None or rows < _SKETCHED_FROM else _SKETCHES + _SKETCH * rows
+
+    def best(self, query: Query, rows: np.ndarray, k: int) -> np.ndarray:
+        """Return those of more than `k` rows, given in rising order, that are the nearest or may tie with the last."""
+        if self.sketch is not None and len(rows) > max(_SKETCHED_FROM, _LIKELY * k):
+            least = self.sketch.least(query, rows)
+            likely = rows[np.sort(np.argpartition(least, _LIKELY * k)[: _LIKELY * k])]
+            known = np.partition(self.rough(query, likely), k - 1)[k - 1]
+            rows = rows[least <= known + 2 * query.tolerance(self._longest)]
+        best: np.ndarray = rows[self.smallest(query, self.rough(query, rows), k)]
+        return best
+
     def rough(self, query: Query, rows: np.ndarray) -> np.ndarray:
         """Return the rough scores of some rows, given in rising order."""
         if self._runs is None or len(rows) <= 1:
@@ -215,7 +246,7 @@ class Built:
     def precise(self, query: Query, rows: Sequence[int]) -> list[float]:
         """Return the distances to some rows, in their order."""
         if self._runs is None:
-            distances: list[float] = query.precise(self.vectors[rows]).tolist()
+            distances: list[float] = query.precise(self.vectors.take(rows, axis=0)).tolist()
             return distances
         _, first, run = np.unique(self._runs[rows], return_index=True, return_inverse=True)
         once = query.precise(self.vectors[np.asarray(rows)[first]])
@@ -244,8 +275,7 @@ class Built:
 
     def graph_finds(self, query: Query, row: int, within: int, ef: int) -> bool:
         """Return whether the graphs give `row`, or one just as near, among their first `within` for `query`."""
-        vector = query.vector.tolist()
-        nearest = [found for graph in self._graphs for found in graph.nearest(vector, within, ef + within)]
+        nearest = [found for graph in self._graphs for found in graph.nearest(query.numbers, within, ef + within)]
         if row in nearest:
             return True
         distances = query.precise(self.vectors[[row, *nearest]])
@@ -271,11 +301,6 @@ def _runs_of(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # Without `diff`, which costs several times what it does for the few rows of most words.
     ends = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
     return np.concatenate([_ZERO, ends]), np.concatenate([ends, [len(numbers)]]) - np.concatenate([_ZERO, ends])
-
-
-def _decoded(texts: Texts) -> Iterator[str]:
-    for row in range(len(texts)):
-        yield str(texts[row], "utf-8")
 
 
 def _mapped_bytes(path: Path) -> Any:

@@ -8,6 +8,7 @@ that it sees an item's old slot or its new one, or both, but never neither.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,28 +21,39 @@ from lakehouse.vectors._shelf import Pile, key_of
 
 if TYPE_CHECKING:
     from lakehouse.vectors._scoring import Query
+    from lakehouse.vectors._sketch import Sketch
     from lakehouse.vectors.base import Filter
 
 # Of fewer slots than this share only they are scored, not all.
 _FEW = 0.3
+# Of fewer slots all are scored; of more, those that their sketches do not rule out.
+_SKETCHED_FROM = 300
 # Notes for so many purposes about so many places; beyond that, what came first is forgotten.
 _NOTES_KEPT = 128
 _NOTES_ON_PLACES = 500
 _NO_SLOTS = np.empty(0, dtype=np.int64)
+_NOBODY = np.empty(0, dtype=bool)
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Fresh:
-    """Slots numbered from 0 in the order of the writes."""
+    """Slots numbered from 0 in the order of the writes.
 
-    def __init__(self, dimension: int) -> None:
+    Args:
+        dimension: Length of the vectors.
+        sketch: Of the built part beside it, None when that has none.
+    """
+
+    def __init__(self, dimension: int, sketch: Sketch | None = None) -> None:
         self.ids: list[str] = []
         self.metadata: list[bytes] = []
         self.slot_of: dict[str, int] = {}
         self._vectors = np.empty((0, dimension), dtype=np.float32)
         self._lengths = np.empty(0, dtype=np.float32)
         self._gone = np.empty(0, dtype=bool)
+        self._sketch = sketch
+        self._sketches = np.empty((0, sketch.numbers if sketch is not None else 0), dtype=np.float32)
         # By slot, a number that slots of the same vector share.
         self._kind_of = np.empty(0, dtype=np.int32)
         self._kinds: dict[bytes, int] = {}
@@ -64,7 +76,7 @@ class Fresh:
     def without_gone(self) -> Fresh:
         """Return the same items in slots of their own, in the order of the writes."""
         slots = sorted(self.slot_of.values())
-        tidy = Fresh(self._vectors.shape[1])
+        tidy = Fresh(self._vectors.shape[1], self._sketch)
         if slots:
             tidy.put([self.ids[slot] for slot in slots], self._vectors[slots], [self.metadata[slot] for slot in slots])
         return tidy
@@ -76,6 +88,8 @@ class Fresh:
         self._vectors[first : first + len(ids)] = vectors
         lengths = _scoring.lengths_of(vectors)
         self._lengths[first : first + len(ids)] = lengths
+        if self._sketch is not None:
+            self._sketches[first : first + len(ids)] = self._sketch.of(vectors, lengths)
         self._gone[first : first + len(ids)] = False
         self._longest = max(self._longest, float(lengths.max(initial=0.0)))
         self._keys[first : first + len(ids)] = [key_of(id) for id in ids]
@@ -119,7 +133,10 @@ class Fresh:
 
     def sight(self, query: Query, exclude: Collection[str]) -> Sight:
         """Return what a query sees here: the slots up to now, less those that are gone or excluded."""
-        out = self._gone.copy()
+        gone = self._gone
+        if not len(gone):
+            return Sight(self, query, _NOBODY)
+        out = gone.copy()
         count = self._count
         out = _fitted(out, count)
         if exclude and count:
@@ -171,14 +188,22 @@ class Fresh:
         """Return the rough scores of some slots, in their order."""
         return query.rough(self._vectors[slots], self._lengths[slots])
 
+    def likely(self, query: Query, slots: np.ndarray, limit: float) -> np.ndarray:
+        """Return those of some slots, given in rising order, whose rough scores may be as low as `limit`."""
+        if self._sketch is None or len(slots) < _SKETCHED_FROM:
+            return slots
+        left: np.ndarray = slots[self._sketch.least(query, slots, self._sketches) <= limit]
+        return left
+
     def precise(self, query: Query, slots: np.ndarray) -> list[float]:
         """Return the distances to some slots, in their order."""
         distances: list[float] = query.precise(self._vectors[slots]).tolist()
         return distances
 
-    def tolerance(self, query: Query) -> float:
-        """Return by how much a rough score may be off."""
-        return query.tolerance(self._longest)
+    @property
+    def longest(self) -> float:
+        """The norm of the longest vector."""
+        return self._longest
 
     def _slots_of(self, ids: Collection[str], count: int) -> list[int]:
         if len(ids) > count:
@@ -192,6 +217,7 @@ class Fresh:
         # Readers that hold the old arrays go on with them; each new array has at least the same beginning.
         self._vectors = _larger(self._vectors, size, self._count)
         self._lengths = _larger(self._lengths, size, self._count)
+        self._sketches = _larger(self._sketches, size, self._count)
         self._kind_of = _larger(self._kind_of, size, self._count)
         self._keys = _larger(self._keys, size, self._count)
         self._gone = _larger(self._gone, size, self._count)
@@ -211,14 +237,25 @@ class Sight:
         self._query = query
         self._out = out
         self._scores: np.ndarray | None = None
+        # The filter that was asked for last, and what passes.
+        self._asked: tuple[Filter | None, np.ndarray] | None = None
 
-    def nearest(self, k: int, filter: Filter | None) -> list[tuple[float, str, int]]:
+    def nearest(self, k: int, filter: Filter | None, within: float = math.inf) -> list[tuple[float, str, int]]:
         """Return the nearest slots as (distance, id, ~slot), sorted; at least `k` when so many items pass.
 
         The slot's complement is negative, so that it is never taken for a row of the built part. Ties at the end are
         complete. An item written while the marks were taken appears in its old form or its new one.
+
+        Args:
+            k: How many are wanted.
+            filter: What they must pass, well formed.
+            within: Those at a greater distance may be left out.
         """
         slots = self._passing(filter)
+        if within < math.inf and len(slots) > k:
+            limit = self._query.limit(within, self._fresh.longest)
+            slots = self._fresh.likely(self._query, slots, limit)
+            slots = slots[self._rough(slots) <= limit]
         if not len(slots):
             return []
         wanted = k
@@ -232,6 +269,11 @@ class Sight:
                 distances = self._fresh.precise(self._query, near)
                 return sorted((distances[at], id, ~numbers[at]) for id, at in newest.items())
             wanted += len(numbers) - len(newest)
+
+    @property
+    def blank(self) -> bool:
+        """Whether there are no slots at all."""
+        return not len(self._out)
 
     def holds_any(self, filter: Filter | None) -> bool:
         """Tell whether any slot passes."""
@@ -247,23 +289,31 @@ class Sight:
     def _passing(self, filter: Filter | None) -> np.ndarray:
         if not len(self._out):
             return _NO_SLOTS
-        if filter is None:
-            return np.flatnonzero(~self._out)
-        slots = self._fresh.conditions(len(self._out)).passing(filter)
-        left: np.ndarray = slots[~self._out[slots]]
-        return left
+        if self._asked is None or self._asked[0] is not filter:
+            if filter is None:
+                left = np.flatnonzero(~self._out)
+            else:
+                slots = self._fresh.conditions(len(self._out)).passing(filter)
+                left = slots[~self._out[slots]]
+            self._asked = (filter, left)
+        return self._asked[1]
 
     def _smallest(self, slots: np.ndarray, count: int) -> np.ndarray:
         if len(slots) <= count:
             return slots
+        near: np.ndarray = slots[
+            _scoring.smallest(self._rough(slots), count, self._query.tolerance(self._fresh.longest))
+        ]
+        return near
+
+    def _rough(self, slots: np.ndarray) -> np.ndarray:
+        """Return the rough scores of some slots, given in rising order."""
         if self._scores is None and len(slots) < _FEW * len(self._out):
-            scores = self._fresh.rough_of(self._query, slots)
-            few: np.ndarray = slots[_scoring.smallest(scores, count, self._fresh.tolerance(self._query))]
-            return few
+            return self._fresh.rough_of(self._query, slots)
         if self._scores is None:
             self._scores = self._fresh.rough(self._query, len(self._out))
-        near: np.ndarray = slots[_scoring.smallest(self._scores[slots], count, self._fresh.tolerance(self._query))]
-        return near
+        scores: np.ndarray = self._scores if len(slots) == len(self._scores) else self._scores[slots]
+        return scores
 
 
 def _larger(array: np.ndarray, size: int, count: int) -> np.ndarray:

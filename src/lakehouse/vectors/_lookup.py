@@ -32,8 +32,8 @@ _WALK = 400
 _FETCH = 10
 # A row scored in its place costs so much of one that was gathered; both from measurements at 20,000 and 44,000 rows.
 _IN_PLACE = 0.3
-
-_NO_ROWS = np.empty(0, dtype=np.int64)
+# So few rows get their distances at once: to score them roughly first costs as much.
+_FEW = 64
 
 
 class Lookup:
@@ -59,7 +59,8 @@ class Lookup:
     def nearest(self, k: int, filter: Filter | None) -> list[Place]:
         """Return at most `k` places of items that pass a well-formed filter, nearest first, ties by id."""
         near = self._built.nearest(k, filter) if self._built is not None else []
-        newer = self._fresh.nearest(k, filter)
+        # What is farther than k of the built part is not wanted.
+        newer = self._fresh.nearest(k, filter, near[k - 1][0] if len(near) >= k else math.inf)
         if newer:
             # An item put back while this search began may have slipped past the exclusion of its old slot.
             newer = [place for place in newer if place[1] not in self._exclude]
@@ -77,6 +78,8 @@ class Lookup:
         Returns:
             Each item once, in no order.
         """
+        if self._built is not None and self._fresh.blank:
+            return self._built.among(steps, enough, k)
         places: dict[int, None] = {}
         for step in steps[:-1]:
             places.update(dict.fromkeys(self._chosen(enough, step)))
@@ -132,70 +135,135 @@ class _Rows:
 
     def nearest(self, k: int, filter: Filter | None) -> list[Place]:
         """Return the nearest rows, sorted; at least `k` when so many pass, ties at the end complete."""
-        return self.ranked(self._near(k, filter).tolist())
+        return self.ranked(self._near(k, filter))
 
     def chosen(self, k: int, filter: Filter | None) -> list[int]:
         """Return the first `k` rows of `nearest`, in no order."""
-        near: list[int] = self._near(k, filter).tolist()
-        return near if len(near) <= k else [row for _, _, row in self.ranked(near)[:k]]
+        return self._first(k, self._near(k, filter))
 
-    def ranked(self, rows: list[int]) -> list[Place]:
+    def among(self, steps: Sequence[Filter | None], enough: int, k: int) -> list[Place]:
+        """Do what `Lookup.among` does."""
+        chosen: set[int] = set()
+        many: list[int] = []
+        for step in steps[:-1]:
+            near = self._near(enough, step)
+            if len(near) > enough:
+                many = near
+                break
+            chosen.update(near)
+            if len(chosen) >= enough:
+                break
+        passing = self._passing(steps[-1])
+        walked, settled = self._walked(k, passing)
+        # One pass over the vectors of all that may be chosen.
+        self._measure(chosen.union(many, walked))
+        if not (settled or self._settled(k, walked)):
+            walked = self._by_scoring(k, passing)
+        chosen.update(self._first(enough, many), self._first(k, walked))
+        return self._placed(chosen)
+
+    def ranked(self, rows: Collection[int]) -> list[Place]:
         """Return rows with their distances and ids, sorted."""
+        placed = self._placed(rows)
+        placed.sort()
+        return placed
+
+    def _placed(self, rows: Collection[int]) -> list[Place]:
+        self._measure(rows)
         known, ids = self._distances, self._built.ids
-        new = [row for row in rows if row not in known]
+        return [(known[row], ids[row], row) for row in rows]
+
+    def _measure(self, rows: Collection[int]) -> None:
+        known = self._distances
+        new = [row for row in rows if row not in known] if known else list(rows)
         if new:
             known.update(zip(new, self._built.precise(self._query, new), strict=True))
-        return sorted([(known[row], ids[row], row) for row in rows])
 
-    def _near(self, k: int, filter: Filter | None) -> np.ndarray:
-        """Return the `k` nearest rows and whatever may tie with the last of them."""
-        if not len(self._built):
-            return _NO_ROWS
-        passing = self._built.passing(filter) if filter is not None else None
-        if passing is not None and not len(passing):
-            return _NO_ROWS
-        if not self._exact:
-            found = self._by_graph(k, passing)
-            if found is not None:
-                return found
+    def _first(self, k: int, rows: list[int]) -> list[int]:
+        """Return the first `k` of some rows, in no order."""
+        if len(rows) <= k:
+            return rows
+        self._measure(rows)
+        known = self._distances
+        nearest = sorted([(known[row], row) for row in rows])
+        if nearest[k - 1][0] == nearest[k][0]:
+            # Ties are decided by id.
+            return [row for _, _, row in self.ranked(rows)[:k]]
+        return [row for _, row in nearest[:k]]
+
+    def _passing(self, filter: Filter | None) -> np.ndarray | None:
+        return self._built.passing(filter) if filter is not None else None
+
+    def _near(self, k: int, filter: Filter | None) -> list[int]:
+        """Return the `k` nearest rows, whatever may tie with the last of them, and perhaps others."""
+        passing = self._passing(filter)
+        walked, settled = self._walked(k, passing)
+        if settled or self._settled(k, walked):
+            return walked
         return self._by_scoring(k, passing)
 
-    def _by_graph(self, k: int, passing: np.ndarray | None) -> np.ndarray | None:
-        """Search the graphs; None when that costs more than scoring, or too little of what they give counts."""
-        built, query = self._built, self._query
-        count = math.ceil(_MARGIN * k) + _SPARE
-        cost = _IN_PLACE * len(built)
-        if passing is not None:
-            # The share of rows that pass is an average; near this query it may be lower.
-            count = math.ceil(_MARGIN * (k + _SPARE // 2) * len(built) / len(passing))
-            cost = min(cost, len(passing))
-        # Who is excluded was found before and is likely near.
-        count += math.ceil(_MARGIN * self._excluded)
-        if _WALK + _FETCH * count > cost:
-            return None
-        rows = np.array(built.nearest_in_graph(query, count, self._ef), dtype=np.int64)
+    def _settled(self, k: int, walked: list[int]) -> bool:
+        """Tell whether what a walk found has the first `k` and a farther row.
+
+        Without a farther row after the k-th, a tie with it may go on beyond what was fetched.
+        """
+        if len(walked) <= k:
+            return False
+        self._measure(walked)
+        distances = sorted([self._distances[row] for row in walked])
+        return distances[-1] > distances[k - 1]
+
+    def _walked(self, k: int, passing: np.ndarray | None) -> tuple[list[int], bool]:
+        """Search the graphs for more than `k` rows, and tell whether those they found are surely enough.
+
+        Of many rows only those are returned that may be among the first `k`; none when a walk costs more than scoring.
+        """
+        count = self._worth_walking(k, passing)
+        if not count:
+            return [], False
+        built = self._built
+        found = built.nearest_in_graph(self._query, count, self._ef)
+        if passing is None and self._out is None and len(found) <= _FEW:
+            return found, False
+        rows = np.array(found, dtype=np.int64)
         rows.sort()
         if passing is not None:
             at = np.minimum(np.searchsorted(passing, rows), len(passing) - 1)
             rows = rows[passing[at] == rows]
         if self._out is not None:
             rows = rows[~self._out[rows]]
-        if len(rows) <= k:
-            return None
-        near: np.ndarray = rows[built.smallest(query, built.rough(query, rows), k)]
-        if len(near) < len(rows):
-            return near
-        # Without a farther row after the k-th, a tie with it may go on beyond what was fetched.
-        found = self.ranked(rows.tolist())
-        return rows if found[-1][0] > found[k - 1][0] else None
+        if len(rows) <= max(k, _FEW):
+            return rows.tolist(), False
+        near = built.best(self._query, rows, k)
+        return near.tolist(), len(near) < len(rows)
 
-    def _by_scoring(self, k: int, passing: np.ndarray | None) -> np.ndarray:
+    def _worth_walking(self, k: int, passing: np.ndarray | None) -> int:
+        """Return how many rows to ask the graphs for, 0 when scoring what passes costs less."""
+        if self._exact or (passing is not None and len(passing) <= _WALK):
+            return 0
+        rows = len(self._built)
+        count = math.ceil(_MARGIN * k) + _SPARE
+        cost = _IN_PLACE * rows
+        if passing is not None:
+            # The share of rows that pass is an average; near this query it may be lower.
+            count = math.ceil(_MARGIN * (k + _SPARE // 2) * rows / len(passing))
+            cost = min(cost, self._built.cost(len(passing)))
+        # Who is excluded was found before and is likely near.
+        count += math.ceil(_MARGIN * self._excluded)
+        return count if _WALK + _FETCH * count <= cost else 0
+
+    def _by_scoring(self, k: int, passing: np.ndarray | None) -> list[int]:
         built, query, out = self._built, self._query, self._out
+        if not len(built if passing is None else passing):
+            return []
         if passing is None and built.has_runs:
             passing = np.arange(len(built))
         if passing is not None and (built.has_runs or len(passing) < _IN_PLACE * len(built)):
             rows = built.thinned(passing if out is None else passing[~out[passing]], k)
-            return rows if len(rows) <= k else rows[built.smallest(query, built.rough(query, rows), k)]
+            if len(rows) > max(k, _FEW):
+                rows = built.best(query, rows, k)
+            few: list[int] = rows.tolist()
+            return few
         if self._scores is None:
             self._scores = built.all_rough(query)
         if passing is None:
@@ -205,7 +273,7 @@ class _Rows:
             scores[passing] = self._scores[passing]
         if out is not None:
             scores[out] = np.inf
-        near: np.ndarray = built.smallest(query, scores, k)
+        near: list[int] = built.smallest(query, scores, k).tolist()
         return near
 
 

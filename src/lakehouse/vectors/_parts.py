@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lakehouse.vectors._shelf import Pile, Run
 
 # Slots that may hold what nobody sees any more, besides as many as hold something.
-_MOST_GONE = 32
+_MOST_GONE = 8
 
 _decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -40,7 +40,7 @@ class Parts:
 
     def __init__(self, built: Built | None, dimension: int) -> None:
         self.built = built
-        self.fresh = Fresh(dimension)
+        self.fresh = Fresh(dimension, built.sketch if built is not None else None)
         self._dimension = dimension
         # Odd while something is being written.
         self._turn = 0

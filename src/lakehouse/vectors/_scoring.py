@@ -11,6 +11,7 @@ when those are busy a 100 us product takes 30 ms.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,17 @@ class Query:
         self._square = float(self._wide @ self._wide)
         self._length: float = self._square**0.5
 
+    @property
+    def length(self) -> float:
+        """The norm of the vector."""
+        return self._length
+
+    @functools.cached_property
+    def numbers(self) -> list[float]:
+        """The vector as a list."""
+        numbers: list[float] = self.vector.tolist()
+        return numbers
+
     def rough(self, matrix: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return what orders the rows, `(n,)` float32, smaller is nearer; not yet a distance.
 
@@ -63,6 +75,22 @@ class Query:
         if self.distance == "dot":
             return _SLACK * self._length * longest
         return _SLACK * (self._length + longest) * (self._length + longest)
+
+    def limit(self, distance: float, longest: float) -> float:
+        """Return what the rough score of no row exceeds whose distance is at most `distance`.
+
+        Args:
+            distance: As `precise` gives it.
+            longest: The norm of the longest row.
+        """
+        # Half a unit of the last decimal was lost by rounding; a whole one stands on the safe side.
+        distance += 1 / _SCALE
+        slack = 2 * self.tolerance(longest)
+        if self.distance == "cosine":
+            return (distance - 1) * self._length + slack
+        if self.distance == "dot":
+            return distance + slack
+        return distance * distance - self._square + slack
 
     def precise(self, rows: np.ndarray) -> np.ndarray:
         """Return the distances to `rows` (`(m, d)` float32) as `(m,)` float64, rounded to six decimals."""
@@ -96,8 +124,11 @@ def smallest(rough: np.ndarray, count: int, tolerance: float) -> np.ndarray:
         tolerance: Two values closer than this may be in either order.
     """
     if len(rough) > count:
-        limit = np.partition(rough, count - 1)[count - 1] + 2 * tolerance
-        return np.flatnonzero((rough <= limit) & (rough < np.inf))
+        limits = rough.copy()
+        limits.partition(count - 1)
+        limit = limits[count - 1] + 2 * tolerance
+        if limit < np.inf:
+            return np.flatnonzero(rough <= limit)
     return np.flatnonzero(rough < np.inf)
 
 
