@@ -55,7 +55,9 @@ def main() -> None:
     options.add_argument("--folder", type=Path, help="keep the lake here, and take one that is there as it is")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        run(chosen, chosen.folder or Path(scratch))
+        folder = chosen.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        run(chosen, folder)
 
 
 def run(chosen: argparse.Namespace, folder: Path) -> None:

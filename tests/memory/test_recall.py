@@ -106,3 +106,17 @@ def test_write_elsewhere_leaves_what_is_known_of_a_demand(lake):
     assert recalled() is first
     lake.playbooks.record("Need 2 Forklift Operators in Cleveland OH", "w-2", "workers", 1.0)
     assert recalled() is not first
+
+
+def test_first_entry_of_an_unknown_role_is_found_by_its_person(lake, monkeypatch):
+    text = "Need 2 Forklift Operators in Cleveland OH for Beacon Freight"
+    first = lake.rooms.matrix.search(text, ["workers"], k=5).results[0].id
+    lake.playbooks.record(text, first, "workers", 1.0, namespace="alice")
+    before = bytes_of(lake, text, "alice")
+    assert before == plainly(lake, text, "alice", monkeypatch)
+    lake.playbooks.record("good with pallets", first, "workers", 1.0, namespace="alice", outcome="no_show")
+    after = bytes_of(lake, text, "alice")
+    assert after == plainly(lake, text, "alice", monkeypatch)
+    # The words are looked up again when anything of an unknown role is there.
+    (known,) = [found for each in lake.rooms.matrix._known.values() for found in each[0].found.values()]
+    assert ("key", f"#{first}") in {word for step in known._steps for word in step.words}

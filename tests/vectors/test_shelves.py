@@ -141,6 +141,49 @@ def test_look_up_done_again_does_not_look_at_what_was_not_written(tmp_path):
         vectors.close()
 
 
+def test_look_up_that_is_many_writes_behind_is_done_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("lakehouse.vectors._kept_near._MOST_BEHIND", 3)
+    vectors = open_in(tmp_path)
+    try:
+        store(vectors, [("a", 0, ["k0"])])
+        for number in range(8):
+            # Sooner or later than what is noted of writes reaches back.
+            if number % 5 == 0:
+                assert decoded(kept(vectors, 0, ["k0", "k1"], 4)) == scored(vectors, 0, ["k0", "k1"], 4)
+            store(vectors, [(f"i{number % 3}", number % KINDS, [WORDS[number % 2]])])
+        assert decoded(kept(vectors, 0, ["k0", "k1"], 4)) == scored(vectors, 0, ["k0", "k1"], 4)
+        known = vectors.shelves("memory", MEANINGS[0])._kept
+        assert len(known._written) == 3
+        assert sum(map(len, known._of_word.values())) == 3
+        assert set(known._of_item) == {"i0", "i1", "i2"}
+    finally:
+        vectors.close()
+
+
+def test_words_that_hold_a_separator_are_not_taken_for_others(tmp_path):
+    vectors = open_in(tmp_path)
+    try:
+        store(vectors, [("a", 0, ["x"]), ("b", 0, ["y"]), ("c", 0, ["x\0key\0y"])])
+        assert [near.id for near in kept(vectors, 0, ["x", "y"], 4)] == ["a", "b"]
+        assert [near.id for near in kept(vectors, 0, ["x\0key\0y"], 4)] == ["c"]
+    finally:
+        vectors.close()
+
+
+def test_shelves_tell_whether_a_word_is_held(tmp_path):
+    vectors = open_in(tmp_path)
+    try:
+        shelves = vectors.shelves("memory", MEANINGS[0])
+        assert not shelves.holds(("key", "k0"))
+        store(vectors, [("a", 0, ["k0"])])
+        assert shelves.holds(("key", "k0"))
+        vectors.delete_items("memory", ["a"])
+        assert not shelves.holds(("key", "k0"))
+        assert shelves.items == 0
+    finally:
+        vectors.close()
+
+
 def test_look_up_whose_shelf_had_to_go_at_once_is_done_anew(tmp_path, monkeypatch):
     monkeypatch.setattr("lakehouse.vectors._shelves._MOST_IDS", 4)
     vectors = open_in(tmp_path)

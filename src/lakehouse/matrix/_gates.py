@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,7 @@ from lakehouse.vectors.filters import passes
 
 if TYPE_CHECKING:
     from lakehouse.memory.asks import Ask
+    from lakehouse.memory.base import Remembered
     from lakehouse.memory.role_gate import RoleGate, Verdict
 
 # What a person must meet to be put in, by the names of the rating's checks.
@@ -36,48 +37,65 @@ _HARD: Mapping[str, Gate] = {
 _ONE_DEMAND = 2
 # What the rating by rules gives for the wrong role, and for nothing else.
 _WRONG_ROLE = 1
+SAME_TEXT = 3
 _REMEMBERED = 10_000
 _DIGITS_ALONE = {ord(sign): None for sign in "-:.+TZ"}
 
 
-class Lead(msgspec.Struct, frozen=True, kw_only=True):
+class Lead(msgspec.Struct, frozen=True, gc=False):
     """An entry that speaks for its answer.
 
     Attributes:
-        strength: Its score times the trust in the answer, above 0.
+        posterior: Of its outcomes, with those of others for the same answer where it may put the answer first.
         factor: What the distance is multiplied with.
-        nearness: 3 for the very text, 2 for the same client in the same city, 1 for the same city.
-        alike: Facts that both demands agree in, less those in which they differ; see `memory.likeness`.
         order: Nearer in words, then agreeing in more, then nearer in meaning, then stronger, then newer, then by id.
     """
 
     recall: Recall
     posterior: Posterior
-    strength: float
     factor: float
-    nearness: int
-    alike: int
     order: tuple[int, int, float, float, int, str]
 
 
-def lead_of(recall: Recall, found: Posterior, strength: float, *, nearness: int, alike: int) -> Lead:
-    """Return what an entry says for its answer; see `Lead`."""
-    factor = boost_factor(strength)
-    near = round(recall.distance * factor, 6)
-    newest = _newest_first(recall.playbook.updated_at)
-    return Lead(
-        recall=recall,
-        posterior=found,
-        strength=strength,
-        factor=factor,
-        nearness=nearness,
-        alike=alike,
-        order=(-nearness, -alike, near, -strength, newest, recall.id),
-    )
+class Side(NamedTuple):
+    """How the demand of an entry stands to this one, but for what is wanted beside role and place.
+
+    Attributes:
+        verdict: On both roles.
+        nearness: `SAME_TEXT` for the very text, 2 for the same client in the same city, 1 for the same city.
+        ours: Whether it may be of the same client in the same city.
+        named: Whether it is from here and names the role by the same title.
+        kind: Whether it is from here and its title is this one with more or fewer words.
+    """
+
+    verdict: Verdict
+    nearness: int
+    ours: bool
+    named: bool
+    kind: bool
+
+
+class Weighed(msgspec.Struct, frozen=True, gc=False):
+    """An entry by itself, before others are heard.
+
+    Attributes:
+        verdict: On the role.
+        side: How its demand stands to this one.
+        rank: What the order begins with in which it puts its answer first; see `Lead`.
+        good, bad: What is left today of its outcomes.
+    """
+
+    recall: Recall
+    verdict: Verdict
+    side: Side
+    rank: tuple[int, int]
+    good: float
+    bad: float
 
 
 @functools.lru_cache(_REMEMBERED)
-def _newest_first(updated_at: str) -> int:
+def newest_first(updated_at: str) -> int:
+    """Return what orders times of change, the newest first."""
     # RFC 3339 in UTC, of one form: its digits alone are the time as one number. What was imported may be anything.
     digits = updated_at.translate(_DIGITS_ALONE)[:17]
     return -int(digits) if digits.isascii() and digits.isdigit() else 0
@@ -97,6 +115,9 @@ class Gates:
         rater: Rates against the ask.
         same_role: Compares roles.
         open_unknown: Whether what is not known counts as met.
+
+    Attributes:
+        rated: What ratings depend on beside the person.
     """
 
     def __init__(
@@ -119,67 +140,61 @@ class Gates:
         place = ask.demand.location
         self._city = ((place.city or "") if place else "").casefold()
         self._facts = facts_of(ask.demand)
-        self._nearness: dict[str, int] = {}
-        self._verdicts: dict[tuple[str, str], Verdict] = {}
+        # Entries of many days and people are of few roles, places and clients.
+        self.rated: Hashable = rater.asked
+        self._sides: dict[tuple[str, str, str, str, bool], Side] = {}
+        self._ranks: dict[tuple[int, tuple[str, ...]], tuple[int, int]] = {}
 
-    def role(self, recall: Recall) -> Verdict:
-        """Compare the roles of a recorded demand and of this one."""
+    def weighed(self, recall: Recall, left: float) -> Weighed:
+        """Return an entry by itself; `left` of its outcomes has not faded yet."""
         entry = recall.playbook
-        verdict = self._verdicts.get((entry.role, entry.role_code))
-        if verdict is None:
-            verdict = self._same_role.verdict(*self._role, entry.role, entry.role_code)
-            self._verdicts[entry.role, entry.role_code] = verdict
-        if verdict == "other" and entry.role_code == self._role[1] and self._is_one_demand(recall):
-            return self._same_role.verdict(*self._role, entry.role, entry.role_code, otherwise_same=True)
-        return verdict
+        # The same words are the same demand, whatever is noted of them.
+        name = (entry.role, entry.role_code, entry.city, entry.client, entry.text == self._text)
+        side = self._sides.get(name)
+        if side is None:
+            side = self._sides[name] = self._side(entry)
+        verdict = side.verdict
+        if verdict == "other" and entry.role_code == self._role[1] and self._is_one_demand(entry, side):
+            verdict = self._same_role.verdict(*self._role, entry.role, entry.role_code, otherwise_same=True)
+        rank = self._ranks.get((side.nearness, entry.facts))
+        if rank is None:
+            alike = likeness(self._facts, entry.facts).order
+            rank = self._ranks[side.nearness, entry.facts] = -side.nearness, -alike
+        return Weighed(recall, verdict, side, rank, entry.good * left, entry.bad * left)
 
-    def alike(self, recall: Recall) -> int:
-        """Return how many facts two demands agree in, less those in which they differ."""
-        return likeness(self._facts, recall.playbook.facts).order
+    @staticmethod
+    def lead(weighed: Weighed, found: Posterior, strength: float) -> Lead:
+        """Return what an entry says for its answer: its score times the trust in it is above 0."""
+        recall, factor = weighed.recall, boost_factor(strength)
+        near, newest = round(recall.distance * factor, 6), newest_first(recall.playbook.updated_at)
+        return Lead(recall, found, factor, (*weighed.rank, near, -strength, newest, recall.id))
 
-    def _is_one_demand(self, recall: Recall) -> bool:
+    def _side(self, entry: Remembered) -> Side:
+        nearness = self._nearness(entry)
+        here = bool(nearness and entry.role)
+        return Side(
+            verdict=self._same_role.verdict(*self._role, entry.role, entry.role_code),
+            nearness=nearness,
+            ours=here and (nearness > 1 or not (self._client and entry.client)),
+            named=here and role_equal(entry.role, self._role[0]),
+            kind=here and narrower(entry.role, self._role[0]),
+        )
+
+    def _nearness(self, entry: Remembered) -> int:
+        """Return how much else than the need two demands have in common."""
+        if entry.text == self._text:
+            return SAME_TEXT
+        if not self._city or entry.city.casefold() != self._city:
+            return 0
+        return 2 if self._client and entry.client == self._client else 1
+
+    def _is_one_demand(self, entry: Remembered, side: Side) -> bool:
         """Tell whether a recorded demand and this one agree in all that they say beside the role, and say enough."""
-        nearness, entry = self.nearness(recall), recall.playbook
+        nearness = side.nearness
         if not nearness or (nearness == 1 and (self._client or entry.client)):
             return False
         both = likeness(self._facts, entry.facts)
         return not both.differing and both.agreeing + (nearness > 1) >= _ONE_DEMAND
-
-    def apart(self, recalls: Sequence[Recall]) -> frozenset[str]:
-        """Return the ids of entries for what the same client in the same city calls by another title.
-
-        A client who asks for cooks and for line cooks means two jobs, although both are one occupation. Titles count as
-        apart when this demand's own title was recorded too. A client that is not named may be any client of the city.
-        A title that is only the other with more words counts as apart in the whole city.
-        """
-        local = [recall for recall in recalls if self.nearness(recall) and recall.playbook.role]
-        ours = [recall for recall in local if self._may_be_same_client(recall)]
-        named = {recall.id for recall in local if role_equal(recall.playbook.role, self._role[0])}
-        other = [recall for recall in ours if recall.id not in named] if any(r.id in named for r in ours) else []
-        kinds = [recall for recall in local if narrower(recall.playbook.role, self._role[0])]
-        return frozenset(recall.id for recall in [*other, *kinds])
-
-    def same_text(self, recall: Recall) -> bool:
-        """Tell whether the recorded demand has the same words."""
-        return recall.playbook.text == self._text
-
-    def nearness(self, recall: Recall) -> int:
-        """Return how much else than the need two demands have in common, see `Lead`."""
-        known = self._nearness.get(recall.id)
-        if known is None:
-            known = self._nearness[recall.id] = self._near_in_words(recall)
-        return known
-
-    def _near_in_words(self, recall: Recall) -> int:
-        if self.same_text(recall):
-            return 3
-        if not self._city or recall.playbook.city.casefold() != self._city:
-            return 0
-        return 2 if self._client and recall.playbook.client == self._client else 1
-
-    def _may_be_same_client(self, recall: Recall) -> bool:
-        nearness = self.nearness(recall)
-        return nearness > 1 or (nearness == 1 and not (self._client and recall.playbook.client))
 
     def candidate(self, recall: Recall, person: dict[str, Any]) -> Candidate:
         """Return a remembered person as a candidate, at the distance of the recorded demand."""
@@ -191,8 +206,9 @@ class Gates:
 
         A record that they did well is then no reason to move them: it would be the way of one role into another.
         """
-        sure = self._wanted.role_code and candidate.facts.get("role_code")
-        return _is_a(candidate) if sure and self._rater.of(candidate).rating == _WRONG_ROLE else None
+        if not self._wanted.role_code or self._rater.of(candidate).rating != _WRONG_ROLE:
+            return None
+        return _is_a(candidate) if candidate.facts.get("role_code") else None
 
     def stopping(self, new: Candidate, filter: Filter | None) -> tuple[Gate, str] | None:
         """Return the gate that keeps a missing person out, and why; None when all are open."""

@@ -16,6 +16,7 @@ Against an answer: outcomes that speak against it move it away, or behind everyb
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,13 +24,15 @@ import msgspec
 
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._gates import Lead
-from lakehouse.matrix._recalled import Answer, Dropped, Recalled
+from lakehouse.matrix._recalled import Answer, Drop, Recalled
 from lakehouse.matrix.base import DroppedMemory, Gate, MemoryUse
 from lakehouse.memory.base import Recall
-from lakehouse.memory.evidence import BARRED, Posterior, trust
+from lakehouse.memory.evidence import BARRED, Posterior
 from lakehouse.vectors.base import Filter
 
 _DROPPED = 20
+_FIRST = operator.itemgetter(0)
+_ORDER = operator.attrgetter("order")
 _PASSED: list[Gate] = [
     "excluded",
     "role",
@@ -62,122 +65,133 @@ class Memory:
         self._k = k
         self._filter = filter
         self._excluded = excluded
-        self._dropped = Dropped()
+        self._dropped: dict[Answer, Drop] = {}
+        # Who got a place, by identity; and for a rating, how many of the first places are surely not open to it.
+        self._placed: set[int] = set()
+        self._closed: dict[int, int] = {}
 
     @property
     def dropped(self) -> list[DroppedMemory]:
-        """What was stopped, nearest first."""
-        found = sorted(self._dropped.by_answer.values(), key=lambda each: (each.query_distance, each.playbook_id))
-        return found[:_DROPPED]
+        """What was stopped, one entry an answer, nearest first."""
+        return [drop.told for drop in sorted(self._dropped.values(), key=_ORDER)[:_DROPPED]]
 
     def apply(self, candidates: list[Candidate]) -> list[Candidate]:
         """Return the candidates with memory applied, in order; the first k of them are "the results"."""
-        recalled, k = self._recalled, self._k
+        k = self._k
         self._hold_back(candidates)
         known = {(candidate.corpus, candidate.id): candidate for candidate in candidates}
         present = {(candidate.corpus, candidate.id): candidate for candidate in candidates[:k]}
         self._note_dropped(present)
-        barred: set[Answer] = set()
-        for answer, candidate in present.items():
-            boost = recalled.boosts.get(answer)
-            if boost is None:
-                continue
-            of_other_role = recalled.gates.other_role(candidate)
-            if of_other_role is None:
-                _boost(candidate, boost)
-            else:
-                self._dropped.add(boost.recall, "role", of_other_role)
-                barred.add(answer)
+        barred = self._move_closer(present)
         ordered = [*self._moved_up(candidates[:k]), *candidates[k:]]
-        placed: list[Candidate] = []
         for lead in self._leads(present, barred):
             answer = lead.recall.answer
             if answer in present:
-                self._climb(ordered, known[answer], placed)
+                self._climb(ordered, known[answer])
             else:
-                self._inject(ordered, lead, known.get(answer), placed)
+                self._inject(ordered, lead, known.get(answer))
             # Counted are those who got a place: what a gate stops must not use up the place of what it lets pass.
-            if len(placed) == k:
+            if len(self._placed) == k:
                 break
-        for answer in [(each.corpus, each.id) for each in ordered if each.memory and each.memory.effect != "none"]:
-            # Another entry of theirs may have been stopped, which is not what happened to them.
-            self._dropped.by_answer.pop(answer, None)
+        for each in ordered:
+            if each.memory is not None and each.memory.effect != "none":
+                # Another entry of theirs may have been stopped, which is not what happened to them.
+                self._dropped.pop((each.corpus, each.id), None)
         return [*(c for c in ordered if c.rejected_by is None), *(c for c in ordered if c.rejected_by is not None)]
 
     def _note_dropped(self, present: dict[Answer, Candidate]) -> None:
-        recalled = self._recalled
-        if self._excluded:
-            for answer, recall in recalled.nearest.items():
-                if answer[1] in self._excluded:
-                    self._dropped.add(recall, "excluded", "left out by the caller")
-        for answer, drop in recalled.dropped.by_answer.items():
-            self._dropped.by_answer.setdefault(answer, drop)
-        for answer, drop in recalled.dropped_missing.by_answer.items():
-            if answer not in present and answer not in recalled.missing:
-                self._dropped.by_answer.setdefault(answer, drop)
+        noted = self._dropped
+        for answer, said in self._recalled.said.items():
+            if answer[1] in self._excluded:
+                noted[answer] = Drop(said.weighed[0].recall, "excluded", "left out by the caller")
+            elif said.dropped is not None:
+                noted[answer] = said.dropped
+            elif said.dropped_missing is not None and said.missing is None and answer not in present:
+                noted[answer] = said.dropped_missing
+
+    def _move_closer(self, present: dict[Answer, Candidate]) -> set[Answer]:
+        """Move results closer that are remembered; returns the answers that are of another role."""
+        of_other_role: set[Answer] = set()
+        for answer, candidate in present.items():
+            said = self._recalled.said.get(answer)
+            if said is None or said.boost is None:
+                continue
+            reason = self._recalled.gates.other_role(candidate)
+            if reason is None:
+                _boost(candidate, said.boost)
+            else:
+                self._drop(said.boost.recall, "role", reason)
+                of_other_role.add(answer)
+        return of_other_role
+
+    def _drop(self, recall: Recall, gate: Gate, reason: str | tuple[int, str, int]) -> None:
+        """Note that a gate stopped an entry, unless one about the same answer was stopped before."""
+        if recall.answer not in self._dropped:
+            self._dropped[recall.answer] = Drop(recall, gate, reason)
 
     def _leads(self, present: dict[Answer, Candidate], barred: set[Answer]) -> Iterator[Lead]:
         """Yield the leads that may act, best first."""
-        for lead, among in self._recalled.leads:
+        for _, among, lead in self._recalled.leads:
             answer = lead.recall.answer
-            if (answer in present) == among and answer not in barred and answer[1] not in self._excluded:
+            acts = among is None or (answer in present) == among
+            if acts and answer not in barred and answer[1] not in self._excluded:
                 yield lead
 
     def _hold_back(self, candidates: Sequence[Candidate]) -> None:
         """Move away, or behind everybody, whom outcomes for demands like this one speak against."""
-        against = self._recalled.against
-        for candidate in candidates if against else ():
-            speaking = against.get((candidate.corpus, candidate.id))
-            if speaking is not None:
-                found = self._recalled.pooled[speaking.answer]
-                barred = trust(found) <= BARRED
-                factor = 1.0 if barred else 1.0 - 0.5 * trust(found)
-                use = _use("none", speaking, found, candidate.distance, factor, ["role"])
-                candidate.memory = msgspec.structs.replace(use, turned_down="barred" if barred else "lowered")
-                candidate.distance *= factor
-                candidate.rejected_by = speaking if barred else None
+        for candidate in candidates if self._recalled.opposed else ():
+            said = self._recalled.said.get((candidate.corpus, candidate.id))
+            if said is None or said.against is None or said.pooled is None or said.trust is None:
+                continue
+            barred = said.trust <= BARRED
+            factor = 1.0 if barred else 1.0 - 0.5 * said.trust
+            use = _use("none", said.against, said.pooled, candidate.distance, factor, ["role"])
+            candidate.memory = msgspec.structs.replace(use, turned_down="barred" if barred else "lowered")
+            candidate.distance *= factor
+            candidate.rejected_by = said.against if barred else None
 
     def _moved_up(self, results: list[Candidate]) -> list[Candidate]:
         """Return the results in their new order, in which nobody has passed somebody who is rated better."""
         moved = [each for each in results if each.memory is not None and each.memory.effect == "boost"]
         still = [each for each in results if each.memory is None or each.memory.effect != "boost"]
-        ordered = sorted(still, key=lambda candidate: candidate.order)
         before = {id(each): position for position, each in enumerate(results)}
-        for candidate in sorted(moved, key=lambda candidate: candidate.order):
-            at, place, was, rated = 0, candidate.order, before[id(candidate)], self._rated(candidate)
-            for position, other in enumerate(ordered, 1):
-                if other.order <= place or (before[id(other)] < was and self._rated(other) > rated):
+        ordered = sorted([(each.order, before[id(each)], each) for each in still], key=_FIRST)
+        for one in sorted([(each.order, before[id(each)], each) for each in moved], key=_FIRST):
+            at, (place, was, candidate) = 0, one
+            rated = self._rated(candidate)
+            for position, (order, stood, other) in enumerate(ordered, 1):
+                if order <= place or (stood < was and self._rated(other) > rated):
                     at = position
-            ordered.insert(at, candidate)
-        return ordered
+            ordered.insert(at, one)
+        return [each for _, _, each in ordered]
 
-    def _climb(self, ordered: list[Candidate], candidate: Candidate, placed: list[Candidate]) -> None:
+    def _climb(self, ordered: list[Candidate], candidate: Candidate) -> None:
         """Move a result up to the first place whose holder is not rated better."""
-        at = self._place_for(candidate, ordered, placed)
-        before = next(position for position, other in enumerate(ordered) if other is candidate)
-        if at < before:
+        rating = self._rated(candidate)
+        at = self._place_for(rating, ordered, candidate)
+        if ordered[at] is not candidate:
+            before = next(position for position, other in enumerate(ordered) if other is candidate)
             del ordered[before]
             ordered.insert(at, candidate)
-        placed.append(candidate)
+        self._note_placed(candidate, rating, at)
 
-    def _inject(self, ordered: list[Candidate], lead: Lead, found: Candidate | None, placed: list[Candidate]) -> None:
+    def _inject(self, ordered: list[Candidate], lead: Lead, found: Candidate | None) -> None:
         """Put a missing answer in at its place, or say which gate stopped it."""
         recall, k = lead.recall, self._k
         # Found by the search, but not among the first k: the same as missing, and not to be there twice.
         person = found or self._recalled.missing_person(recall)
         if person is None:
-            self._dropped.add(recall, "gone", f"{recall.playbook.answer_id} is not on the roster any more")
+            self._drop(recall, "gone", f"{recall.playbook.answer_id} is not on the roster any more")
             return
         stopped = self._recalled.stopping(person, recall.answer, self._filter)
         if stopped is not None:
-            self._dropped.add(recall, *stopped)
+            self._drop(recall, *stopped)
             return
         rating = self._rated(person)
-        at = self._place_for(person, ordered, placed)
+        at = self._place_for(rating, ordered, found)
         last = ordered[k - 1] if len(ordered) >= k else None
         if last is not None and (at >= k or self._rated(last) > rating):
-            reason = f"rated {rating}, {last.id} whom it would displace is rated {self._rated(last)}"
-            self._dropped.add(recall, "judge", reason)
+            self._drop(recall, "judge", (rating, last.id, self._rated(last)))
             return
         new = msgspec.structs.replace(
             person,
@@ -188,21 +202,28 @@ class Memory:
         if found is not None:
             ordered[:] = [other for other in ordered if other is not found]
         ordered.insert(at, new)
-        placed.append(new)
+        self._note_placed(new, rating, at)
 
-    def _place_for(self, candidate: Candidate, ordered: Sequence[Candidate], placed: Sequence[Candidate]) -> int:
-        """Return the first position whose holder a candidate may displace, its own at the latest."""
-        rating = self._rated(candidate)
-        for position, other in enumerate(ordered):
+    def _note_placed(self, candidate: Candidate, rating: int, at: int) -> None:
+        self._placed.add(id(candidate))
+        # Who got a place gives way only to who is rated better. For other ratings it is looked at anew.
+        self._closed = {rating: at + 1}
+
+    def _place_for(self, rating: int, ordered: Sequence[Candidate], candidate: Candidate | None) -> int:
+        """Return the first position whose holder may be displaced, that of the candidate itself at the latest."""
+        for position in range(self._closed.get(rating, 0), len(ordered)):
+            other = ordered[position]
             if other is candidate or other.rejected_by is not None:
                 return position
-            led = any(other is before for before in placed)
-            if self._rated(other) < rating or (self._rated(other) == rating and not led):
+            rated = self._rated(other)
+            if rated < rating or (rated == rating and id(other) not in self._placed):
                 return position
+            self._closed[rating] = position + 1
         return len(ordered)
 
     def _rated(self, candidate: Candidate) -> int:
-        return self._rater.of(candidate).rating or 0
+        rating = candidate.rating or self._rater.of(candidate)
+        return rating.rating or 0
 
 
 def _boost(candidate: Candidate, lead: Lead) -> None:

@@ -1,22 +1,29 @@
 """What memory says to one demand, before it meets the results.
 
-Worked out once for a demand and a state of memory: the same demand asked again finds it at hand. Nothing here depends
-on who is excluded, on the caller's filter, or on who is among the results.
+Worked out once for a demand and a state of memory: the same demand asked again finds it at hand, and after a write only
+what is said of that answer is worked out again. Nothing here depends on who is excluded, on the caller's filter, or on
+who is among the results.
+
+Not every entry of the same client in the same city is for the same job. A client who asks for cooks and for line cooks
+means two, although both are one occupation: titles are *apart* when this demand's own title was recorded, too. A client
+that is not named may be any client of the city. A title that is only the other with more words is apart in the whole
+city.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import operator
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from lakehouse.matrix._candidates import Candidate
-from lakehouse.matrix._gates import Gates, Lead, lead_of
+from lakehouse.matrix._gates import SAME_TEXT, Gates, Lead, Weighed, newest_first
 from lakehouse.matrix.base import DroppedMemory, Gate
-from lakehouse.memory.base import Recall
-from lakehouse.memory.evidence import BARRED, Posterior, fading, posterior, trust
+from lakehouse.memory.base import Recall, boost_factor
+from lakehouse.memory.evidence import BARRED, Posterior, believed, fading
 from lakehouse.vectors.base import Filter
 
 if TYPE_CHECKING:
@@ -25,8 +32,8 @@ if TYPE_CHECKING:
 # An entry of a score of next to nothing, or faded to that, puts nobody first: what leads is decided by rank, in which
 # any strength above 0 would do.
 LEAST_STRENGTH = 0.01
+_JUDGED = "rated {}, {} whom it would displace is rated {}"
 Answer = tuple[str, str]
-_Pairs = list[tuple[Recall, Answer]]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,25 +53,80 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     today: date
 
 
-class Dropped:
-    """Remembered answers that a gate stopped: one reason per answer, the first one."""
+class Drop(msgspec.Struct, gc=False):
+    """An entry that a gate stopped.
 
-    def __init__(self, so_far: Dropped | None = None) -> None:
-        self.by_answer: dict[Answer, DroppedMemory] = dict(so_far.by_answer) if so_far else {}
+    Attributes:
+        reason: Or what `_JUDGED` is filled with: of many that are stopped few are shown.
+    """
 
-    def add(self, recall: Recall, gate: Gate, reason: str) -> None:
-        """Note that a gate stopped an entry."""
-        entry = recall.playbook
-        if recall.answer not in self.by_answer:
-            self.by_answer[recall.answer] = DroppedMemory(
+    recall: Recall
+    gate: Gate
+    reason: str | tuple[int, str, int]
+    _told: DroppedMemory | None = None
+
+    @property
+    def order(self) -> tuple[float, str]:
+        """Nearest first, ties by entry id."""
+        return self.recall.distance, self.recall.id
+
+    @property
+    def told(self) -> DroppedMemory:
+        """What the answer to a search says of it."""
+        if self._told is None:
+            recall, reason = self.recall, self.reason
+            entry = recall.playbook
+            self._told = DroppedMemory(
                 playbook_id=recall.id,
                 answer_id=entry.answer_id,
                 corpus=entry.corpus,
                 namespace=entry.namespace,
                 query_distance=round(recall.distance, 6),
-                gate=gate,
-                reason=reason,
+                gate=self.gate,
+                reason=reason if isinstance(reason, str) else _JUDGED.format(*reason),
             )
+        return self._told
+
+
+class Said(msgspec.Struct, gc=False):
+    """What is remembered of one answer.
+
+    Attributes:
+        weighed: The entries about it, nearest first.
+        trust: In what all outcomes for demands like this one say, None without any.
+        pooled: What they say.
+        against: The nearest entry that speaks against it.
+        boost: What moves it most when it is among the results.
+        leading: What puts it first when it is among the results.
+        missing: What puts it first when it is not.
+        dropped: The first that a gate stopped, wherever the answer is.
+        dropped_missing: The first that a gate stopped because the answer is not among the results.
+    """
+
+    weighed: list[Weighed]
+    trust: float | None = None
+    pooled: Posterior | None = None
+    against: Recall | None = None
+    boost: Lead | None = None
+    leading: Lead | None = None
+    missing: Lead | None = None
+    dropped: Drop | None = None
+    dropped_missing: Drop | None = None
+
+
+class Leading(NamedTuple):
+    """What puts an answer first: one that is among the results, one that is not, or either (None)."""
+
+    order: tuple[Any, ...]
+    among: bool | None
+    lead: Lead
+
+
+class Missing(NamedTuple):
+    """Remembered people who were not among the results of some demand, and what keeps them out of it."""
+
+    people: dict[Answer, Candidate | None]
+    stopped: dict[Answer, tuple[Gate, str] | None]
 
 
 class Recalled:
@@ -75,19 +137,16 @@ class Recalled:
         gates: Of the demand.
         rules: What memory may do.
         person: Gives the metadata of somebody of a corpus, None when there is nobody of that id.
+        missing: What is known already of those who are missing, also from other demands that want the same; added to.
         before: What memory said to the same demand, on the same day and of the same people, before it changed.
 
     Attributes:
         gates: As given.
         count: How many entries are near.
-        nearest: The nearest entry of each answer.
-        pooled: What all outcomes for demands like this one say of each answer.
-        against: The nearest entry that speaks against an answer.
-        boosts: What moves an answer most that is among the results.
-        missing: What puts an answer first that is not among the results.
-        leads: What puts answers first, best first; each with whether that is for those among the results.
-        dropped: Answers stopped, wherever they are.
-        dropped_missing: Answers stopped that are not among the results.
+        said: What is said of each answer.
+        opposed: Whether outcomes speak against any of them.
+        leads: What puts answers first, best first.
+        known_missing: As given in `missing`.
         applied: What it made of results, kept by `_replay`.
     """
 
@@ -98,6 +157,7 @@ class Recalled:
         rules: Rules,
         *,
         person: Callable[[str, str], dict[str, Any] | None],
+        missing: Missing,
         before: Recalled | None = None,
     ) -> None:
         self.gates = gates
@@ -106,137 +166,200 @@ class Recalled:
         self.applied: dict[Hashable, Applied] = {}
         self._rules = rules
         self._person = person
-        self._people: dict[Answer, Candidate | None] = before._people if before is not None else {}
-        self._stopped: dict[Answer, tuple[Gate, str] | None] = before._stopped if before is not None else {}
-        self._before: dict[str, Lead] = before._by_id if before is not None else {}
-        self._by_id: dict[str, Lead] = {}
-        self._left: dict[str, float] = {}
-        self.dropped, self.dropped_missing = Dropped(), Dropped()
-        self.nearest: dict[Answer, Recall] = {}
-        pairs = [(recall, recall.answer) for recall in recalls]
-        for recall, answer in pairs:
-            self.nearest.setdefault(answer, recall)
-        usable = self._usable(pairs)
-        self.pooled = self._pool(usable)
-        self.against = self._speaking_against(usable)
-        self.boosts: dict[Answer, Lead] = {}
-        self._leading: dict[Answer, Lead] = {}
-        self.missing: dict[Answer, Lead] = {}
-        for recall, answer in usable:
-            lead = self._lead(recall, answer)
-            if lead is not None:
-                self._take(lead, answer)
-        among = [(lead, True) for lead in self._leading.values()]
-        missing = [(lead, False) for lead in self.missing.values()]
-        self.leads = sorted([*among, *missing], key=lambda each: each[0].order)
-        self._before = {}
+        self.known_missing = missing
+        self._left: dict[str, float] = before._left if before is not None else {}
+        self._weighed: dict[str, Weighed] = {}
+        # How many entries of this client name the role by this demand's own title.
+        self._named = 0
+        self.said: dict[Answer, Said] = {}
+        self.leads: list[Leading] = []
+        if before is None or not self._follow(before):
+            self._weighed = {recall.id: self._weigh(recall) for recall in recalls}
+            self._named = sum(map(_names_role, self._weighed.values()))
+            self.said = self._say_of(self._weighed.values())
+            self.leads = _leads(self.said)
+        self.opposed = any(said.against is not None for said in self.said.values())
 
     def says(self, recalls: Sequence[Recall]) -> bool:
         """Tell whether it was made of these very entries."""
-        return len(recalls) == self.count and all(
-            one.playbook is other.playbook and one.id == other.id and one.distance == other.distance
-            for one, other in zip(recalls, self._recalls, strict=True)
-        )
+        return _same(recalls, self._recalls)
 
     def missing_person(self, recall: Recall) -> Candidate | None:
         """Return who is remembered as a candidate, not to be changed; None when they are not on the roster any more."""
-        if recall.answer not in self._people:
-            person = self._person(*recall.answer)
-            self._people[recall.answer] = None if person is None else self.gates.candidate(recall, person)
-        return self._people[recall.answer]
+        people, answer = self.known_missing.people, recall.answer
+        if answer not in people:
+            person = self._person(*answer)
+            people[answer] = None if person is None else self.gates.candidate(recall, person)
+        return people[answer]
 
     def stopping(self, person: Candidate, answer: Answer, filter: Filter | None) -> tuple[Gate, str] | None:
         """Return the gate that keeps a missing person out, and why; None when all are open."""
         if filter is not None:
             return self.gates.stopping(person, filter)
-        if answer not in self._stopped:
-            self._stopped[answer] = self.gates.stopping(person, None)
-        return self._stopped[answer]
+        stopped = self.known_missing.stopped
+        if answer not in stopped:
+            stopped[answer] = self.gates.stopping(person, None)
+        return stopped[answer]
 
-    def _usable(self, pairs: _Pairs) -> _Pairs:
-        usable = []
-        gates = self.gates
-        apart = gates.apart([recall for recall, _ in pairs])
-        for pair in pairs:
-            recall = pair[0]
-            if gates.role(recall) == "other":
-                self.dropped.add(recall, "role", f"recorded for {recall.playbook.role}")
-            elif recall.id in apart:
-                self.dropped.add(recall, "role", f"recorded for {recall.playbook.role}, which this client tells apart")
-            else:
-                usable.append(pair)
-        return usable
+    def _follow(self, before: Recalled) -> bool:
+        """Work out again only what is said of answers whose entries changed; False when that is not enough."""
+        known = before._weighed
+        gone = known.keys() - {recall.id for recall in self._recalls}
+        new: list[Weighed] = []
+        for recall in self._recalls:
+            weighed = known.get(recall.id)
+            if weighed is None or (weighed.recall is not recall and weighed.recall != recall):
+                new.append(self._weigh(recall))
+        old = [known[id] for id in [*gone, *(each.recall.id for each in new)] if id in known]
+        named = before._named + sum(map(_names_role, new)) - sum(map(_names_role, old))
+        if bool(named) != bool(before._named):
+            return False
+        changed = {each.recall.answer for each in [*old, *new]}
+        self._named = named
+        self._weighed = {id: weighed for id, weighed in known.items() if id not in gone}
+        self._weighed.update((each.recall.id, each) for each in new)
+        about = [self._weighed[recall.id] for recall in self._recalls if recall.answer in changed]
+        said = self._say_of(about)
+        self.said = {answer: kept for answer, kept in before.said.items() if answer not in changed}
+        self.said.update(said)
+        self.leads = [each for each in before.leads if each.lead.recall.answer not in changed]
+        self.leads += _leads(said)
+        self.leads.sort()
+        return True
 
-    def _pool(self, usable: _Pairs) -> dict[Answer, Posterior]:
-        """Return, for each answer, what all outcomes for demands like this one say."""
-        sums: dict[Answer, tuple[float, float]] = {}
-        for recall, answer in usable:
-            if recall.distance <= self._rules.inject_within:
-                good, bad = sums.get(answer, (0.0, 0.0))
-                more_good, more_bad = self._faded(recall)
-                sums[answer] = good + more_good, bad + more_bad
-        return {answer: posterior(good, bad) for answer, (good, bad) in sums.items()}
-
-    def _faded(self, recall: Recall) -> tuple[float, float]:
-        entry = recall.playbook
-        left = self._left.get(entry.evidence_on)
+    def _weigh(self, recall: Recall) -> Weighed:
+        day = recall.playbook.evidence_on
+        left = self._left.get(day)
         if left is None:
-            left = fading(entry.evidence_on, self._rules.today, self._rules.half_life_days)
-            self._left[entry.evidence_on] = left
-        return entry.good * left, entry.bad * left
+            left = self._left[day] = fading(day, self._rules.today, self._rules.half_life_days)
+        return self.gates.weighed(recall, left)
 
-    def _speaking_against(self, usable: _Pairs) -> dict[Answer, Recall]:
-        against: dict[Answer, Recall] = {}
-        for recall, answer in usable:
-            if recall.playbook.bad and recall.distance <= self._rules.inject_within:
-                found = self.pooled.get(answer)
-                if found and trust(found) < 0:
-                    against.setdefault(answer, recall)
-        for answer, recall in against.items():
-            if trust(self.pooled[answer]) <= BARRED:
-                self.dropped.add(recall, "turned_down", "turned down for demands like this one")
-        return against
+    def _say_of(self, entries: Iterable[Weighed]) -> dict[Answer, Said]:
+        """Work out what entries, nearest first, say of each of their answers."""
+        by_answer: dict[Answer, list[Weighed]] = {}
+        for weighed in entries:
+            about = by_answer.get(weighed.recall.answer)
+            if about is None:
+                by_answer[weighed.recall.answer] = [weighed]
+            else:
+                about.append(weighed)
+        return {answer: self._say(about) for answer, about in by_answer.items()}
 
-    def _lead(self, recall: Recall, answer: Answer) -> Lead | None:
-        """Return what an entry says for its answer, None when that is nothing."""
-        pooled = self.pooled.get(answer)
-        like = recall.distance <= self._rules.inject_within
-        found = pooled if pooled is not None and like else posterior(*self._faded(recall))
-        if pooled is not None and trust(pooled) < 0:
-            return None
-        known = self._before.get(recall.id)
-        if known is None or known.recall != recall or known.posterior != found:
-            strength = recall.playbook.score * trust(found)
-            if strength < LEAST_STRENGTH:
-                if not recall.playbook.bad:
-                    what = "nothing" if strength <= 0 else "hardly anything"
-                    self.dropped.add(recall, "trust", f"{what} good is left of its outcomes")
-                return None
-            nearness, alike = self.gates.nearness(recall), self.gates.alike(recall)
-            known = lead_of(recall, found, strength, nearness=nearness, alike=alike)
-        self._by_id[recall.id] = known
-        return known
+    def _say(self, about: list[Weighed]) -> Said:
+        """Work out what is said of one answer; of all that gates stop the first is noted."""
+        said = Said(about)
+        usable = []
+        for weighed in about:
+            reason = self._of_other_role(weighed)
+            if not reason:
+                usable.append(weighed)
+            elif said.dropped is None:
+                said.dropped = Drop(weighed.recall, "role", reason)
+        if usable:
+            self._pool(said, usable)
+            # Whom outcomes speak against, no entry speaks for.
+            if said.trust is None or said.trust >= 0:
+                self._speak_for(said, usable)
+        return said
 
-    def _take(self, lead: Lead, answer: Answer) -> None:
-        recall = lead.recall
-        boost = self.boosts.get(answer)
-        if boost is None or lead.factor < boost.factor:
-            self.boosts[answer] = lead
-        if recall.distance > self._rules.inject_within:
-            far = f"recorded for a demand {recall.distance:.2f} away, put in within {self._rules.inject_within:.2f}"
-            self.dropped_missing.add(recall, "distance", far)
+    def _of_other_role(self, weighed: Weighed) -> str:
+        """Return why an entry is not for this job, empty when it may be."""
+        if weighed.verdict == "other":
+            return f"recorded for {weighed.recall.playbook.role}"
+        side = weighed.side
+        if side.kind or (self._named and side.ours and not side.named):
+            return f"recorded for {weighed.recall.playbook.role}, which this client tells apart"
+        return ""
+
+    def _pool(self, said: Said, usable: list[Weighed]) -> None:
+        """Note what all outcomes for demands like this one say."""
+        within = self._rules.inject_within
+        like = [weighed for weighed in usable if weighed.recall.distance <= within]
+        if not like:
             return
-        known = self.gates.role(recall) == "same" or self._rules.inject_unknown
-        if known:
-            _keep_first(self.missing, lead, answer)
-        else:
+        good = bad = 0.0
+        for weighed in like:
+            good += weighed.good
+            bad += weighed.bad
+        said.pooled, said.trust = believed(good, bad)
+        if said.trust < 0:
+            said.against = next((weighed.recall for weighed in like if weighed.recall.playbook.bad), None)
+            if said.against is not None and said.trust <= BARRED and said.dropped is None:
+                said.dropped = Drop(said.against, "turned_down", "turned down for demands like this one")
+
+    def _speak_for(self, said: Said, usable: list[Weighed]) -> None:
+        within = self._rules.inject_within
+        for weighed in usable:
+            recall = weighed.recall
+            like = recall.distance <= within
+            if like and said.pooled is not None and said.trust is not None:
+                found, trust = said.pooled, said.trust
+            else:
+                found, trust = believed(weighed.good, weighed.bad)
+            strength = recall.playbook.score * trust
+            if strength >= LEAST_STRENGTH:
+                self._take(said, weighed, found, strength)
+            elif said.dropped is None and not recall.playbook.bad:
+                what = "nothing" if strength <= 0 else "hardly anything"
+                said.dropped = Drop(recall, "trust", f"{what} good is left of its outcomes")
+
+    def _take(self, said: Said, weighed: Weighed, found: Posterior, strength: float) -> None:
+        recall, lead = weighed.recall, None
+        if said.boost is None or boost_factor(strength) < said.boost.factor:
+            said.boost = lead = self.gates.lead(weighed, found, strength)
+        if recall.distance > self._rules.inject_within:
+            if said.dropped_missing is None:
+                far = f"recorded for a demand {recall.distance:.2f} away, put in within {self._rules.inject_within:.2f}"
+                said.dropped_missing = Drop(recall, "distance", far)
+            return
+        known = weighed.verdict == "same" or self._rules.inject_unknown
+        if not known and said.dropped_missing is None:
             reason = "the role of this demand or of the recorded one is unknown"
-            self.dropped_missing.add(recall, "role", reason)
-        if known or self.gates.same_text(recall):
-            _keep_first(self._leading, lead, answer)
+            said.dropped_missing = Drop(recall, "role", reason)
+        if not known and weighed.side.nearness != SAME_TEXT:
+            return
+        first = _may_come_first(weighed, said.leading, strength)
+        if first or (known and said.missing is not said.leading and _may_come_first(weighed, said.missing, strength)):
+            if lead is None:
+                lead = self.gates.lead(weighed, found, strength)
+            said.leading = _better(said.leading, lead)
+            if known:
+                said.missing = _better(said.missing, lead)
 
 
-def _keep_first(leads: dict[Answer, Lead], lead: Lead, answer: Answer) -> None:
-    best = leads.get(answer)
-    if best is None or lead.order < best.order:
-        leads[answer] = lead
+def _names_role(weighed: Weighed) -> bool:
+    return weighed.side.named and weighed.side.ours
+
+
+def _may_come_first(weighed: Weighed, best: Lead | None, strength: float) -> bool:
+    """Tell whether an entry may come before another, nearer one of its answer; hardly any does."""
+    if best is None or weighed.rank != best.order[:2]:
+        return best is None or weighed.rank < best.order[:2]
+    recall = weighed.recall
+    if recall.distance != best.recall.distance or -strength != best.order[3]:
+        return True
+    return newest_first(recall.playbook.updated_at) < best.order[4]
+
+
+def _better(best: Lead | None, lead: Lead) -> Lead:
+    return lead if best is None or lead.order < best.order else best
+
+
+def _same(some: Sequence[Any], others: Sequence[Any]) -> bool:
+    return len(some) == len(others) and all(map(operator.is_, some, others))
+
+
+def _leads(said: Mapping[Answer, Said]) -> list[Leading]:
+    """Return what puts answers first, best first."""
+    found = []
+    for each in said.values():
+        if each.leading is not None and each.leading is each.missing:
+            found.append(Leading(each.leading.order, None, each.leading))
+            continue
+        if each.leading is not None:
+            found.append(Leading(each.leading.order, True, each.leading))
+        if each.missing is not None:
+            found.append(Leading(each.missing.order, False, each.missing))
+    # No two of one answer are of one entry, and orders end with its id.
+    found.sort()
+    return found

@@ -59,8 +59,9 @@ def apply(
     applied = memory.apply(candidates)
     if len(recalled.applied) >= _KEPT:
         recalled.applied.clear()
-    recalled.applied[name] = Applied(_noted(applied, candidates), memory.dropped)
-    return applied, memory.dropped
+    dropped = memory.dropped
+    recalled.applied[name] = Applied(_noted(applied, candidates), dropped)
+    return applied, list(dropped)
 
 
 def _noted(

@@ -16,7 +16,7 @@ from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._gates import Gates
 from lakehouse.matrix._opinions import SecondJudge, second_judge
-from lakehouse.matrix._recalled import Recalled, Rules
+from lakehouse.matrix._recalled import Missing, Recalled, Rules
 from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
 from lakehouse.matrix.context import Downgrade, Relevance
 from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
@@ -25,6 +25,7 @@ from lakehouse.memory.role_gate import RoleGate
 from lakehouse.vectors.base import Filter
 
 if TYPE_CHECKING:
+    from lakehouse.memory._found import Recollection
     from lakehouse.memory.asks import Ask, Asks
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.vectors.service import Vectors
@@ -40,6 +41,9 @@ _DESCRIPTION_WORDS = 14
 _REMEMBERED_OF = 100
 # What memory says to so many demands is kept as long as it holds.
 _RECALLED_KEPT = 500
+# So many remembered people are kept for demands that want the same, and for so many that want something else.
+_PEOPLE_KEPT = 500
+_DEMANDS_KEPT = 64
 # `Candidate.order` of those whom memory has not turned down.
 _FIRST = attrgetter("standing", "distance", "id")
 # Without anything to rate, results farther than this are about something else.
@@ -87,7 +91,8 @@ class Matrix:
         self._weak_models = frozenset(weak_models)
         self._judge = SecondJudge(*judge) if judge is not None else None
         self._same_role = RoleGate(asks.roles)
-        self._known: dict[Hashable, tuple[Callable[[], bool], Recalled]] = {}
+        self._known: dict[Hashable, tuple[Recollection, Recalled]] = {}
+        self._missing: dict[Hashable, Missing] = {}
 
     def ready(self, query_text: str) -> bool:
         """Tell whether a search for this text needs no parsing and embedding any more."""
@@ -223,9 +228,8 @@ class Matrix:
         answers = [candidate.id for candidate in results[:_REMEMBERED_OF]]
         key = (playbook, self.version(corpora, None), tuple(corpora), ask.text, query_role, tuple(answers))
         known = self._known.get(key)
-        if known is None or not known[0]():
-            before = known[1] if known is not None else None
-            known = self._recalled_anew(playbook, ask, wanted, query_role, corpora, answers, before=before)
+        if known is None or not known[0].still():
+            known = self._recalled_anew(playbook, ask, wanted, query_role, corpora, answers, before=known)
             while len(self._known) >= _RECALLED_KEPT:
                 self._known.pop(next(iter(list(self._known))), None)
             self._known[key] = known
@@ -240,9 +244,9 @@ class Matrix:
         corpora: Sequence[str],
         answers: Sequence[str],
         *,
-        before: Recalled | None,
-    ) -> tuple[Callable[[], bool], Recalled]:
-        """Return what memory says, and what tells whether it still says so."""
+        before: tuple[Recollection, Recalled] | None,
+    ) -> tuple[Recollection, Recalled]:
+        """Return what memory says, and what it was made of."""
         config, today = self._config, self._today()
         role = _role_of(ask, wanted, query_role)
         recollection = self._playbooks.recall(
@@ -253,13 +257,15 @@ class Matrix:
             answers=answers,
             within=config.boost_within,
             near_km=config.near_km,
+            before=before[0] if before is not None else None,
         )
-        if before is not None and before.says(recollection.recalls):
+        earlier = before[1] if before is not None else None
+        if earlier is not None and earlier.says(recollection.recalls):
             # What was written was not near enough to be among them.
-            return recollection.still, before
+            return recollection, earlier
         gates = (
-            before.gates
-            if before is not None
+            earlier.gates
+            if earlier is not None
             else Gates(
                 ask,
                 wanted,
@@ -275,11 +281,30 @@ class Matrix:
             half_life_days=config.half_life_days,
             today=today,
         )
-        return recollection.still, Recalled(recollection.recalls, gates, rules, person=self.person, before=before)
+        said = Recalled(
+            recollection.recalls,
+            gates,
+            rules,
+            person=self.person,
+            missing=earlier.known_missing if earlier is not None else self._missing_of(corpora, wanted, gates.rated),
+            before=earlier,
+        )
+        return recollection, said
+
+    def _missing_of(self, corpora: Sequence[str], wanted: Requirements, rated: Hashable) -> Missing:
+        """Return what is known of remembered people, for demands that want the same and rate alike."""
+        name = (self.version(corpora, None), tuple(corpora), wanted, rated)
+        known = self._missing.get(name)
+        if known is None or len(known.people) > _PEOPLE_KEPT:
+            while len(self._missing) >= _DEMANDS_KEPT:
+                self._missing.pop(next(iter(list(self._missing))), None)
+            known = self._missing[name] = Missing({}, {})
+        return known
 
     def forget(self) -> None:
         """Drop what is kept of what memory says."""
         self._known.clear()
+        self._missing.clear()
 
     def relevance(
         self, query: str, chunks: context.Chunks, threshold: context.Threshold = context.THRESHOLD

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lakehouse.memory.asks import Ask, Asks
-    from lakehouse.memory.keys import Demanded
     from lakehouse.vectors._kept_near import Word
     from lakehouse.vectors.service import Vectors
 
@@ -137,6 +137,7 @@ class RecallIndex:
         answers: Sequence[str],
         near_km: float,
         corpora: Collection[str],
+        before: Mapping[str, Found],
     ) -> Recollection:
         """Return entries near an ask: of its role at its place, of its very text, and of the given answers.
 
@@ -147,6 +148,7 @@ class RecallIndex:
             answers: Ids of people of whom everything remembered for the role counts.
             near_km: How far around the demand's place is looked.
             corpora: Only answers of these.
+            before: What was found for the same arguments, by namespace.
 
         Returns:
             Nearest first, ties by id. Where more than 64 are near, those 64; besides, some of the very text, of the
@@ -155,34 +157,38 @@ class RecallIndex:
         """
         name = index_name(namespace)
         if name not in self._names:
-            return Recollection([], lambda: name not in self._names)
-        words = keys.demand_keys(ask.text, role, ask.demand, near_km)
-        found = Found(self._vectors, name, ask.meaning, corpora)
-        among = _by_key([words.text, *words.near, *keys.person_keys(role, answers)])
-        if answers and not any(role):
-            among += [("answer_id", answer) for answer in answers]
-        if found.take(among, RECALLED) == RECALLED:
-            self._look_closer(found, words, role, answers)
-        explained = bool(words.others) and self._is_explained(name)
+            return Recollection([], lambda: name not in self._names, {})
+        earlier = before.get(namespace)
+        words = earlier.demanded if earlier is not None else keys.demand_keys(ask.text, role, ask.demand, near_km)
+        found = Found(self._vectors, name, ask.meaning, corpora=corpora, demanded=words, before=earlier)
+
+        unknown = any(role) and found.has(("key", keys.UNKNOWN_ROLE))
+
+        def among() -> Iterator[Word]:
+            yield from _by_key([words.text, *words.near, *keys.person_keys(role, answers, unknown=unknown)])
+            if not any(role):
+                yield from (("answer_id", answer) for answer in answers)
+
+        if found.take(RECALLED, among) == RECALLED:
+            self._look_closer(found, functools.partial(keys.person_keys, role, unknown=unknown), answers)
+        explained = bool(words.others) and found.items <= _EXPLAINED_ITEMS
         if explained:
             # Apart from the others, so that entries of other roles cannot crowd out those that count.
-            found.take(_by_key(words.others), _EXPLAINED)
+            found.take(_EXPLAINED, lambda: _by_key(words.others))
         unchanged = found.watch()
 
         def still() -> bool:
-            return unchanged() and explained == (bool(words.others) and self._is_explained(name))
+            return unchanged() and explained == (bool(words.others) and found.items <= _EXPLAINED_ITEMS)
 
-        return Recollection(sorted(found.by_id.values(), key=lambda recall: (recall.distance, recall.id)), still)
+        return Recollection(found.recalls, still, {namespace: found})
 
-    def _is_explained(self, name: str) -> bool:
-        return self._vectors.stats(name).items <= _EXPLAINED_ITEMS
-
-    def _look_closer(self, found: Found, words: Demanded, role: tuple[str, str], answers: Sequence[str]) -> None:
+    def _look_closer(
+        self, found: Found, of_people: Callable[[Sequence[str]], list[str]], answers: Sequence[str]
+    ) -> None:
         """Add what may be crowded out by others that are as near."""
-        for word in (words.text, *words.nearer):
-            found.take(_by_key([word]), _FIRST)
-        people = dict.fromkeys([*answers, *(recall.playbook.answer_id for recall in found.by_id.values())])
-        found.take(_by_key(keys.person_keys(role, [*people])), _OF_PEOPLE)
+        for word in (found.demanded.text, *found.demanded.nearer):
+            found.take(_FIRST, functools.partial(_by_key, [word]))
+        found.take(_OF_PEOPLE, lambda: _by_key(of_people([*dict.fromkeys([*answers, *found.people])])))
 
     def _make(self, name: str) -> None:
         if name not in self._vectors.local_items():
@@ -208,7 +214,7 @@ class RecallIndex:
             bad=entry.bad,
             evidence_on=entry.evidence_on,
             updated_at=entry.updated_at,
-            facts=facts_of(ask.demand),
+            facts=tuple(facts_of(ask.demand)),
         )
         return Filed(entry.role_code, entry.answer_id, keys.entry_keys(entry, places), remembered)
 

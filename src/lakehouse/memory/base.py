@@ -195,7 +195,7 @@ class Lift(msgspec.Struct, frozen=True, kw_only=True):
     better: float
 
 
-class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+class Remembered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a search needs of an entry; `facts` are those of `memory.likeness`."""
 
     namespace: str
@@ -213,7 +213,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     bad: float
     evidence_on: str
     updated_at: str
-    facts: list[str]
+    facts: tuple[str, ...]
 
 
 class Filed(msgspec.Struct, frozen=True):
@@ -225,17 +225,18 @@ class Filed(msgspec.Struct, frozen=True):
     entry: Remembered
 
 
-class Recall(msgspec.Struct, frozen=True):
-    """A remembered answer near a query. `distance` is the cosine distance of the two queries."""
+class Recall(msgspec.Struct, frozen=True, gc=False):
+    """A remembered answer near a query.
+
+    Attributes:
+        distance: Cosine distance of the two queries.
+        answer: Corpus and id of the remembered answer.
+    """
 
     id: str
     playbook: Remembered
     distance: float
-
-    @property
-    def answer(self) -> tuple[str, str]:
-        """Corpus and id of the remembered answer."""
-        return self.playbook.corpus, self.playbook.answer_id
+    answer: tuple[str, str]
 
 
 def boost_factor(score: float) -> float:

@@ -70,6 +70,13 @@ def trust(found: Posterior) -> float:
     return min(1.0, max(-1.0, round(6 * (found.mean - 0.5), 6)))
 
 
+@functools.lru_cache(_REMEMBERED, typed=True)
+def believed(good: float, bad: float) -> tuple[Posterior, float]:
+    """Return the `posterior` after outcomes of these weights, and the `trust` in it."""
+    found = posterior(good, bad)
+    return found, trust(found)
+
+
 def fading(since: str, today: date, half_life_days: float) -> float:
     """Return what is left on `today` of a weight noted on the ISO date `since`: 1 when new, 1/2 after a half-life.
 

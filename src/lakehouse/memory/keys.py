@@ -106,10 +106,20 @@ def demand_keys(text: str, role: tuple[str, str], demand: Demand, near_km: float
     )
 
 
-def person_keys(role: tuple[str, str], answers: Sequence[str]) -> list[str]:
-    """Return the words of what is remembered of people for a role, or for a role that is not known."""
+# What every entry of an unknown role has.
+UNKNOWN_ROLE = "@"
+
+
+def person_keys(role: tuple[str, str], answers: Sequence[str], *, unknown: bool = True) -> list[str]:
+    """Return the words of what is remembered of people for a role, or for a role that is not known.
+
+    Args:
+        role: A title and its code, empty when unknown.
+        answers: Ids of people.
+        unknown: Whether there is any entry of a role that is not known.
+    """
     word = role_word(*role)
-    return [f"{word}#{answer}" for answer in answers] + [f"#{answer}" for answer in answers if word]
+    return [f"{word}#{answer}" for answer in answers] + [f"#{answer}" for answer in answers if word and unknown]
 
 
 def _city_keys(word: str, city: str, client: str) -> list[str]:

@@ -6,9 +6,11 @@ one item among the nearest `k` at most: it is taken out, and put in where it bel
 
 from __future__ import annotations
 
+import bisect
 import itertools
+import operator
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 # Metadata key and value.
@@ -35,23 +37,46 @@ class _Written(NamedTuple):
 
 
 class _Done(NamedTuple):
-    """A look-up: its words, what it found, and how many writes there had been."""
+    """A look-up: what it found, and how many writes there had been."""
 
-    words: frozenset[Word]
-    found: list[Near]
+    found: list[Any]
     writes: int
 
 
 # What a look-up is known by: its vector, its words in order, and how many are looked for.
-Name = tuple[bytes, tuple[Word, ...], int]
+Name = tuple[bytes, Hashable, int]
+
+
+class Words(tuple[Word, ...]):  # noqa: SLOT001 - the name is kept
+    """Words to look up.
+
+    Attributes:
+        name: Stands for them in their order.
+
+    >>> Words([("key", "a"), ("key", "b")]) == (("key", "a"), ("key", "b"))
+    True
+    """
+
+    name: Hashable
+
+    def __init__(self, _: Iterable[Word] = ()) -> None:
+        # One text is compared much faster than hundreds of pairs. With the separator in a word it would not be clear.
+        text = "\0".join(itertools.chain.from_iterable(self))
+        self.name = text if text.count("\0") == 2 * len(self) - 1 else tuple(self)
 
 
 class KeptNear:
-    """The latest look-ups. The caller holds a lock around every call."""
+    """The latest look-ups. The caller holds a lock around every call.
+
+    What a look-up found has a `distance` and an `id`.
+    """
 
     def __init__(self) -> None:
         self._done: OrderedDict[Name, _Done] = OrderedDict()
-        self._written: deque[_Written] = deque(maxlen=_MOST_BEHIND)
+        # The latest writes by number, rising, those of each word, and the latest of each item.
+        self._written: dict[int, _Written] = {}
+        self._of_word: dict[Word, deque[int]] = {}
+        self._of_item: dict[str, int] = {}
         self._writes = 0
 
     def forget(self) -> None:
@@ -60,73 +85,91 @@ class KeptNear:
 
     def write(self, id: str, number: int, words: frozenset[Word]) -> None:
         """Note that an item was written; of its words those that anybody has looked for are enough."""
+        at = self._writes
         self._writes += 1
-        self._written.append(_Written(id, number, words))
+        self._written[at] = _Written(id, number, words)
+        self._of_item[id] = at
+        for word in words:
+            self._of_word.setdefault(word, deque()).append(at)
+        if at >= _MOST_BEHIND:
+            self._leave_out(at - _MOST_BEHIND)
 
-    def keep(self, name: Name, found: list[Near]) -> None:
+    def keep(self, name: Name, found: list[Any]) -> None:
         """Keep what a look-up found now."""
-        self._done[name] = _Done(frozenset(name[1]), found, self._writes)
+        self._done[name] = _Done(found, self._writes)
         while len(self._done) > _MOST_KEPT:
             self._done.popitem(last=False)
 
     def again(
         self,
         name: Name,
+        words: Iterable[Word],
         distances: Callable[[set[int]], Mapping[int, float]],
-        noted: Callable[[str], Any],
-    ) -> list[Near] | None:
+        made: Callable[[float, str], Any],
+    ) -> list[Any] | None:
         """Return what a look-up finds now; None when that is not known.
 
         Args:
             name: Of the look-up.
+            words: Its words.
             distances: Gives the distances of vectors by number.
-            noted: Gives the note of an item, None when there is no such item any more.
+            made: Makes what is found of a distance and an id, None when there is no such item any more.
         """
         done = self._done.get(name)
         if done is None:
             return None
         self._done.move_to_end(name)
-        behind = self._writes - done.writes
-        if not behind:
+        if self._writes == done.writes:
             return done.found
-        if behind > len(self._written):
+        if self._writes - done.writes > _MOST_BEHIND:
             return None
-        # An item that was written several times is as it was written last.
-        latest: dict[str, _Written] = {}
-        for each in itertools.islice(reversed(self._written), behind):
-            latest.setdefault(each.id, each)
-        found = _brought_up(done, latest, name[2], distances, noted)
+        into = self._since(words, done.writes)
+        newest = self._of_item
+        stay = [near for near in done.found if newest.get(near.id, -1) < done.writes]
+        if into or len(stay) < len(done.found):
+            measured = distances({each.number for each in into})
+            new = [made(measured[each.number], each.id) for each in into]
+            found = _merged(done.found, stay, new, name[2])
+        else:
+            found = done.found
         if found is not None:
-            self._done[name] = _Done(done.words, found, self._writes)
+            self._done[name] = _Done(found, self._writes)
         return found
 
+    def _since(self, words: Iterable[Word], writes: int) -> list[_Written]:
+        """Return what was written last of each item that holds one of some words and was written since."""
+        numbers: set[int] = set()
+        for word in words:
+            of_word = self._of_word.get(word)
+            if of_word is not None and of_word[-1] >= writes:
+                numbers.update(itertools.takewhile(lambda at: at >= writes, reversed(of_word)))
+        written = [(at, self._written[at]) for at in numbers]
+        # An item that was written several times is as it was written last.
+        return [each for at, each in written if self._of_item[each.id] == at]
 
-def _brought_up(
-    done: _Done,
-    latest: Mapping[str, _Written],
-    k: int,
-    distances: Callable[[set[int]], Mapping[int, float]],
-    noted: Callable[[str], Any],
-) -> list[Near] | None:
-    into = [each for each in latest.values() if not done.words.isdisjoint(each.words)]
-    stay = [near for near in done.found if near.id not in latest]
-    if not into and len(stay) == len(done.found):
-        return done.found
-    measured = distances({each.number for each in into})
-    merged = stay
-    for each in into:
-        note = noted(each.id)
-        if note is None:
-            return None
-        merged.append(Near(measured[each.number], each.id, note))
-    merged.sort(key=_place)
-    if len(done.found) < k:
-        return merged[:k]
+    def _leave_out(self, at: int) -> None:
+        """Forget the earliest write."""
+        old = self._written.pop(at)
+        if self._of_item[old.id] == at:
+            del self._of_item[old.id]
+        for word in old.words:
+            of_word = self._of_word[word]
+            of_word.popleft()
+            if not of_word:
+                del self._of_word[word]
+
+
+def _merged(before: list[Any], stay: list[Any], new: list[Any], k: int) -> list[Any] | None:
+    """Return the first `k` of those that stay and new ones; None when that cannot be told, and `stay` is spent."""
+    if any(near is None for near in new):
+        return None
+    for near in new:
+        bisect.insort(stay, near, key=_place)
+    if len(before) < k:
+        return stay[:k]
     # Whoever was not found came behind the last one, and may still be nearer than what was put in behind that.
-    end = _place(done.found[-1])
-    sure = [near for near in merged if _place(near) <= end]
-    return sure[:k] if len(sure) >= k else None
+    sure = bisect.bisect_right(stay, _place(before[-1]), key=_place)
+    return stay[:k] if sure >= k else None
 
 
-def _place(near: Near) -> tuple[float, str]:
-    return near.distance, near.id
+_place = operator.attrgetter("distance", "id")

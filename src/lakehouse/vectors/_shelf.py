@@ -7,9 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-# So many ids of a run are read at once and stay: hardly any look-up wants more.
-_HEAD = 128
-
 
 class Run:
     """The ids of some rows of a built part, in order; read when somebody looks, so that many cost no more than few.
@@ -29,7 +26,7 @@ class Run:
     def __init__(self, ids: list[str], rows: np.ndarray) -> None:
         self._ids = ids
         self._rows = rows
-        self._head: list[str] | None = None
+        self._head: list[str] = []
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -41,11 +38,9 @@ class Run:
     def first(self, k: int) -> list[str]:
         """Return the first `k` ids, not to be changed."""
         head = self._head
-        if head is None:
-            head = self._head = [self._ids[row] for row in self._rows[:_HEAD].tolist()]
-        if k <= len(head):
-            return head if k == len(head) else head[:k]
-        return head if len(head) == len(self._rows) else [self._ids[row] for row in self._rows[:k].tolist()]
+        if len(head) < k and len(head) < len(self._rows):
+            head = self._head = [self._ids[row] for row in self._rows[:k].tolist()]
+        return head if len(head) <= k else head[:k]
 
     def without(self, id: str) -> Run:
         """Return the run without an id; itself when it has none such."""
@@ -85,7 +80,7 @@ class Pile:
     def first(self, k: int) -> list[str]:
         """Return the first `k` ids, not to be changed."""
         if len(self._head) < min(k, len(self._slots)):
-            self._head = self._ordered(max(k, _HEAD))
+            self._head = self._ordered(k)
         return self._head if len(self._head) <= k else self._head[:k]
 
     def without(self, id: str) -> Pile:

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from lakehouse.vectors import _scoring
-from lakehouse.vectors._kept_near import KeptNear, Near, Word
+from lakehouse.vectors._kept_near import KeptNear, Name, Near, Word, Words
 from lakehouse.vectors._shelf import Group, Shelf, first
 from lakehouse.vectors.journal import Entry, Put
 
@@ -68,15 +68,27 @@ class Shelves:
         self._used = False
         self.writes = 0
         self._time = itertools.count(1)
+        # When anything was written last.
+        self._written = 0
         self._shelves: OrderedDict[Word, Shelf] = OrderedDict()
         self._ids = 0
         self._notes: OrderedDict[str, Any] = OrderedDict()
         self._kept = KeptNear()
         self._empty_vectors()
 
+    @property
+    def items(self) -> int:
+        """How many items the index has."""
+        return len(self._parts())
+
     def nearest(
-        self, vector: np.ndarray, words: Sequence[Word], k: int, note: Callable[[Any], Any]
-    ) -> list[Near] | None:
+        self,
+        vector: np.ndarray,
+        words: Sequence[Word],
+        k: int,
+        note: Callable[[Any], Any],
+        near: Callable[[float, str, Any], Any] = Near,
+    ) -> list[Any] | None:
         """Return the `k` nearest items that hold any of these words, nearest first, ties by id.
 
         Args:
@@ -85,6 +97,9 @@ class Shelves:
             k: At least 1.
             note: Makes of an item's metadata, as JSON, what the caller wants of it; kept until the item is written
                 again. All callers of one index give the same function.
+            near: Makes of a distance, an id and the note what stands for the item: it has the former two as `distance`
+                and `id`, is not changed, and is given out again as long as the item is not written. The same for all
+                callers, too.
 
         Returns:
             None when a word has too many vectors for this to be quick.
@@ -93,41 +108,61 @@ class Shelves:
             self._used = True
             if len(self._vectors) > _MOST_VECTORS:
                 self._clear()
-            name = (_scoring.digest(vector), tuple(words), k)
-            found = self._kept.again(
-                name, lambda numbers: self._distances(vector, numbers), lambda one: self._note_of(one, note)
-            )
-            return found if found is not None else self._anew(name, vector, note)
+            words = words if isinstance(words, Words) else Words(words)
+            name = (_scoring.digest(vector), words.name, k)
+
+            def made(distance: float, id: str) -> Any:
+                noted = self._notes.get(id)
+                if noted is None:
+                    noted = self._noted(id, note)
+                return None if noted is None else near(distance, id, noted)
+
+            def distances(numbers: set[int]) -> Mapping[int, float]:
+                return self._distances(name[0], vector, numbers)
+
+            found = self._kept.again(name, words, distances, made)
+            return found if found is not None else self._anew(name, words, distances, made)
 
     def _anew(
-        self, name: tuple[bytes, tuple[Word, ...], int], vector: np.ndarray, note: Callable[[Any], Any]
-    ) -> list[Near] | None:
-        _, words, k = name
+        self,
+        name: Name,
+        words: Sequence[Word],
+        distances_of: Callable[[set[int]], Mapping[int, float]],
+        made: Callable[[float, str], Any],
+    ) -> list[Any] | None:
+        k = name[2]
         shelves = self._found(words)
         if shelves is None:
             return None
         by_distance: dict[float, list[Group]] = {}
-        distances = self._distances(vector, {number for groups in shelves for number in groups})
+        distances = distances_of({number for groups in shelves for number in groups})
         for groups in shelves:
             for number, group in groups.items():
                 by_distance.setdefault(distances[number], []).append(group)
-        found: list[Near] = []
+        found: list[Any] = []
         # To make room the shelf of a word may have gone already, and writes no longer tell of it.
-        whole = all(word in self._shelves for word in words)
+        whole = all(map(self._shelves.__contains__, words))
         for distance in sorted(by_distance):
             missing = k - len(found)
             for id in first([ids for group in by_distance[distance] for ids in group.heads(missing)], missing):
-                noted = self._note_of(id, note)
-                if noted is None:
+                one = made(distance, id)
+                if one is None:
                     # On a shelf still, but gone from the index: so it is for a moment only.
                     whole = False
                 else:
-                    found.append(Near(distance, id, noted))
+                    found.append(one)
             if len(found) >= k:
                 break
         if whole:
             self._kept.keep(name, found)
         return found
+
+    def holds(self, word: Word) -> bool:
+        """Tell whether any item holds a word."""
+        with self._lock:
+            self._used = True
+            shelves = self._apart([word])
+            return shelves is None or bool(shelves)
 
     def settled(self, writes: int) -> int | None:
         """Return a time for `unchanged`, None when something was written since `writes` had that value."""
@@ -137,6 +172,8 @@ class Shelves:
     def unchanged(self, words: Iterable[Word], since: int) -> bool:
         """Tell whether surely nothing that holds one of these words was written since a time that `settled` gave."""
         with self._lock:
+            if self._written < since:
+                return True
             shelves = self._shelves
             return all((shelf := shelves.get(word)) is not None and shelf.changed < since for word in words)
 
@@ -156,13 +193,13 @@ class Shelves:
         """Take in a write that the index has."""
         with self._lock:
             self.writes += 1
+            now = self._written = next(self._time)
             if not self._used:
                 return
             if before is None:
                 # The first look-up began during this write.
                 self._clear()
                 return
-            now = next(self._time)
             for id in entry.ids:
                 self._notes.pop(id, None)
             self._take_out(before, now)
@@ -176,6 +213,7 @@ class Shelves:
         """Forget everything, after all items were exchanged."""
         with self._lock:
             self.writes += 1
+            self._written = next(self._time)
             self._clear()
 
     def _clear(self) -> None:
@@ -224,8 +262,14 @@ class Shelves:
         """Return groups that hold what the words hold, made where they are missing; None when a word has too many."""
         apart = dict.fromkeys(words)
         found = self._together(apart)
+        more = self._apart(apart)
+        return None if more is None else found + more
+
+    def _apart(self, words: Iterable[Word]) -> list[dict[int, Group]] | None:
+        """Return what each word holds that holds anything; None when one has too many vectors."""
+        found = []
         now = next(self._time)
-        for word in apart:
+        for word in words:
             shelf = self._shelves.get(word)
             if shelf is None or not shelf.made:
                 changed = now if shelf is None else shelf.changed
@@ -293,8 +337,7 @@ class Shelves:
             self._matrix[number] = vector
         return number
 
-    def _distances(self, vector: np.ndarray, numbers: set[int]) -> dict[int, float]:
-        name = _scoring.digest(vector)
+    def _distances(self, name: bytes, vector: np.ndarray, numbers: set[int]) -> dict[int, float]:
         known = self._measured.setdefault(name, {})
         self._measured.move_to_end(name)
         new = [number for number in numbers if number not in known]
@@ -305,10 +348,6 @@ class Shelves:
             while self._distances_kept > self._most_distances and len(self._measured) > 1:
                 self._distances_kept -= len(self._measured.popitem(last=False)[1])
         return known
-
-    def _note_of(self, id: str, note: Callable[[Any], Any]) -> Any:
-        noted = self._notes.get(id)
-        return self._noted(id, note) if noted is None else noted
 
     def _noted(self, id: str, note: Callable[[Any], Any]) -> Any:
         item = self._parts().item(id)
