@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import operator
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -73,9 +73,9 @@ class KeptNear:
 
     def __init__(self) -> None:
         self._done: OrderedDict[Name, _Done] = OrderedDict()
-        # The latest writes by number, rising, those of each word, and the latest of each item.
+        # The latest write of each item by number, the numbers of each word in rising order, and that of each item.
         self._written: dict[int, _Written] = {}
-        self._of_word: dict[Word, deque[int]] = {}
+        self._of_word: dict[Word, dict[int, None]] = {}
         self._of_item: dict[str, int] = {}
         self._writes = 0
 
@@ -87,10 +87,13 @@ class KeptNear:
         """Note that an item was written; of its words those that anybody has looked for are enough."""
         at = self._writes
         self._writes += 1
+        if id in self._of_item:
+            # It is as it was written last.
+            self._leave_out(self._of_item[id])
         self._written[at] = _Written(id, number, words)
         self._of_item[id] = at
         for word in words:
-            self._of_word.setdefault(word, deque()).append(at)
+            self._of_word.setdefault(word, {})[at] = None
         if at >= _MOST_BEHIND:
             self._leave_out(at - _MOST_BEHIND)
 
@@ -141,20 +144,19 @@ class KeptNear:
         numbers: set[int] = set()
         for word in words:
             of_word = self._of_word.get(word)
-            if of_word is not None and of_word[-1] >= writes:
+            if of_word is not None:
                 numbers.update(itertools.takewhile(lambda at: at >= writes, reversed(of_word)))
-        written = [(at, self._written[at]) for at in numbers]
-        # An item that was written several times is as it was written last.
-        return [each for at, each in written if self._of_item[each.id] == at]
+        return [self._written[at] for at in numbers]
 
     def _leave_out(self, at: int) -> None:
-        """Forget the earliest write."""
-        old = self._written.pop(at)
-        if self._of_item[old.id] == at:
-            del self._of_item[old.id]
+        """Forget a write, unless that is done."""
+        old = self._written.pop(at, None)
+        if old is None:
+            return
+        del self._of_item[old.id]
         for word in old.words:
             of_word = self._of_word[word]
-            of_word.popleft()
+            del of_word[at]
             if not of_word:
                 del self._of_word[word]
 
