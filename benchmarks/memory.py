@@ -8,8 +8,9 @@ are medians of searches with memory and without, in turns:
 
     cold      demands that were read before, and looked up for the first time since the lake was opened
     again     demands asked before, memory as it was then
-    beside    the same, with an entry recorded for another demand before each search
-    written   the same, with an entry recorded for the very demand before each search
+    beside    the same, with an entry recorded for another demand since
+    behind    the same, with entries recorded for all other demands since
+    written   the same, with an entry recorded for the very demand since
     new       demands never asked before: each must be read and embedded first
 
 Times are by the clock, and of the processor time of the searching thread, which other jobs on the machine disturb less;
@@ -138,8 +139,10 @@ def report(lake: lakehouse.Lakehouse, texts: list[str], unseen: list[str], chose
             cold[memory].append(timed(lake, text, memory=memory))
     show("cold", cold)
     show("again", in_turns(lake, [asked, asked], draw))
-    show("beside", in_turns(lake, [asked, asked], draw, write=asked[1:] + asked[:1]))
-    show("written", in_turns(lake, [asked, asked], draw, write=asked))
+    others = asked[1:] + asked[:1]
+    show("beside", in_turns(lake, [asked, asked], draw, write=others, known=True))
+    show("behind", in_turns(lake, [asked, asked], draw, write=others))
+    show("written", in_turns(lake, [asked, asked], draw, write=asked, known=True))
     half = len(unseen) // 2
     if not half:
         print("new      not measured: the roster gives no demand that was not asked for; take more people")
@@ -150,14 +153,22 @@ def report(lake: lakehouse.Lakehouse, texts: list[str], unseen: list[str], chose
 
 
 def in_turns(
-    lake: lakehouse.Lakehouse, asked: Sequence[Sequence[str]], draw: random.Random, *, write: Sequence[str] = ()
+    lake: lakehouse.Lakehouse,
+    asked: Sequence[Sequence[str]],
+    draw: random.Random,
+    *,
+    write: Sequence[str] = (),
+    known: bool = False,
 ) -> Times:
     """Search without memory for the first texts and with it for the others, in an order drawn by lot.
 
-    Before each pair an entry is recorded for one of the demands in `write`, where there are any.
+    Before each pair an entry is recorded for one of the demands in `write`, where there are any; with `known` the
+    demand is asked just before that.
     """
     took: Times = {False: [], True: []}
     for number, pair in enumerate(zip(*asked, strict=True)):
+        if known:
+            search(lake, pair[True], memory=True)
         if write:
             hit = search(lake, write[number], memory=False).results[0]
             lake.playbooks.record(write[number], hit.id, "workers", 0.5, namespace=NAMESPACE)

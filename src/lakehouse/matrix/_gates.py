@@ -38,7 +38,7 @@ _ONE_DEMAND = 2
 # What the rating by rules gives for the wrong role, and for nothing else.
 _WRONG_ROLE = 1
 SAME_TEXT = 3
-_REMEMBERED = 10_000
+_REMEMBERED = 2_048
 _DIGITS_ALONE = {ord(sign): None for sign in "-:.+TZ"}
 
 

@@ -36,7 +36,8 @@ WEIGHTS: Mapping[str, tuple[float, float]] = {
 BARRED = -0.5
 
 _DIGITS = 9
-_REMEMBERED = 8_192
+# Entries recorded together weigh the same; every later outcome makes a pair of weights that no other entry has.
+_REMEMBERED = 1_024
 
 
 class Posterior(msgspec.Struct, frozen=True):
