@@ -8,6 +8,7 @@ standard output, one JSON object a line: `{"progress": [done, total]}` any numbe
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess  # nosec B404 - starts only this interpreter with a module of this package
 import sys
@@ -123,8 +124,10 @@ def serve(work: Work) -> None:
     """Be the child: lower the priority, do `work` on the request, answer, and end with the parent."""
     os.nice(NICENESS)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    # Whatever a library prints must not end up between the answers.
+    # Whatever a library prints must not end up between the answers, nor be lost with a process that is ended.
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     request = msgspec.json.decode(sys.stdin.buffer.readline())
     threading.Thread(target=end_with_parent, daemon=True).start()
 
