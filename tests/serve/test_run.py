@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -188,6 +189,37 @@ def test_service_alone_has_its_own_name(start):
     assert httpx.get(f"{stack.url}/vectors/index").json() == {"indexes": []}
     stack.terminate()
     assert ended(stack)[0] == 0
+
+
+HEAPS = """
+import ctypes, sys, threading
+from lakehouse.serve import run
+if sys.argv[1] == "shared":
+    run._share_one_heap()
+gate = threading.Barrier(4)
+def allocate():
+    kept = [bytes(50_000) for _ in range(20)]
+    gate.wait()
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(libc.fopen(sys.argv[2].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="heaps of threads are a way of glibc")
+def test_threads_of_a_serving_process_share_one_heap(tmp_path):
+    heaps = {}
+    for kind in ("shared", "apart"):
+        file = tmp_path / kind
+        subprocess.run([sys.executable, "-c", HEAPS, kind, str(file)], check=True)
+        heaps[kind] = file.read_text().count("<heap nr=")
+    assert heaps["shared"] == 1
+    assert heaps["apart"] > 1
 
 
 SETTLING = """
