@@ -48,7 +48,7 @@ PLACES = (
 ).split(",")
 EXTRAS = ["", ", day shift", ", OSHA-30", ", night shift, OSHA-10", ", CDL-A", ", first shift, OSHA-10"]
 # Texts that are asked in a round of the unique searches, and how many more may be under way when they are through.
-_UNIQUE, _MORE = 1_500, 10
+_UNIQUE, _MORE = 1_300, 10
 # As many candidates as a search for ten asks of a graph, and the walk it makes for them.
 _ASKED = 29
 
