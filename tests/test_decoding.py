@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,6 +58,59 @@ def test_what_an_operation_takes_and_gives_is_ready(kind: Callable[[operations.O
 
 def test_inputs_of_modes_are_ready() -> None:
     assert [mode.name for mode in built_in() if worked_out(mode.inputs)] == []
+
+
+_LOADED = """
+import sys, lakehouse, lakehouse.serve.run
+from lakehouse import settings
+with lakehouse.connect(config=settings.load(environ={}, overrides={"data": sys.argv[1]})):
+    print(*sys.modules)
+"""
+
+
+def decoded_in(tree: ast.Module) -> set[str]:
+    """Return the names of the types that a module decodes to by calls of `decode` and `convert`."""
+    kinds: list[ast.expr] = []
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+            if call.func.attr in {"decode", "convert"}:
+                kinds += [keyword.value for keyword in call.keywords if keyword.arg == "type"]
+            if call.func.attr == "convert":
+                kinds += call.args[1:2]
+    return {name.id for kind in kinds for name in ast.walk(kind) if isinstance(name, ast.Name)}
+
+
+def test_shapes_of_modules_that_load_later_say_that_they_are_ready(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _LOADED, str(tmp_path)], check=True, capture_output=True, text=True)
+    source = Path(lakehouse.__file__).parent.parent
+    trees = {
+        ".".join(file.relative_to(source).with_suffix("").parts): ast.parse(file.read_text())
+        for file in source.glob("lakehouse/**/*.py")
+        # One thread each.
+        if "evals" not in file.parts
+    }
+    shapes = {
+        (module, shape.name): [getattr(mark, "id", "") for mark in shape.decorator_list]
+        for module, tree in trees.items()
+        for shape in tree.body
+        if isinstance(shape, ast.ClassDef)
+    }
+    late = set(trees) - set(done.stdout.split())
+    missing, looked_at = [], 0
+    for module, tree in trees.items():
+        home = {
+            alias.asname or alias.name: (line.module, alias.name)
+            for line in ast.walk(tree)
+            if isinstance(line, ast.ImportFrom)
+            for alias in line.names
+        }
+        for name in decoded_in(tree):
+            shape = home.get(name, (module, name))
+            if shape in shapes and shape[0] in late:
+                looked_at += 1
+                missing += [shape] if "ready" not in shapes[shape] else []
+    assert missing == []
+    assert looked_at > 10
 
 
 # In a process of its own: without the lock it ends by a signal.

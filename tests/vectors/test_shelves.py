@@ -294,3 +294,19 @@ def test_shelves_of_words_that_nothing_holds_do_not_pile_up(tmp_path, monkeypatc
             assert len(shelves._shelves) <= 8
     finally:
         vectors.close()
+
+
+def test_nothing_of_what_was_removed_stays_with_look_ups(tmp_path):
+    vectors = open_in(tmp_path)
+    try:
+        store(vectors, [("i01", 0, ["k1"]), ("i02", 0, ["k1"])])
+        for _ in range(2):
+            kept(vectors, 0, ["k1"], 3)
+        store(vectors, [("i01", 2, ["k1"])])
+        assert [id for _, id, _ in kept(vectors, 0, ["k1"], 3)] == ["i02", "i01"]
+        vectors.delete_items("memory", ["i01"])
+        looked_up = vectors.shelves("memory", MEANINGS[0])._kept
+        assert "i01" not in repr(vars(looked_up))
+        assert [id for _, id, _ in kept(vectors, 0, ["k1"], 3)] == ["i02"]
+    finally:
+        vectors.close()

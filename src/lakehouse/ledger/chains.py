@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from lakehouse.decoding import ready
 from lakehouse.errors import IntegrityError, LakehouseError
 from lakehouse.ledger import rows
 from lakehouse.ledger.keys import Keyring
@@ -40,6 +41,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     size: int
 
 
+@ready
 class _Snapshot(msgspec.Struct, frozen=True, array_like=True):
     place: Place
     heads: dict[str, Head]

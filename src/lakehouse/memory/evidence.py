@@ -54,8 +54,6 @@ class Posterior(msgspec.Struct, frozen=True):
         return self.alpha * self.beta / (total * total * (total + 1))
 
 
-# By type as well: a whole number is written otherwise than the same one with a point.
-@functools.lru_cache(_REMEMBERED, typed=True)
 def posterior(good: float, bad: float) -> Posterior:
     """Return the posterior after outcomes of these weights, starting from Beta(1, 1).
 
@@ -71,6 +69,7 @@ def trust(found: Posterior) -> float:
     return min(1.0, max(-1.0, round(6 * (found.mean - 0.5), 6)))
 
 
+# By type as well: a whole number is written otherwise than the same one with a point.
 @functools.lru_cache(_REMEMBERED, typed=True)
 def believed(good: float, bad: float) -> tuple[Posterior, float]:
     """Return the `posterior` after outcomes of these weights, and the `trust` in it."""

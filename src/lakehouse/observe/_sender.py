@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from lakehouse import child
+from lakehouse.decoding import ready
 from lakehouse.tracing import Kind
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _NOT_AGAIN_FOR_S = 60.0
 _log = logging.getLogger(__name__)
 
 
+@ready
 class Collector(msgspec.Struct, frozen=True, kw_only=True):
     """Where spans go, and what is said of them; as in `settings.Traces`."""
 
@@ -60,6 +62,7 @@ class Collector(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
 
 
+@ready
 class EndedSpan(NamedTuple):
     """A `tracing.Span` that has ended, as it goes through the pipe."""
 
@@ -75,6 +78,7 @@ class EndedSpan(NamedTuple):
     error: str
 
 
+@ready
 class Report(NamedTuple):
     """How many spans a process has dealt with since it began, and how many of them did not get through."""
 

@@ -82,6 +82,10 @@ class KeptNear:
     def forget(self) -> None:
         """Drop every look-up: something changed that no write tells, or must not stay in memory."""
         self._done.clear()
+        # Nobody is behind any more, so no write need be told of; what was written may be what must not stay.
+        self._written.clear()
+        self._of_word.clear()
+        self._of_item.clear()
 
     def write(self, id: str, number: int, words: frozenset[Word]) -> None:
         """Note that an item was written; of its words those that anybody has looked for are enough."""
