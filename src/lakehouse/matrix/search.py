@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import date
 from itertools import zip_longest
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -13,7 +12,7 @@ import msgspec
 from lakehouse import settings, tracing
 from lakehouse.matrix import _replay, context
 from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
-from lakehouse.matrix._candidates import Candidate, Rater
+from lakehouse.matrix._candidates import Candidate, Rater, sort
 from lakehouse.matrix._gates import Gates
 from lakehouse.matrix._opinions import SecondJudge, second_judge
 from lakehouse.matrix._recalled import Missing, Recalled, Rules
@@ -39,13 +38,12 @@ RATED = 100
 _DESCRIPTION_WORDS = 14
 # Of so many results everything remembered is looked up; of the others what was recorded near by.
 _REMEMBERED_OF = 100
-# What memory says to so many demands is kept as long as it holds.
+# What memory says to so many demands is kept as long as it holds, from the second time on that they are among so many.
 _RECALLED_KEPT = 500
+_ONCE_KEPT = 4_000
 # So many remembered people are kept for demands that want the same, and for so many that want something else.
 _PEOPLE_KEPT = 500
 _DEMANDS_KEPT = 64
-# `Candidate.order` of those whom memory has not turned down.
-_FIRST = attrgetter("standing", "distance", "id")
 # Without anything to rate, results farther than this are about something else.
 _FAR = 0.62
 
@@ -92,6 +90,7 @@ class Matrix:
         self._judge = SecondJudge(*judge) if judge is not None else None
         self._same_role = RoleGate(asks.roles)
         self._known: dict[Hashable, tuple[Recollection, Recalled]] = {}
+        self._once: dict[int, None] = {}
         self._missing: dict[Hashable, Missing] = {}
 
     def ready(self, query_text: str) -> bool:
@@ -168,7 +167,7 @@ class Matrix:
                 counts[corpus] = len(found)
                 candidates += found
                 span.set(found=len(found))
-        candidates.sort(key=_FIRST)
+        sort(candidates)
         held_out = use_playbook and self._playbooks.held_out(query_text)
         dropped: list[DroppedMemory] = []
         if use_playbook and not held_out:
@@ -187,14 +186,13 @@ class Matrix:
             for candidate in chosen:
                 candidate.rating = None
         said, agreement = judge.about(query_text, chosen[:opinions]) if judge else ([], None)
+        shown = [candidate.corpus for candidate in chosen]
+        effects = [candidate.memory.effect for candidate in chosen if candidate.memory is not None]
         return SearchAnswer(
             results=[_match(candidate, said) for candidate, said in zip_longest(chosen, said)],
-            per_corpus={
-                corpus: CorpusCounts(count, sum(candidate.corpus == corpus for candidate in chosen))
-                for corpus, count in counts.items()
-            },
-            boosted=_count(chosen, "boost"),
-            injected=_count(chosen, "inject"),
+            per_corpus={corpus: CorpusCounts(count, shown.count(corpus)) for corpus, count in counts.items()},
+            boosted=effects.count("boost"),
+            injected=effects.count("inject"),
             excluded=len(excluded),
             no_good_match=not self._any_good(chosen, wanted),
             trace_id=tracing.current(),
@@ -229,11 +227,21 @@ class Matrix:
         key = (playbook, self.version(corpora, None), tuple(corpora), ask.text, query_role, tuple(answers))
         known = self._known.get(key)
         if known is None or not known[0].still():
+            new = known is None
             known = self._recalled_anew(playbook, ask, wanted, query_role, corpora, answers, before=known)
-            while len(self._known) >= _RECALLED_KEPT:
-                self._known.pop(next(iter(list(self._known))), None)
-            self._known[key] = known
+            # Most demands come once: those are not kept, and push nobody out.
+            if not new or self._came_before(hash(key)):
+                _keep(self._known, key, known, most=_RECALLED_KEPT)
         return known[1]
+
+    def _came_before(self, demand: int) -> bool:
+        """Tell whether a demand came lately, and note that it did."""
+        if demand in self._once:
+            return True
+        if len(self._once) >= _ONCE_KEPT:
+            self._once.clear()
+        self._once[demand] = None
+        return False
 
     def _recalled_anew(
         self,
@@ -296,14 +304,14 @@ class Matrix:
         name = (self.version(corpora, None), tuple(corpora), wanted, rated)
         known = self._missing.get(name)
         if known is None or len(known.people) > _PEOPLE_KEPT:
-            while len(self._missing) >= _DEMANDS_KEPT:
-                self._missing.pop(next(iter(list(self._missing))), None)
-            known = self._missing[name] = Missing({}, {})
+            known = Missing({}, {})
+            _keep(self._missing, name, known, most=_DEMANDS_KEPT)
         return known
 
     def forget(self) -> None:
         """Drop what is kept of what memory says."""
         self._known.clear()
+        self._once.clear()
         self._missing.clear()
 
     def relevance(
@@ -350,11 +358,9 @@ class Matrix:
     def _any_good(self, chosen: Sequence[Candidate], wanted: Requirements) -> bool:
         if not chosen:
             return False
-        if any(candidate.rating and candidate.rating.rating is not None for candidate in chosen):
-            return any(
-                candidate.rating is not None and (candidate.rating.rating or 0) >= self._config.good_rating
-                for candidate in chosen
-            )
+        ratings = [each.rating.rating for each in chosen if each.rating and each.rating.rating is not None]
+        if ratings:
+            return max(ratings) >= self._config.good_rating
         if wanted.stated:
             return any(candidate.standing <= LAST_GOOD for candidate in chosen)
         return chosen[0].distance <= _FAR
@@ -362,6 +368,13 @@ class Matrix:
     def person(self, corpus: str, id: str) -> dict[str, Any] | None:
         """Return the metadata of one person of a corpus, None when there is none of that id."""
         return self._vectors.metadata(corpus, id)
+
+
+def _keep(cache: dict[Any, Any], name: Hashable, value: Any, *, most: int) -> None:
+    """Add to a cache, dropping what came first; other threads may do the same at the same time."""
+    while len(cache) >= most:
+        cache.pop(next(iter(list(cache))), None)
+    cache[name] = value
 
 
 def _role_of(ask: Ask, wanted: Requirements, query_role: str | None) -> tuple[str, str]:
@@ -384,7 +397,3 @@ def _match(candidate: Candidate, opinion: int | None) -> Match:
         memory=candidate.memory,
         opinion=opinion,
     )
-
-
-def _count(candidates: Iterable[Candidate], effect: str) -> int:
-    return sum(candidate.memory is not None and candidate.memory.effect == effect for candidate in candidates)

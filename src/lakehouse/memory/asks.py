@@ -83,7 +83,9 @@ class Asks:
             demands = [self._demand(text) for text in new]
             written = [searchable_text(text, demand) for text, demand in zip(new, demands, strict=True)]
             meant = [self._meant(*ask) for ask in zip(demands, written, strict=True)]
-            vectors = self.embed([*written, *meant])
+            vectors = self.embed([*written, *meant]).view()
+            # They are kept and handed out; nobody may write on them.
+            vectors.setflags(write=False)
             years = map(years_wanted, new)
             asks = zip(new, demands, vectors[: len(new)], vectors[len(new) :], years, strict=True)
             known |= {ask[0]: Ask(*ask) for ask in asks}
