@@ -38,9 +38,8 @@ RATED = 100
 _DESCRIPTION_WORDS = 14
 # Of so many results everything remembered is looked up; of the others what was recorded near by.
 _REMEMBERED_OF = 100
-# What memory says to so many demands is kept as long as it holds, from the second time on that they are among so many.
+# What memory says to so many demands is kept as long as it holds.
 _RECALLED_KEPT = 500
-_ONCE_KEPT = 4_000
 # So many remembered people are kept for demands that want the same, and for so many that want something else.
 _PEOPLE_KEPT = 500
 _DEMANDS_KEPT = 64
@@ -90,7 +89,6 @@ class Matrix:
         self._judge = SecondJudge(*judge) if judge is not None else None
         self._same_role = RoleGate(asks.roles)
         self._known: dict[Hashable, tuple[Recollection, Recalled]] = {}
-        self._once: dict[int, None] = {}
         self._missing: dict[Hashable, Missing] = {}
 
     def ready(self, query_text: str) -> bool:
@@ -227,21 +225,11 @@ class Matrix:
         key = (playbook, self.version(corpora, None), tuple(corpora), ask.text, query_role, tuple(answers))
         known = self._known.get(key)
         if known is None or not known[0].still():
-            new = known is None
             known = self._recalled_anew(playbook, ask, wanted, query_role, corpora, answers, before=known)
-            # Most demands come once: those are not kept, and push nobody out.
-            if not new or self._came_before(hash(key)):
-                _keep(self._known, key, known, most=_RECALLED_KEPT)
+            while len(self._known) >= _RECALLED_KEPT:
+                self._known.pop(next(iter(list(self._known))), None)
+            self._known[key] = known
         return known[1]
-
-    def _came_before(self, demand: int) -> bool:
-        """Tell whether a demand came lately, and note that it did."""
-        if demand in self._once:
-            return True
-        if len(self._once) >= _ONCE_KEPT:
-            self._once.clear()
-        self._once[demand] = None
-        return False
 
     def _recalled_anew(
         self,
@@ -304,14 +292,14 @@ class Matrix:
         name = (self.version(corpora, None), tuple(corpora), wanted, rated)
         known = self._missing.get(name)
         if known is None or len(known.people) > _PEOPLE_KEPT:
-            known = Missing({}, {})
-            _keep(self._missing, name, known, most=_DEMANDS_KEPT)
+            while len(self._missing) >= _DEMANDS_KEPT:
+                self._missing.pop(next(iter(list(self._missing))), None)
+            known = self._missing[name] = Missing({}, {})
         return known
 
     def forget(self) -> None:
         """Drop what is kept of what memory says."""
         self._known.clear()
-        self._once.clear()
         self._missing.clear()
 
     def relevance(
@@ -368,13 +356,6 @@ class Matrix:
     def person(self, corpus: str, id: str) -> dict[str, Any] | None:
         """Return the metadata of one person of a corpus, None when there is none of that id."""
         return self._vectors.metadata(corpus, id)
-
-
-def _keep(cache: dict[Any, Any], name: Hashable, value: Any, *, most: int) -> None:
-    """Add to a cache, dropping what came first; other threads may do the same at the same time."""
-    while len(cache) >= most:
-        cache.pop(next(iter(list(cache))), None)
-    cache[name] = value
 
 
 def _role_of(ask: Ask, wanted: Requirements, query_role: str | None) -> tuple[str, str]:

@@ -70,6 +70,11 @@ class Asks:
             InvalidInput: The text is empty or blank.
             TooLarge: The text is over 32 KiB.
         """
+        with self._lock:
+            ask = self._asks.get(text)
+            if ask is not None:
+                self._asks.move_to_end(text)
+                return ask
         return self.many([text])[0]
 
     def many(self, texts: Sequence[str]) -> list[Ask]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -312,12 +313,10 @@ class Vectors:
 
     def _query(self, vector: np.ndarray, manifest: Manifest) -> Query:
         """Make a vector ready, once for all indexes that are asked with it one after the other."""
-        from lakehouse.vectors._scoring import Query
-
         latest = self._latest
         if latest is None or latest.vector is not vector or not latest.fits(manifest.dimension, manifest.distance):
             checks.check_query(vector, manifest)
-            latest = Query(vector, manifest.distance)
+            latest = _query_type()(vector, manifest.distance)
             # What may be written on may be another vector the next time.
             self._latest = latest if not vector.flags.writeable else None
         return latest
@@ -510,3 +509,10 @@ def _is_empty(index: AnyIndex) -> bool:
         return not len(index)
     except NotFound:
         return False
+
+
+@functools.cache
+def _query_type() -> type[Query]:
+    from lakehouse.vectors._scoring import Query
+
+    return Query
