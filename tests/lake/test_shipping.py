@@ -247,6 +247,32 @@ def test_one_table_shows_the_rows_of_all_lakes(
         log.close()
 
 
+def test_own_rows_are_read_without_the_bucket_and_rows_that_went_from_it_are_no_longer_shown(
+    lake: Lake, tmp_path: Path, storage: settings.Storage, query_of: Callable[[Lake], Query]
+) -> None:
+    other = Lake(tmp_path / "two", storage)
+    for each in (lake, other):
+        log = Log(each.paths["ops"])
+        log.write([row(1)])
+        log.close()
+    assert other.shipping.ship()
+    assert lake.shipping.ship()
+    # A stack that is served looks again in the background only, and this one does not come to it.
+    waits = threading.Event()
+    lake.shipping.start(waits.wait)
+    query = query_of(lake)
+    assert query.query("SELECT count(*) FROM ops").rows == [[2]]
+    for key in other.objects("ops"):
+        store_of(storage).delete(key)
+    assert query.query(f"SELECT replica, n FROM ops WHERE replica = '{lake.own}'").rows == [[lake.own, 1]]
+    with pytest.raises(Unavailable):
+        query.query("SELECT count(*) FROM ops")
+    lake.shipping.rewrite(bytes)
+    assert query.query("SELECT count(*) FROM ops").rows == [[1]]
+    waits.set()
+    lake.shipping.close()
+
+
 def test_statement_that_needs_no_other_lake_needs_no_bucket(
     lake: Lake, tmp_path: Path, storage: settings.Storage, query_of: Callable[[Lake], Query]
 ) -> None:
