@@ -440,7 +440,7 @@ class Rooms:
         )
 
     def attend(self) -> None:
-        """Begin what only a running stack does: take up unfinished runs, look for new mail, put logs into a bucket."""
+        """Begin what only a running stack does: unfinished runs, new mail, logs into a bucket. Returns at once."""
         self._poller.start()
         if self.shipping:
             # Nobody who was erased on another replica may be put there again.

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from lakehouse.lake.columns import Field, duckdb_type
-
-if TYPE_CHECKING:
-    from lakehouse.lake.shipping import Rows
 
 
 def quoted(name: str) -> str:
@@ -82,18 +78,11 @@ def log_relation(columns: Mapping[str, str], files: Sequence[str]) -> str:
     )
 
 
-def told_apart(columns: Mapping[str, str], own: Mapping[str, str], others: Iterable[Rows]) -> str:
-    """Return a SELECT of one log of several lakes, with whose each row is as the last column.
-
-    Args:
-        columns: As for `log_relation`.
-        own: SELECT of the rows that lie here, by the lake's id.
-        others: What lies elsewhere.
-    """
-    by_replica = {**own, **{rows.replica: log_relation(columns, rows.files) for rows in others}}
+def told_apart(bodies: Mapping[str, str]) -> str:
+    """Return a SELECT of the rows of several, each given as a SELECT by its name, with that name as the last column."""
     return " UNION ALL ".join(
-        f"SELECT *, {text(replica)} AS replica FROM ({body})"  # noqa: S608 - quoted
-        for replica, body in by_replica.items()
+        f"SELECT *, {text(name)} AS replica FROM ({body})"  # noqa: S608 - quoted
+        for name, body in bodies.items()
     )
 
 

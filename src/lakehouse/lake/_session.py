@@ -77,9 +77,11 @@ class Session:
             body = log_relation(table.columns, [str(path) for path in paths_of_log])
             self.broken.discard(table.name)
             if beyond and table.name in others:
-                body = told_apart(table.columns, {beyond.own: body}, others[table.name] or ())
-                if others[table.name] is None:
+                theirs = others[table.name]
+                if theirs is None:
                     self.broken.add(table.name)
+                by_replica = {rows.replica: log_relation(table.columns, rows.files) for rows in theirs or ()}
+                body = told_apart({beyond.own: body, **by_replica})
             self._connection.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS {body}")
         paths = ", ".join(text(path) for path in self.files)
         for setting in (

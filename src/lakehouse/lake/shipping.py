@@ -33,7 +33,8 @@ _S3 = "s3://"
 _KEY = re.compile(r"([0-9a-f]+)/(\w+)/([0-9]{6})-([0-9]{12})\.jsonl")
 _TRIES = 8
 _COMPLAIN_EVERY_S = 60.0
-# Longest wait while the bucket is out of reach.
+# While the bucket is out of reach, the wait doubles so many times, and to no more than this.
+_DOUBLINGS = 10
 _SLOWEST_S = 60.0
 # How long a clean stop may take over the rest, and is waited for at all.
 _LAST_S = 5.0
@@ -111,7 +112,7 @@ class Shipping:
     ) -> None:
         name, prefix = _place(storage)
         self.own = own
-        self._place = storage.logs.rstrip("/")
+        self._where = storage.logs.rstrip("/")
         self._storage = msgspec.structs.replace(storage, backend="s3", bucket=name, prefix="")
         self._store: Store = bucket(storage, name, prefix)
         self._logs = dict(logs)
@@ -155,13 +156,14 @@ class Shipping:
             self._thread = None
 
     def ship(self) -> bool:
-        """Put there what the logs have by now, look what others have, and tell whether the bucket let it be done."""
+        """Look what others have, put there what the logs have by now, and tell whether the bucket let it be done."""
         try:
+            # First, as the rest may take long.
+            self._look()
             if not self._stop.is_set():
                 self._ready()
             for name in self._logs:
                 self._ship(name)
-            self._look()
             fine = True
         except Exception as error:  # noqa: BLE001 - whatever happens here must reach nobody
             self._complain(error)
@@ -216,7 +218,7 @@ class Shipping:
         """
         for info in self._objects():
             try:
-                yield f"{self._place}/{info.key}", self._store.get(info.key)
+                yield f"{self._where}/{info.key}", self._store.get(info.key)
             except NotFound:
                 continue
 
@@ -224,7 +226,7 @@ class Shipping:
         wait_s = 0.0
         while not self._stop.wait(wait_s):
             self.ship()
-            wait_s = max(self._every_s, min(self._every_s * 2**self._failures, _SLOWEST_S))
+            wait_s = max(self._every_s, min(self._every_s * 2 ** min(self._failures, _DOUBLINGS), _SLOWEST_S))
         if not self._failures:
             # Where it has not answered of late, nobody waits for it.
             self._until = time.monotonic() + _LAST_S
@@ -256,12 +258,15 @@ class Shipping:
             rows = found.rows if found else b""
             if len(rows) < at.size:
                 raise _Further(
-                    f"log {name!r} reaches further in {self._place}/{self.own} than in its file {at.number}: it was cut"
+                    f"log {name!r} reaches further in {self._where}/{self.own} than in its file {at.number}: it was cut"
                     " or removed; move these objects away and all of it is put there anew"
                 )
-            if found is None or self._held():
+            if found is None:
                 return False
             if len(rows) > at.size:
+                # Asked with the rows in hand: nothing is put there that was read before somebody was erased.
+                if self._held():
+                    return False
                 self._last[name] = self._put(name, at, rows)
                 return True
             if not found.last:
@@ -277,7 +282,7 @@ class Shipping:
         key = f"{self.own}/{name}/{at.number:06d}-{at.start:012d}.jsonl"
         info = self._store.put_if(key, rows, etag=at.etag)
         if info.size != len(rows):
-            raise Unavailable(f"{self._place}/{key} has {info.size} bytes, {len(rows)} were written")
+            raise Unavailable(f"{self._where}/{key} has {info.size} bytes, {len(rows)} were written")
         return _Place(at.number, at.start, info.size, info.etag)
 
     def _last_of(self, name: str) -> _Place:
@@ -304,14 +309,14 @@ class Shipping:
                 # Its lake has put more rows into it meanwhile.
                 continue
             return
-        raise Unavailable(f"{self._place}/{key} is written all the time; ask again")
+        raise Unavailable(f"{self._where}/{key} is written all the time; ask again")
 
     def _look(self) -> None:
         found: dict[str, dict[str, list[str]]] = {}
         for info in self._objects():
             replica, name, _, _ = _parted(info.key)
             if replica != self.own:
-                found.setdefault(name, {}).setdefault(replica, []).append(f"{self._place}/{info.key}")
+                found.setdefault(name, {}).setdefault(replica, []).append(f"{self._where}/{info.key}")
         self._others = {
             name: tuple(Rows(replica, tuple(files)) for replica, files in by_replica.items())
             for name, by_replica in found.items()
@@ -333,7 +338,7 @@ class Shipping:
         now = time.monotonic()
         if now - self._complained >= _COMPLAIN_EVERY_S:
             self._complained = now
-            _log.warning("logs in %s are behind, it is tried again: %s", self._place, error)
+            _log.warning("logs in %s are behind, it is tried again: %s", self._where, error)
 
 
 class _Further(Exception):

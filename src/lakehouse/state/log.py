@@ -232,8 +232,7 @@ def stretch(path: Path, number: int, start: int, most: int) -> Stretch | None:
                 size = os.fstat(handle).st_size
             os.fdatasync(handle)
             rows = _rows(handle, start, size, most)
-            last = not is_sealed and start + len(rows) == size
-            return Stretch(rows, last or not _rows(handle, start + len(rows), size, 1), is_sealed)
+            return Stretch(rows, not _rows(handle, start + len(rows), size, 1), is_sealed)
         finally:
             os.close(handle)
     except OSError as error:
