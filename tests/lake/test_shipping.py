@@ -330,6 +330,54 @@ def test_newest_object_of_each_log_is_written_over(lake: Lake) -> None:
         assert all(b"Ida" in data for data in others)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_nothing_comes_back_that_another_lake_writes_over_while_this_one_goes_on(
+    tmp_path: Path, storage: settings.Storage, seed: int
+) -> None:
+    """As replicas do: one tells the other and goes through all objects, the other acts when it comes to it."""
+    lots = random.Random(seed)
+    told, erased, stopped = threading.Event(), threading.Event(), threading.Event()
+    lake = Lake(tmp_path / "one", storage)
+    other = Lake(tmp_path / "two", storage, held=lambda: told.is_set() and not erased.is_set())
+    log = Log(other.paths["ops"], max_bytes=4_000)
+
+    def over(data: bytes) -> bytes:
+        return data.replace(b"Ida Wells", b"xxxxxxxxx")
+
+    def ship() -> None:
+        while not stopped.is_set():
+            other.shipping.ship()
+
+    log.write([row(n, "Ida Wells") for n in range(100)])
+    shipper = threading.Thread(target=ship)
+    shipper.start()
+    for n in range(lots.randrange(100)):
+        log.write([row(n, "Ida Wells")])
+    told.set()
+    if lots.random() < 0.5:
+        lake.shipping.rewrite(over)
+    eraser = threading.Thread(target=lake.shipping.rewrite, args=(over,))
+    eraser.start()
+    # It does not come to it at once.
+    log.write([row(n, "Ida Wells") for n in range(lots.randrange(100))])
+    for file in files(other.paths["ops"]):
+        with file.open("r+b") as opened:
+            data = opened.read()
+            opened.seek(0)
+            opened.write(over(data))
+    other.shipping.rewrite_newest(over)
+    erased.set()
+    for n in range(lots.randrange(100)):
+        log.write([row(n, "somebody")])
+    eraser.join()
+    stopped.set()
+    shipper.join()
+    log.close()
+    assert other.shipping.ship()
+    assert b"Ida" not in other.there("ops")
+    assert other.there("ops") == other.here("ops")
+
+
 def test_copied_folder_puts_its_logs_under_another_id(tmp_path: Path) -> None:
     first = tmp_path / "one"
     first.mkdir()
