@@ -336,7 +336,7 @@ def test_nothing_comes_back_that_another_lake_writes_over_while_this_one_goes_on
 ) -> None:
     """As replicas do: one tells the other and goes through all objects, the other acts when it comes to it."""
     lots = random.Random(seed)
-    told, erased, stopped = threading.Event(), threading.Event(), threading.Event()
+    told, erased, stopped, rounds = (threading.Event() for _ in range(4))
     lake = Lake(tmp_path / "one", storage)
     other = Lake(tmp_path / "two", storage, held=lambda: told.is_set() and not erased.is_set())
     log = Log(other.paths["ops"], max_bytes=4_000)
@@ -347,6 +347,7 @@ def test_nothing_comes_back_that_another_lake_writes_over_while_this_one_goes_on
     def ship() -> None:
         while not stopped.is_set():
             other.shipping.ship()
+            rounds.set()
 
     log.write([row(n, "Ida Wells") for n in range(100)])
     shipper = threading.Thread(target=ship)
@@ -360,6 +361,10 @@ def test_nothing_comes_back_that_another_lake_writes_over_while_this_one_goes_on
     eraser.start()
     # It does not come to it at once.
     log.write([row(n, "Ida Wells") for n in range(lots.randrange(100))])
+    if lots.random() < 0.5:
+        eraser.join()
+    rounds.clear()
+    rounds.wait()
     for file in files(other.paths["ops"]):
         with file.open("r+b") as opened:
             data = opened.read()
