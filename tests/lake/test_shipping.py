@@ -110,6 +110,22 @@ def test_bucket_holds_all_rows_once_in_objects_that_are_full_before_the_next_beg
         log.close()
 
 
+def test_files_that_were_removed_before_they_were_put_there_keep_nothing_back(lake: Lake) -> None:
+    log = Log(lake.paths["ops"], max_bytes=500)
+    for begin in (0, 100):
+        for n in range(begin, begin + 100):
+            log.write([row(n)])
+        # The last one is in the bucket in part, or will be.
+        removed = files(lake.paths["ops"])[-2]
+        lost = set(removed.read_bytes().splitlines())
+        removed.unlink()
+        assert lake.shipping.ship()
+        there = lake.there("ops").splitlines()
+        assert not lost & {*there}
+        assert [line for line in there if line in lake.here("ops").splitlines()] == lake.here("ops").splitlines()
+    log.close()
+
+
 def test_row_that_is_not_whole_waits(lake: Lake) -> None:
     lake.paths["ops"].parent.mkdir()
     lake.paths["ops"].write_bytes(row(1) + b'\n{"n":')

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from lakehouse.errors import InternalError, Unavailable
-from lakehouse.state.log import Log, files, lines, stretch
+from lakehouse.state.log import Log, files, lines, numbers, stretch
 
 WRITER = """
 import json, sys
@@ -40,6 +40,20 @@ def test_log_keeps_rows_in_order_over_sealed_files(tmp_path):
     log.close()
     assert len(files(log.path)) > 2
     assert [row["n"] for row in rows(log.path)] == list(range(200))
+
+
+def test_log_seals_on_behind_the_newest_file_when_old_ones_were_removed(tmp_path):
+    log = Log(tmp_path / "ops.jsonl", max_bytes=500)
+    for number in range(200):
+        log.write([b'{"n":%d}' % number])
+    old, *_ = files(log.path)
+    kept = list(rows(log.path))[len(old.read_bytes().splitlines()) :]
+    old.unlink()
+    for number in range(200, 400):
+        log.write([b'{"n":%d}' % number])
+    log.close()
+    assert list(rows(log.path)) == [*kept, *({"n": number} for number in range(200, 400))]
+    assert numbers(log.path) == list(range(2, len(files(log.path)) + 2))
 
 
 def test_lines_names_offsets_that_can_be_read_again(tmp_path):

@@ -23,7 +23,7 @@ import msgspec
 from lakehouse.errors import AlreadyExists, Conflict, InvalidInput, LakehouseError, NotFound, NotInstalled, Unavailable
 from lakehouse.lake.store import ObjectInfo, Store, bucket
 from lakehouse.state.folder import LOGS_FILE, atomic_write
-from lakehouse.state.log import stretch
+from lakehouse.state.log import numbers, stretch
 
 if TYPE_CHECKING:
     from lakehouse.settings import Storage
@@ -262,7 +262,11 @@ class Shipping:
                     " or removed; move these objects away and all of it is put there anew"
                 )
             if found is None:
-                return False
+                # Old files may have been removed from the folder.
+                later = [number for number in numbers(self._logs[name]) if number > at.number]
+                if later:
+                    self._last[name] = _Place(later[0])
+                return bool(later)
             if len(rows) > at.size:
                 # Asked with the rows in hand: nothing is put there that was read before somebody was erased.
                 if self._held():

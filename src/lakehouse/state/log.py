@@ -131,7 +131,7 @@ class Log:
                             raise
                         return
                     os.fsync(self._handle)
-                    self.path.rename(sealed(self.path, len(files(self.path))))
+                    self.path.rename(sealed(self.path, _next(self.path)))
                     fsync_dir(self.path.parent)
             # Sealed, by this process or another one.
             with self._commit_lock:
@@ -171,6 +171,22 @@ def files(path: Path) -> list[Path]:
 def _sealed(path: Path) -> list[Path]:
     digits = "[0-9]" * 6
     return sorted(path.parent.glob(f"{path.stem}-{digits}{path.suffix}"))
+
+
+def numbers(path: Path) -> list[int]:
+    """Return the numbers of the log's files that exist, ascending; some lack when old files were removed."""
+    found = list(map(_number, _sealed(path)))
+    return [*found, _next(path)] if path.exists() else found
+
+
+def _number(path: Path) -> int:
+    return int(path.stem[-6:])
+
+
+def _next(path: Path) -> int:
+    """Return the number under which the file that takes the appends will be sealed."""
+    found = _sealed(path)
+    return _number(found[-1]) + 1 if found else 1
 
 
 def lines(path: Path, *, start: int = 0) -> Iterator[tuple[Path, int, bytes]]:
@@ -252,7 +268,7 @@ def _numbered(path: Path, number: int) -> tuple[int, bool] | None:
             if name.exists():
                 continue
             return None
-        its = len(_sealed(path)) + 1
+        its = _next(path)
         if _is_at(handle, path):
             if its == number:
                 return handle, False
