@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_K = 10_000
 # Notes are kept on so many people of a search; beyond that they would push each other out.
 _NOTED = 200
+# Of somebody who was not looked at yet.
+_UNKNOWN = -1
 # Demands of a day ask for the same again and again.
 _STEPS_KEPT = 512
 
@@ -105,12 +107,13 @@ class CandidateSearch:
         few = self._k <= _NOTED
         standings: dict[int, int] = lookup.notes(self._wanted) if few else {}
         ratings: dict[int, Any] | None = lookup.notes(self._rated) if few else None
-        encoded_at, standing_of = lookup.encoded, self._standings.of
-        candidates = []
-        for distance, id, place in found:
-            encoded = encoded_at(place)
-            standing = standings.get(place)
-            if standing is None:
-                standing = standings[place] = standing_of(facts(encoded))
-            candidates.append(Candidate(id, corpus, distance, encoded, standing, None, None, None, place, ratings))
+        encoded, known = lookup.encoded, standings.get
+        candidates = [
+            Candidate(id, corpus, distance, encoded, known(place, _UNKNOWN), place, ratings)
+            for distance, id, place in found
+        ]
+        for candidate in candidates:
+            if candidate.standing < 0:
+                place = candidate.place
+                candidate.standing = standings[place] = self._standings.of(facts(encoded(place)))
         return candidates

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, cast
 
@@ -49,20 +50,21 @@ class Candidate(msgspec.Struct, gc=False):
     """A person on the way to the answer.
 
     Attributes:
-        stored: The metadata, or its JSON text: most candidates do not end in the answer and are never decoded.
+        stored: The metadata, or what gives its JSON text for the `place`: most candidates do not end in the answer, and
+            nothing of them is looked up or decoded.
         ratings: Where this person's rating against the same ask may be known already, under `place`.
     """
 
     id: str
     corpus: str
     distance: float
-    stored: Any
+    stored: dict[str, Any] | Callable[[int], Any]
     standing: int
+    place: int = 0
+    ratings: dict[int, Rating] | None = None
     memory: MemoryUse | None = None
     rejected_by: Recall | None = None
     rating: Rating | None = None
-    place: int = 0
-    ratings: dict[int, Rating] | None = None
 
     @property
     def order(self) -> tuple[bool, int, float, str]:
@@ -72,14 +74,29 @@ class Candidate(msgspec.Struct, gc=False):
     @property
     def metadata(self) -> dict[str, Any]:
         """What is kept beside the person's vector."""
-        if not isinstance(self.stored, dict):
-            self.stored = _decode_metadata(self.stored)
-        return cast("dict[str, Any]", self.stored)
+        stored = self.stored
+        if not isinstance(stored, dict):
+            stored = self.stored = _decode_metadata(stored(self.place))
+        return stored
 
     @property
     def facts(self) -> Mapping[str, Any]:
         """What a rating looks at."""
-        return self.stored if isinstance(self.stored, dict) else facts(self.stored)
+        return self.stored if isinstance(self.stored, dict) else facts(self.stored(self.place))
+
+
+_standing, _distance = operator.attrgetter("standing"), operator.attrgetter("distance")
+_place = operator.attrgetter("standing", "distance", "id")
+
+
+def sort(candidates: list[Candidate]) -> None:
+    """Put those whom memory has not turned down into their `order`."""
+    if len(set(map(_distance, candidates))) < len(candidates):
+        candidates.sort(key=_place)
+        return
+    # By plain numbers, one after the other: a quarter of the time.
+    candidates.sort(key=_distance)
+    candidates.sort(key=_standing)
 
 
 class Rater:

@@ -105,6 +105,26 @@ def _is_a(candidate: Candidate) -> str:
     return f"{candidate.id} is {candidate.metadata.get('role') or 'of an unknown role'}"
 
 
+@functools.lru_cache(_REMEMBERED)
+def _side(same_role: RoleGate, asked: tuple[str, str], its: tuple[str, str], nearness: int, *, ours: bool) -> Side:
+    """Return how a demand for a role stands to another of some nearness: those of a day are for few roles.
+
+    Args:
+        same_role: Compares roles.
+        asked, its: Their roles, each with its code.
+        nearness: As in `Side`.
+        ours: Whether both may be of the same client.
+    """
+    here = bool(nearness and its[0])
+    return Side(
+        verdict=same_role.verdict(*asked, *its),
+        nearness=nearness,
+        ours=here and ours,
+        named=here and role_equal(its[0], asked[0]),
+        kind=here and narrower(its[0], asked[0]),
+    )
+
+
 class Gates:
     """Says of entries and of people whether they may act on one search.
 
@@ -139,7 +159,7 @@ class Gates:
         self._client = client_key(ask.demand.client)
         place = ask.demand.location
         self._city = ((place.city or "") if place else "").casefold()
-        self._facts = facts_of(ask.demand)
+        self._facts = tuple(facts_of(ask.demand))
         # Entries of many days and people are of few roles, places and clients.
         self.rated: Hashable = rater.asked
         self._sides: dict[tuple[str, str, str, str, bool], Side] = {}
@@ -152,7 +172,10 @@ class Gates:
         name = (entry.role, entry.role_code, entry.city, entry.client, entry.text == self._text)
         side = self._sides.get(name)
         if side is None:
-            side = self._sides[name] = self._side(entry)
+            nearness = self._nearness(entry)
+            ours = nearness > 1 or not (self._client and entry.client)
+            its = entry.role, entry.role_code
+            side = self._sides[name] = _side(self._same_role, self._role, its, nearness, ours=ours)
         verdict = side.verdict
         if verdict == "other" and entry.role_code == self._role[1] and self._is_one_demand(entry, side):
             verdict = self._same_role.verdict(*self._role, entry.role, entry.role_code, otherwise_same=True)
@@ -168,17 +191,6 @@ class Gates:
         recall, factor = weighed.recall, boost_factor(strength)
         near, newest = round(recall.distance * factor, 6), newest_first(recall.playbook.updated_at)
         return Lead(recall, found, factor, (*weighed.rank, near, -strength, newest, recall.id))
-
-    def _side(self, entry: Remembered) -> Side:
-        nearness = self._nearness(entry)
-        here = bool(nearness and entry.role)
-        return Side(
-            verdict=self._same_role.verdict(*self._role, entry.role, entry.role_code),
-            nearness=nearness,
-            ours=here and (nearness > 1 or not (self._client and entry.client)),
-            named=here and role_equal(entry.role, self._role[0]),
-            kind=here and narrower(entry.role, self._role[0]),
-        )
 
     def _nearness(self, entry: Remembered) -> int:
         """Return how much else than the need two demands have in common."""

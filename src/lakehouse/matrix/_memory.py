@@ -32,7 +32,9 @@ from lakehouse.vectors.base import Filter
 
 _DROPPED = 20
 _FIRST = operator.itemgetter(0)
-_ORDER = operator.attrgetter("order")
+# `Drop.order`.
+_NEAREST = operator.attrgetter("recall.distance", "recall.id")
+_ANSWER = operator.attrgetter("corpus", "id")
 _PASSED: list[Gate] = [
     "excluded",
     "role",
@@ -73,30 +75,33 @@ class Memory:
     @property
     def dropped(self) -> list[DroppedMemory]:
         """What was stopped, one entry an answer, nearest first."""
-        return [drop.told for drop in sorted(self._dropped.values(), key=_ORDER)[:_DROPPED]]
+        return [drop.told for drop in sorted(self._dropped.values(), key=_NEAREST)[:_DROPPED]]
 
     def apply(self, candidates: list[Candidate]) -> list[Candidate]:
         """Return the candidates with memory applied, in order; the first k of them are "the results"."""
         k = self._k
         self._hold_back(candidates)
-        known = {(candidate.corpus, candidate.id): candidate for candidate in candidates}
-        present = {(candidate.corpus, candidate.id): candidate for candidate in candidates[:k]}
+        results = candidates[:k]
+        present = dict(zip(map(_ANSWER, results), results, strict=True))
+        remembered = {id for _, id in self._recalled.said}
+        others = {(each.corpus, each.id): each for each in candidates[k:] if each.id in remembered}
         self._note_dropped(present)
         barred = self._move_closer(present)
-        ordered = [*self._moved_up(candidates[:k]), *candidates[k:]]
+        ordered = [*self._moved_up(results), *candidates[k:]]
         for lead in self._leads(present, barred):
             answer = lead.recall.answer
             if answer in present:
-                self._climb(ordered, known[answer])
+                self._climb(ordered, present[answer])
             else:
-                self._inject(ordered, lead, known.get(answer))
+                self._inject(ordered, lead, others.get(answer))
             # Counted are those who got a place: what a gate stops must not use up the place of what it lets pass.
             if len(self._placed) == k:
                 break
-        for each in ordered:
-            if each.memory is not None and each.memory.effect != "none":
-                # Another entry of theirs may have been stopped, which is not what happened to them.
-                self._dropped.pop((each.corpus, each.id), None)
+        for each in [each for each in ordered if each.memory is not None and each.memory.effect != "none"]:
+            # Another entry of theirs may have been stopped, which is not what happened to them.
+            self._dropped.pop((each.corpus, each.id), None)
+        if not self._recalled.opposed:
+            return ordered
         return [*(c for c in ordered if c.rejected_by is None), *(c for c in ordered if c.rejected_by is not None)]
 
     def _note_dropped(self, present: dict[Answer, Candidate]) -> None:
@@ -153,6 +158,8 @@ class Memory:
     def _moved_up(self, results: list[Candidate]) -> list[Candidate]:
         """Return the results in their new order, in which nobody has passed somebody who is rated better."""
         moved = [each for each in results if each.memory is not None and each.memory.effect == "boost"]
+        if not moved and not self._recalled.opposed:
+            return results
         still = [each for each in results if each.memory is None or each.memory.effect != "boost"]
         before = {id(each): position for position, each in enumerate(results)}
         ordered = sorted([(each.order, before[id(each)], each) for each in still], key=_FIRST)
@@ -170,7 +177,10 @@ class Memory:
         rating = self._rated(candidate)
         at = self._place_for(rating, ordered, candidate)
         if ordered[at] is not candidate:
-            before = next(position for position, other in enumerate(ordered) if other is candidate)
+            # By identity: `index` would compare all that is known of both.
+            before = 0
+            while ordered[before] is not candidate:
+                before += 1
             del ordered[before]
             ordered.insert(at, candidate)
         self._note_placed(candidate, rating, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 import msgspec
@@ -15,6 +16,7 @@ from lakehouse.vectors.base import Filter
 
 # The same demand is asked with few values of k.
 _KEPT = 4
+_PLACED = operator.attrgetter("corpus", "id", "distance", "standing")
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -28,6 +30,9 @@ class Applied(msgspec.Struct, frozen=True):
 
     order: list[tuple[int, float, MemoryUse | None, Recall | None] | Candidate]
     dropped: list[DroppedMemory]
+
+
+_NOTHING = Applied([], [])
 
 
 def apply(
@@ -52,7 +57,11 @@ def apply(
     memory = Memory(recalled, rater, k=k, filter=filter, excluded=excluded)
     if filter is not None or excluded:
         return memory.apply(candidates), memory.dropped
-    name = (k, tuple([(each.corpus, each.id, each.distance, each.standing) for each in candidates]))
+    if not recalled.applied:
+        # Most demands come once; what was made of them is noted from the second time on.
+        recalled.applied[None] = _NOTHING
+        return memory.apply(candidates), memory.dropped
+    name = (k, *map(_PLACED, candidates))
     known = recalled.applied.get(name)
     if known is not None:
         return _again(known, candidates), list(known.dropped)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import date
 from itertools import zip_longest
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -13,7 +12,7 @@ import msgspec
 from lakehouse import settings, tracing
 from lakehouse.matrix import _replay, context
 from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
-from lakehouse.matrix._candidates import Candidate, Rater
+from lakehouse.matrix._candidates import Candidate, Rater, sort
 from lakehouse.matrix._gates import Gates
 from lakehouse.matrix._opinions import SecondJudge, second_judge
 from lakehouse.matrix._recalled import Missing, Recalled, Rules
@@ -44,8 +43,6 @@ _RECALLED_KEPT = 500
 # So many remembered people are kept for demands that want the same, and for so many that want something else.
 _PEOPLE_KEPT = 500
 _DEMANDS_KEPT = 64
-# `Candidate.order` of those whom memory has not turned down.
-_FIRST = attrgetter("standing", "distance", "id")
 # Without anything to rate, results farther than this are about something else.
 _FAR = 0.62
 
@@ -168,7 +165,7 @@ class Matrix:
                 counts[corpus] = len(found)
                 candidates += found
                 span.set(found=len(found))
-        candidates.sort(key=_FIRST)
+        sort(candidates)
         held_out = use_playbook and self._playbooks.held_out(query_text)
         dropped: list[DroppedMemory] = []
         if use_playbook and not held_out:
@@ -187,14 +184,13 @@ class Matrix:
             for candidate in chosen:
                 candidate.rating = None
         said, agreement = judge.about(query_text, chosen[:opinions]) if judge else ([], None)
+        shown = [candidate.corpus for candidate in chosen]
+        effects = [candidate.memory.effect for candidate in chosen if candidate.memory is not None]
         return SearchAnswer(
             results=[_match(candidate, said) for candidate, said in zip_longest(chosen, said)],
-            per_corpus={
-                corpus: CorpusCounts(count, sum(candidate.corpus == corpus for candidate in chosen))
-                for corpus, count in counts.items()
-            },
-            boosted=_count(chosen, "boost"),
-            injected=_count(chosen, "inject"),
+            per_corpus={corpus: CorpusCounts(count, shown.count(corpus)) for corpus, count in counts.items()},
+            boosted=effects.count("boost"),
+            injected=effects.count("inject"),
             excluded=len(excluded),
             no_good_match=not self._any_good(chosen, wanted),
             trace_id=tracing.current(),
@@ -350,11 +346,9 @@ class Matrix:
     def _any_good(self, chosen: Sequence[Candidate], wanted: Requirements) -> bool:
         if not chosen:
             return False
-        if any(candidate.rating and candidate.rating.rating is not None for candidate in chosen):
-            return any(
-                candidate.rating is not None and (candidate.rating.rating or 0) >= self._config.good_rating
-                for candidate in chosen
-            )
+        ratings = [each.rating.rating for each in chosen if each.rating and each.rating.rating is not None]
+        if ratings:
+            return max(ratings) >= self._config.good_rating
         if wanted.stated:
             return any(candidate.standing <= LAST_GOOD for candidate in chosen)
         return chosen[0].distance <= _FAR
@@ -384,7 +378,3 @@ def _match(candidate: Candidate, opinion: int | None) -> Match:
         memory=candidate.memory,
         opinion=opinion,
     )
-
-
-def _count(candidates: Iterable[Candidate], effect: str) -> int:
-    return sum(candidate.memory is not None and candidate.memory.effect == effect for candidate in candidates)

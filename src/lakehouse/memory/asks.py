@@ -70,6 +70,11 @@ class Asks:
             InvalidInput: The text is empty or blank.
             TooLarge: The text is over 32 KiB.
         """
+        with self._lock:
+            ask = self._asks.get(text)
+            if ask is not None:
+                self._asks.move_to_end(text)
+                return ask
         return self.many([text])[0]
 
     def many(self, texts: Sequence[str]) -> list[Ask]:
@@ -83,7 +88,9 @@ class Asks:
             demands = [self._demand(text) for text in new]
             written = [searchable_text(text, demand) for text, demand in zip(new, demands, strict=True)]
             meant = [self._meant(*ask) for ask in zip(demands, written, strict=True)]
-            vectors = self.embed([*written, *meant])
+            vectors = self.embed([*written, *meant]).view()
+            # They are kept and handed out; nobody may write on them.
+            vectors.setflags(write=False)
             years = map(years_wanted, new)
             asks = zip(new, demands, vectors[: len(new)], vectors[len(new) :], years, strict=True)
             known |= {ask[0]: Ask(*ask) for ask in asks}

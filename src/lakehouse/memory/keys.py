@@ -15,6 +15,7 @@ looked up by occupation and place first and compared by distance second. The wor
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ from lakehouse.staffing.titles import role_key
 _CELL_DEGREES = 0.5
 _KM_PER_DEGREE = 111.2
 _MOST_CELLS = 60
+# Demands of a day are for few roles at few places.
+_REMEMBERED = 1_024
 
 
 def text_key(query_text: str) -> str:
@@ -55,9 +58,9 @@ class Demanded(NamedTuple):
     """
 
     text: str
-    near: list[str]
-    nearer: list[str]
-    others: list[str]
+    near: Sequence[str]
+    nearer: Sequence[str]
+    others: Sequence[str]
 
 
 def entry_keys(entry: Playbook, places: list[Location]) -> list[str]:
@@ -91,19 +94,23 @@ def demand_keys(text: str, role: tuple[str, str], demand: Demand, near_km: float
         near_km: How far around its place is looked.
     """
     word, place = role_word(*role), demand.location
+    near, others = _placed(word, place, near_km)
+    city = (place.city or "") if place is not None else ""
+    return Demanded(
+        text=text_key(text), near=near, nearer=_city_keys(word, city, client_key(demand.client))[::-1], others=others
+    )
+
+
+@functools.lru_cache(_REMEMBERED)
+def _placed(word: str, place: Location | None, near_km: float) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the words of a role at a place, and those of any role there."""
     tails, cells = [""], list[str]()
     if place is not None and place.lat is not None and place.lon is not None:
         cells = _around(place.lat, place.lon, near_km)
         tails = [*cells, "?"] if cells else [place.state or ""]
     elif place is not None and place.state:
         tails = [place.state, "?"]
-    city = (place.city or "") if place is not None else ""
-    return Demanded(
-        text=text_key(text),
-        near=[f"{word}@{tail}" for tail in tails],
-        nearer=_city_keys(word, city, client_key(demand.client))[::-1],
-        others=[f"@{cell}" for cell in cells],
-    )
+    return [f"{word}@{tail}" for tail in tails], [f"@{cell}" for cell in cells]
 
 
 # What every entry of an unknown role has.

@@ -209,7 +209,9 @@ class Built:
         """Return about the `count` nearest rows of each graph, deleted ones among them."""
         rows: list[int] = []
         for graph in self._graphs:
-            rows += graph.nearest(query.numbers, count, ef + count)
+            if query.prepared is None:
+                query.prepared = graph.prepared(query.numbers)
+            rows += graph.nearest(query.prepared, count, ef + count)
         return rows
 
     def thinned(self, rows: np.ndarray, k: int) -> np.ndarray:
@@ -261,6 +263,8 @@ class Built:
                 stretch = slice(first, first + span)
                 scored: np.ndarray = query.rough(self.vectors[stretch], self._lengths[stretch])[rows - first]
                 return scored
+        if 0 < len(rows) <= _GATHER:
+            return query.rough(self.vectors.take(rows, axis=0), self._lengths.take(rows))
         parts = [rows[start : start + _GATHER] for start in range(0, len(rows), _GATHER)]
         scores = [query.rough(self.vectors[part], self._lengths[part]) for part in parts]
         return np.concatenate(scores) if scores else _NO_SCORES

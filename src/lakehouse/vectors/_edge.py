@@ -56,13 +56,25 @@ class Graph:
         # What decides a search besides its vector and size, made once.
         self._params: dict[int, Any] = {}
 
-    def nearest(self, query: list[float], count: int, ef: int) -> list[int]:
-        """Return about the `count` nearest rows, nearest first. Holds the interpreter for the search."""
+    @staticmethod
+    def prepared(query: list[float]) -> Any:
+        """Return a query in the engine's form, for whoever asks several graphs."""
+        return edge.Query.Nearest(query)
+
+    def nearest(self, query: list[float] | Any, count: int, ef: int) -> list[int]:
+        """Return about the `count` nearest rows, nearest first. Holds the interpreter for the search.
+
+        Args:
+            query: Numbers, or what `prepared` made of them.
+            count: How many.
+            ef: Candidates that the walk keeps.
+        """
         params = self._params.get(ef)
         if params is None:
             quantization = edge.QuantizationSearchParams(rescore=False)
             params = self._params[ef] = edge.SearchParams(hnsw_ef=ef, quantization=quantization)
-        request = edge.SearchRequest(edge.Query.Nearest(query), count, params=params)
+        asked = self.prepared(query) if isinstance(query, list) else query
+        request = edge.SearchRequest(asked, count, params=params)
         rows: list[Any] = [hit.id for hit in self._shard.search(request)]
         return rows
 

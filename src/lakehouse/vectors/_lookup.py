@@ -7,7 +7,7 @@ anybody. A lookup sees the index as it was when it began, works out no distance 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,19 +157,22 @@ class _Rows:
         walked, settled = self._walked(k, passing)
         # One pass over the vectors of all that may be chosen.
         self._measure(chosen.union(many, walked))
+        if many:
+            chosen.update(self._first(enough, many))
         if not (settled or self._settled(k, walked)):
             walked = self._by_scoring(k, passing)
-        chosen.update(self._first(enough, many), self._first(k, walked))
+            self._measure(walked)
+        chosen.update(self._first(k, walked))
         return self._placed(chosen)
 
     def ranked(self, rows: Collection[int]) -> list[Place]:
         """Return rows with their distances and ids, sorted."""
+        self._measure(rows)
         placed = self._placed(rows)
         placed.sort()
         return placed
 
-    def _placed(self, rows: Collection[int]) -> list[Place]:
-        self._measure(rows)
+    def _placed(self, rows: Iterable[int]) -> list[Place]:
         known, ids = self._distances, self._built.ids
         return [(known[row], ids[row], row) for row in rows]
 
@@ -185,11 +188,11 @@ class _Rows:
             return rows
         self._measure(rows)
         known = self._distances
-        nearest = sorted([(known[row], row) for row in rows])
-        if nearest[k - 1][0] == nearest[k][0]:
+        nearest = sorted(rows, key=known.__getitem__)
+        if known[nearest[k - 1]] == known[nearest[k]]:
             # Ties are decided by id.
             return [row for _, _, row in self.ranked(rows)[:k]]
-        return [row for _, row in nearest[:k]]
+        return nearest[:k]
 
     def _passing(self, filter: Filter | None) -> np.ndarray | None:
         return self._built.passing(filter) if filter is not None else None
@@ -210,7 +213,7 @@ class _Rows:
         if len(walked) <= k:
             return False
         self._measure(walked)
-        distances = sorted([self._distances[row] for row in walked])
+        distances = sorted(map(self._distances.__getitem__, walked))
         return distances[-1] > distances[k - 1]
 
     def _walked(self, k: int, passing: np.ndarray | None) -> tuple[list[int], bool]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from lakehouse.errors import IntegrityError, InvalidInput, NotFound, Unavailable
 from lakehouse.state.folder import atomic_write, disk_error
-from lakehouse.vectors import _build, _scoring
+from lakehouse.vectors import _build
 from lakehouse.vectors._remote_lookup import RemoteLookup
 from lakehouse.vectors._server import Row, Server, Table, TableGone
 from lakehouse.vectors.base import IndexStats, StoredItem
@@ -26,6 +26,7 @@ from lakehouse.vectors.index import MANIFEST, Manifest, read_manifest
 from lakehouse.vectors.journal import Drop, Entry, Put
 
 if TYPE_CHECKING:
+    from lakehouse.vectors._scoring import Query
     from lakehouse.vectors._shelves import Shelves
 
 # Rows sent at a time.
@@ -109,10 +110,9 @@ class RemoteIndex:
             model=manifest.model,
         )
 
-    def lookup(self, vector: np.ndarray, *, exclude: Collection[str], exact: bool) -> RemoteLookup:
+    def lookup(self, query: Query, *, exclude: Collection[str], exact: bool) -> RemoteLookup:
         """Return what finds the nearest items to a checked vector; see `Vectors.nearest`."""
         self._refuse_closed()
-        query = _scoring.Query(vector, self.manifest.distance)
         return RemoteLookup(self._ask, query, exclude=exclude, exact=exact)
 
     def find(self, id: str) -> StoredItem | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,12 @@ class Query:
     Args:
         vector: `(d,)` float32; for cosine with a direction, see `lengths_fit`.
         distance: How it is compared.
+
+    Attributes:
+        prepared: In the form of the engine of graphs, once one was asked.
     """
+
+    prepared: Any = None
 
     def __init__(self, vector: np.ndarray, distance: Distance) -> None:
         self.vector = vector
@@ -40,6 +45,10 @@ class Query:
         self._wide = vector.astype(np.float64)
         self._square = float(self._wide @ self._wide)
         self._length: float = self._square**0.5
+
+    def fits(self, dimension: int, distance: Distance) -> bool:
+        """Tell whether this is how an index is asked that has such vectors and compares them so."""
+        return self.distance == distance and len(self.vector) == dimension
 
     @property
     def length(self) -> float:
@@ -128,7 +137,8 @@ def smallest(rough: np.ndarray, count: int, tolerance: float) -> np.ndarray:
         limits.partition(count - 1)
         limit = limits[count - 1] + 2 * tolerance
         if limit < np.inf:
-            return np.flatnonzero(rough <= limit)
+            near: np.ndarray = (rough <= limit).nonzero()[0]
+            return near
     return np.flatnonzero(rough < np.inf)
 
 

@@ -23,10 +23,11 @@ from lakehouse.child import Children
 from lakehouse.decoding import ready
 from lakehouse.errors import IntegrityError, LakehouseError, NotFound
 from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
-from lakehouse.vectors import _build, _scoring, journal
+from lakehouse.vectors import _build, journal
 from lakehouse.vectors._built import Built
 from lakehouse.vectors._lookup import Lookup
 from lakehouse.vectors._parts import Parts
+from lakehouse.vectors._scoring import Query
 from lakehouse.vectors._shelves import Shelves
 from lakehouse.vectors.base import LOCAL, Distance, IndexStats, StoredItem
 from lakehouse.vectors.journal import Drop, Entry, Journal, Put
@@ -145,9 +146,8 @@ class Index:
             findability=parts.built.summary.findability if parts.built else None,
         )
 
-    def lookup(self, vector: np.ndarray, *, exclude: Collection[str], exact: bool) -> Lookup:
+    def lookup(self, query: Query, *, exclude: Collection[str], exact: bool) -> Lookup:
         """Return what finds the nearest items to a checked vector; see `Vectors.nearest`."""
-        query = _scoring.Query(vector, self.manifest.distance)
         return self._parts.lookup(query, ef=self._config.ef_search, exclude=exclude, exact=exact)
 
     def find(self, id: str) -> StoredItem | None:

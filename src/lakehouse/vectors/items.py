@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -106,15 +107,21 @@ def check_query(vector: np.ndarray, manifest: Manifest) -> None:
     Raises:
         InvalidInput: It is not of the index' dimension, not finite, or without direction.
     """
-    from lakehouse.vectors import _scoring
-
     if vector.shape != (manifest.dimension,):
         raise InvalidInput(
             f"vector has {vector.size} numbers, index {manifest.name!r} has dimension {manifest.dimension}",
             field="vector",
         )
-    if not _scoring.fits(vector):
+    if not _fits()(vector):
         check_vectors(vector.reshape(1, -1), manifest.distance, lambda _: "vector")
+
+
+@functools.cache
+def _fits() -> Callable[[np.ndarray], bool]:
+    # Imported once: each further time would cost as much as the product that is asked for.
+    from lakehouse.vectors._scoring import fits
+
+    return fits
 
 
 def check_name(name: str, field: str = "name") -> None:

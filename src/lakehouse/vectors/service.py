@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,7 +35,9 @@ from lakehouse.vectors.registry import Registry
 if TYPE_CHECKING:
     import numpy as np
 
+    from lakehouse.vectors._scoring import Query
     from lakehouse.vectors._shelves import Shelves
+    from lakehouse.vectors.index import Manifest
     from lakehouse.vectors.registry import AnyIndex
 
 # Inside the class `list` is an operation.
@@ -88,6 +91,7 @@ class Vectors:
     ) -> None:
         self._indexes = Registry(config, folder / FOLDER)
         self._texts = TextEmbedder(embed, embed_model, embed_dimension)
+        self._latest: Query | None = None
 
     def create(
         self,
@@ -305,8 +309,17 @@ class Vectors:
             InvalidInput: The vector is not of the index' dimension, not finite or without direction.
         """
         index = self._indexes.get(name)
-        checks.check_query(vector, index.manifest)
-        return index.lookup(vector, exclude=exclude, exact=exact)
+        return index.lookup(self._query(vector, index.manifest), exclude=exclude, exact=exact)
+
+    def _query(self, vector: np.ndarray, manifest: Manifest) -> Query:
+        """Make a vector ready, once for all indexes that are asked with it one after the other."""
+        latest = self._latest
+        if latest is None or latest.vector is not vector or not latest.fits(manifest.dimension, manifest.distance):
+            checks.check_query(vector, manifest)
+            latest = _query_type()(vector, manifest.distance)
+            # What may be written on may be another vector the next time.
+            self._latest = latest if not vector.flags.writeable else None
+        return latest
 
     def shelves(self, name: str, vector: np.ndarray) -> Shelves:
         """Return what finds the nearest items to a vector among those that hold certain words in their metadata.
@@ -496,3 +509,10 @@ def _is_empty(index: AnyIndex) -> bool:
         return not len(index)
     except NotFound:
         return False
+
+
+@functools.cache
+def _query_type() -> type[Query]:
+    from lakehouse.vectors._scoring import Query
+
+    return Query
