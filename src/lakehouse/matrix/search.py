@@ -260,7 +260,8 @@ class Matrix:
             before=before[0] if before is not None else None,
         )
         earlier = before[1] if before is not None else None
-        if earlier is not None and earlier.says(recollection.recalls):
+        change = recollection.change
+        if earlier is not None and (change == ([], []) or earlier.says(recollection.recalls)):
             # What was written was not near enough to be among them.
             return recollection, earlier
         gates = (
@@ -288,6 +289,7 @@ class Matrix:
             person=self.person,
             missing=earlier.known_missing if earlier is not None else self._missing_of(corpora, wanted, gates.rated),
             before=earlier,
+            change=change,
         )
         return recollection, said
 
