@@ -182,26 +182,28 @@ class Recalled:
             self.leads = _leads(self.said)
         self.opposed = any(said.against is not None for said in self.said.values())
 
-    def says(self, recalls: Sequence[Recall]) -> bool:
-        """Tell whether it was made of these very entries."""
-        return _same(recalls, self._recalls)
+    def says(self, recalls: Sequence[Recall], change: Change | None) -> bool:
+        """Tell whether it was made of these very entries; `change` is what differs from them, None when not known."""
+        return _same(recalls, self._recalls) if change is None else not (change.gone or change.came)
 
     def missing_person(self, recall: Recall) -> Candidate | None:
         """Return who is remembered as a candidate, not to be changed; None when they are not on the roster any more."""
         people, answer = self.known_missing.people, recall.answer
-        if answer not in people:
+        known = people.get(answer)
+        if known is None and answer not in people:
             person = self._person(*answer)
-            people[answer] = None if person is None else self.gates.candidate(recall, person)
-        return people[answer]
+            known = people[answer] = None if person is None else self.gates.candidate(recall, person)
+        return known
 
     def stopping(self, person: Candidate, answer: Answer, filter: Filter | None) -> tuple[Gate, str] | None:
         """Return the gate that keeps a missing person out, and why; None when all are open."""
         if filter is not None:
             return self.gates.stopping(person, filter)
         stopped = self.known_missing.stopped
-        if answer not in stopped:
-            stopped[answer] = self.gates.stopping(person, None)
-        return stopped[answer]
+        known = stopped.get(answer)
+        if known is None and answer not in stopped:
+            known = stopped[answer] = self.gates.stopping(person, None)
+        return known
 
     def _follow(self, before: Recalled, change: Change) -> bool:
         """Work out again only what is said of answers whose entries changed; False when that is not enough."""

@@ -230,6 +230,8 @@ class Matrix:
         known = self._known.get(key)
         if known is None or not known[0].still():
             known = self._recalled_anew(playbook, ask, wanted, query_role, corpora, answers, before=known)
+            # What takes its own place pushes nothing else out.
+            self._known.pop(key, None)
             while len(self._known) >= _RECALLED_KEPT:
                 self._known.pop(next(iter(list(self._known))), None)
             self._known[key] = known
@@ -261,7 +263,7 @@ class Matrix:
         )
         earlier = before[1] if before is not None else None
         change = recollection.change
-        if earlier is not None and (change == ([], []) or earlier.says(recollection.recalls)):
+        if earlier is not None and earlier.says(recollection.recalls, change):
             # What was written was not near enough to be among them.
             return recollection, earlier
         gates = (

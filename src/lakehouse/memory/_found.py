@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from lakehouse.memory.keys import Demanded
     from lakehouse.vectors._kept_near import Brought, Word
+    from lakehouse.vectors._shelves import Shelves
     from lakehouse.vectors.service import Vectors
 
 
@@ -91,7 +92,11 @@ class Found:
         self._meaning = meaning
         self._corpora = corpora
         self.demanded = demanded
-        self._shelves = vectors.shelves(name, meaning)
+        self._shelves: Shelves
+        if before is not None and before._meaning is meaning and vectors.has_shelves(name, before._shelves):
+            self._shelves = before._shelves
+        else:
+            self._shelves = vectors.shelves(name, meaning)
         self._writes = self._shelves.writes
         self._lookup: Finder | None = None
         self._before = before
@@ -149,7 +154,7 @@ class Found:
         brought = self._shelves.follow(self._meaning, before._steps, _noted, _recall)
         if brought is None:
             return False
-        steps = [old._replace(near=each.found) for old, each in zip(before._steps, brought, strict=True)]
+        steps = [Step(old.words, old.most, each.found) for old, each in zip(before._steps, brought, strict=True)]
         if any(_is_full(step) != _is_full(old) for step, old in zip(steps[:1], before._steps, strict=False)):
             # Where there are few, less is looked for.
             return False
@@ -274,7 +279,10 @@ def _is_full(step: Step) -> bool:
 
 def _are_others(brought: Brought) -> bool:
     """Tell whether what came is of other answers than what went."""
-    return {recall.answer for recall in brought.gone} != {recall.answer for recall in brought.came}
+    gone, came = brought.gone, brought.came
+    if not gone and not came:
+        return False
+    return {recall.answer for recall in gone} != {recall.answer for recall in came}
 
 
 def _at(recalls: Sequence[Recall], place: tuple[float, str]) -> int:

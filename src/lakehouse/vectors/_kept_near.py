@@ -237,6 +237,11 @@ def _merged(
         made: As for `bring`.
     """
     stay = [made(before[at].distance, before[at].id) for at in again]
+    if not (into or gone) and None not in stay:
+        found = before.copy()
+        for at, near in zip(again, stay, strict=True):
+            found[at] = near
+        return Brought(found, [before[at] for at in again], stay)
     measured = distances({each.number for each in into}) if into else {}
     came = [made(measured[each.number], each.id) for each in into]
     if any(near is None for near in (*stay, *came)):
@@ -245,8 +250,6 @@ def _merged(
     for at, near in zip(again, stay, strict=True):
         found[at] = near
     went = [before[at] for at in (*again, *gone)]
-    if not came and not gone:
-        return Brought(found, went, stay)
     for at in sorted(gone, reverse=True):
         del found[at]
     for near in came:

@@ -323,7 +323,8 @@ class Shelves:
     def _found(self, words: Sequence[Word]) -> list[dict[int, Group]] | None:
         """Return groups that hold what the words hold, made where they are missing; None when a word has too many."""
         apart = dict.fromkeys(words)
-        found = self._together(apart)
+        # One alone costs no more with a shelf of its own.
+        found = self._together(apart) if len(apart) > 1 else []
         more = self._apart(apart)
         return None if more is None else found + more
 
