@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.vectors import columns
@@ -26,6 +26,7 @@ def holding(rows: list[list[str]], word: str) -> list[int]:
 def test_many_words_find_the_rows_of_each(tmp_path_factory, monkeypatch, hashed):
     monkeypatch.setattr(columns, "hash", hashed, raising=False)
 
+    @settings(deadline=None)
     @given(st.lists(st.lists(WORDS, max_size=3), max_size=8), st.lists(WORDS, min_size=6, max_size=9))
     def check(rows, asked):
         rows = [["a"], *rows]
