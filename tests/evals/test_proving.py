@@ -177,10 +177,26 @@ def test_flatness_is_the_slope_after_the_first_quarter():
 
 def test_stress_and_load_commands_print_tables_and_fail_by_exit_code(url, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["eval", "load", "--lake", url, "--seconds", "0.5", "--connections", "2", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["statuses"].keys() == {"200"}
+    load_it = ["eval", "load", "--lake", url, "--seconds", "0.5", "--warm-up", "0.2", "--connections", "2", "--json"]
+    assert main(load_it) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["statuses"].keys() == {"200"}
+    assert report["options"]["warm_up"] == 0.2
     code = main(["eval", "stress", "--lake", url, "--fresh", "2", "--output", "run"])
     out = capsys.readouterr().out
     assert "| hour 0 and hour 48, mean Jaccard | 1.000 | 1.000 |" in out
     assert code == ("**All claims hold.**" not in out)
     assert main(["eval", "stress", "--fresh", "0"]) == 2
+
+
+def test_soak_command_runs_at_half_the_peak_and_judges_the_slope(url, capsys):
+    code = main(
+        ["eval", "soak", "--lake", url, "--minutes", "0.16", "--warm-up", "0.01", "--connections", "1", "--json"]
+    )
+    found = json.loads(capsys.readouterr().out)
+    options, flat = found["report"]["options"], found["flatness"]
+    assert (options["seconds"], options["warm_up"]) == (9.6, 0.6)
+    assert options["rate"] == pytest.approx(max(1.0, found["peak_per_s"] / 2))
+    assert flat["start_mb"] > 0
+    failed = found["report"]["statuses"].keys() != {"200"} or found["report"]["late"]
+    assert code == int(failed or flat["slope_share_per_h"] > 0.01)

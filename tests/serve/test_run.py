@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
@@ -195,7 +196,7 @@ HEAPS = """
 import ctypes, sys, threading
 from lakehouse.serve import run
 if sys.argv[1] == "shared":
-    run._share_one_heap()
+    run._settle_heap()
 gate = threading.Barrier(4)
 def allocate():
     kept = [bytes(50_000) for _ in range(20)]
@@ -203,6 +204,9 @@ def allocate():
 threads = [threading.Thread(target=allocate) for _ in range(4)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
+large = bytes(8_000_000)
+del large
+large = bytes(8_000_000)
 libc = ctypes.CDLL(None)
 libc.fopen.restype = ctypes.c_void_p
 file = ctypes.c_void_p(libc.fopen(sys.argv[2].encode(), b"w"))
@@ -212,14 +216,17 @@ libc.fclose(file)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="heaps of threads are a way of glibc")
-def test_threads_of_a_serving_process_share_one_heap(tmp_path):
-    heaps = {}
+def test_threads_of_a_serving_process_share_one_heap_and_large_blocks_stay_out_of_it(tmp_path):
+    heaps, outside = {}, {}
     for kind in ("shared", "apart"):
         file = tmp_path / kind
         subprocess.run([sys.executable, "-c", HEAPS, kind, str(file)], check=True)
-        heaps[kind] = file.read_text().count("<heap nr=")
+        found = ET.parse(file).getroot()
+        heaps[kind] = len(found.findall("heap"))
+        outside[kind] = int(found.find("total[@type='mmap']").get("size"))
     assert heaps["shared"] == 1
     assert heaps["apart"] > 1
+    assert outside["shared"] >= 8_000_000 > outside["apart"]
 
 
 SETTLING = """

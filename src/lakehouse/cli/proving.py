@@ -69,6 +69,7 @@ def add(evaluations: Commands) -> None:
         metavar="R",
         help="arrivals a second, whatever the stack does (default: none)",
     )
+    _warm_up(load, 3.0, "seconds")
     soak = evaluations.command(
         "soak",
         _soak,
@@ -78,6 +79,7 @@ def add(evaluations: Commands) -> None:
     )
     _load_options(soak)
     soak.add_argument("--minutes", type=float, default=30.0, metavar="M", help="how long (default: 30)")
+    _warm_up(soak, 10.0, "minutes")
 
     chaos = evaluations.command(
         "chaos",
@@ -114,6 +116,16 @@ def _load_options(tree: Tree) -> None:
 
 def _number(tree: Tree, option: str, default: int, what: str) -> None:
     tree.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+
+
+def _warm_up(tree: Tree, default: float, unit: str) -> None:
+    tree.add_argument(
+        "--warm-up",
+        type=float,
+        default=default,
+        metavar=unit[0].upper(),
+        help=f"{unit} of the same before that, not measured (default: {default:g})",
+    )
 
 
 def _stress(arguments: argparse.Namespace) -> int:
@@ -164,6 +176,7 @@ def _load(arguments: argparse.Namespace) -> int:
         mix=arguments.mix,
         connections=arguments.connections,
         seconds=arguments.seconds,
+        warm_up=arguments.warm_up,
         rate=arguments.rate,
         seed=arguments.seed,
     )
@@ -188,6 +201,7 @@ def _soak(arguments: argparse.Namespace) -> int:
             mix=arguments.mix,
             connections=arguments.connections,
             seconds=arguments.minutes * 60,
+            warm_up=arguments.warm_up * 60,
             rate=max(1.0, peak.overall.per_s / 2),
             seed=arguments.seed,
         )

@@ -144,7 +144,9 @@ class _Run:
             if (await first.send("GET", "/health")).status != 200:
                 raise Unavailable(f"nothing answers at port {self._address.port}; start it with 'lakehouse up'")
         if self._options.warm_up:
+            waiting = asyncio.create_task(_count(self._options.warm_up))
             await self._driven(self._options.warm_up)
+            waiting.cancel()
         self._tally, self._late = Tally(), 0
         sampling = asyncio.create_task(self._sample())
         began = time.perf_counter()
@@ -230,6 +232,12 @@ class _Run:
             validators=VALIDATES,
             samples=self._samples,
         )
+
+
+async def _count(seconds: float) -> None:
+    for passed in range(int(seconds) + 1):
+        progress.report("seconds of warm-up", passed, int(seconds))
+        await asyncio.sleep(_SAMPLE_S)
 
 
 class Flatness(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from lakehouse.state.log import Log, files
 
 LOG = "rows.jsonl"
 _SNAPSHOT = "heads.bin"
-_CHUNK = 4 * 1024 * 1024
+_CHUNK = 512 * 1024
 # Reading so many rows again takes less time than writing all heads down.
 _ROWS_BETWEEN_SNAPSHOTS = 5_000
 

@@ -42,8 +42,9 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # search looked for garbage, of which there is next to none, and that took a tenth of the time. What is kept (answers,
 # demands) is gone through a few thousand objects at a time, so that nobody waits long.
 _GARBAGE = (5_000, 5, 10)
-# `M_ARENA_MAX` of <malloc.h>.
-_ARENA_MAX = -8
+# `M_ARENA_MAX`, `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD` of <malloc.h>.
+_ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
+_LARGE_BLOCK = 1024 * 1024
 
 _log = logging.getLogger("lakehouse.serve")
 
@@ -79,7 +80,7 @@ def serve(
     token = token_of(config, environ)
     require_encrypted(config)
     if _owns_process():
-        _share_one_heap()
+        _settle_heap()
     with (
         logs.configured(config.logging),
         contextlib.closing(listener or ports.bind(config.server.host, config.server.port)) as bound,
@@ -358,14 +359,19 @@ def _end(stack: Stack, lake: Lakehouse, grace_ms: int) -> None:
     os._exit(0)
 
 
-def _share_one_heap() -> None:
-    """Have the threads to come allocate from one heap, where the C library lets itself be told (glibc).
+def _settle_heap() -> None:
+    """Have threads allocate from one heap and large blocks lie outside of it, where the C library can be told (glibc).
 
     By default each thread gets a heap of its own, and what one thread makes and another lets go leaves holes in them:
     over hours a process grew by megabytes that held nothing. Threads of Python rarely allocate at the same time.
+    Large blocks stay outside of it: by default the first one that is let go moves the limit up, and those to come
+    push the end of the heap away from what was there before.
     """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, 1)
+        mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
+        mallopt(_TRIM_THRESHOLD, 4 * _LARGE_BLOCK)
 
 
 def _owns_process() -> bool:
