@@ -44,6 +44,7 @@ MOST_DISTANCES = 1_000_000
 _NOTES_KEPT = 50_000
 _MADE_KEPT = 2_000
 
+# Of an item that was not there before a write.
 _NOWHERE: tuple[bytes, None] = b"", None
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 

@@ -49,7 +49,10 @@ class Column:
         return np.concatenate(parts) if parts else _NONE
 
     def holding(self, values: Sequence[str]) -> list[np.ndarray]:
-        """Return the numbers of the rows that have each of these strings, int32, in rising order, possibly repeated."""
+        """Return the numbers of the rows that have each of these strings, int32, in rising order, possibly repeated.
+
+        In no order, and without those that no row has or with nothing for them.
+        """
         return [self._with_term(term(value)) for value in values]
 
     def _with_term(self, name: bytes) -> np.ndarray:
@@ -259,7 +262,7 @@ class StoredColumn(Column):
         self._place_rows = arrays["place_rows"]
 
     def holding(self, values: Sequence[str]) -> list[np.ndarray]:
-        """Return the rows of each of these strings; of many, all are looked up at once."""
+        """Return the rows of these strings as any column does; many are looked up at once."""
         if len(values) < _AT_ONCE:
             return super().holding(values)
         at = self._terms.positions([term(value) for value in values])
