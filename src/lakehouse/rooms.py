@@ -17,6 +17,8 @@ from lakehouse import decoding, operations, settings, tracing
 
 if TYPE_CHECKING:
     from lakehouse.chat.base import ChatAnswer
+    from lakehouse.lake.query import LogTable
+    from lakehouse.lake.shipping import Shipping
     from lakehouse.ledger.erasure import Gone
     from lakehouse.memory.asks import Asks
     from lakehouse.observe.base import Op
@@ -189,7 +191,26 @@ class Rooms:
         if self.state.shared:
             # What another replica has taken in is there for the next statement, such as one that looks for a person.
             query = structs.replace(query, refresh_every_ms=0)
-        self.sql = self._closing(Query(query, self.catalog, log_tables(path, _sessions(config, path))))
+        logs = log_tables(path, _sessions(config, path))
+        self.shipping = self._ship(config, path, logs)
+        self.sql = self._closing(Query(query, self.catalog, logs, self.shipping))
+
+    def _ship(self, config: settings.Settings, path: Path, tables: Sequence[LogTable]) -> Shipping | None:
+        """Open what puts logs into a bucket; it closes after the rooms that write them."""
+        if not config.storage.logs:
+            return None
+        from lakehouse.lake.shipping import Shipping, own_id
+
+        # What is made of logs is made anew where it is wanted.
+        logs = {table.name: table.path for table in tables if table.files is None}
+        return self._closing(
+            Shipping(
+                config.storage,
+                logs,
+                self.replicas.own or own_id(path),
+                held=lambda: self.replicas.behind,
+            )
+        )
 
     def _witness(self, config: settings.Settings, path: Path, clock: Callable[[], datetime]) -> None:
         """Open what watches every call: ops always, spans where a setting asks for them."""
@@ -238,6 +259,7 @@ class Rooms:
                 ops=self.observer,
                 traces=self.traces,
                 storage=self.storage if config.storage.backend == "local" else None,
+                shipping=self.shipping,
                 logs=(*filter(None, [_sessions(config, path)]), Path(config.chat.record), Path(config.logging.file)),
             ),
         )
@@ -258,6 +280,8 @@ class Rooms:
                     **holding.purges(),
                     "training data (rows)": purge(path),
                 },
+                shared=holding.shared(),
+                elsewhere=self.shipping.contents if self.shipping else tuple,
             ),
             erased=self._erased,
             clock=clock,
@@ -416,8 +440,11 @@ class Rooms:
         )
 
     def attend(self) -> None:
-        """Begin what only a running stack does: take up unfinished runs, look for new mail. Returns at once."""
+        """Begin what only a running stack does: unfinished runs, new mail, logs into a bucket. Returns at once."""
         self._poller.start()
+        if self.shipping:
+            # Nobody who was erased on another replica may be put there again.
+            self.shipping.start(self.following.catch_up)
         threading.Thread(target=self._resume, name="resume", daemon=True).start()
 
     def _resume(self) -> None:

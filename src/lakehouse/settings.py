@@ -61,6 +61,9 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         region: Region of the bucket.
         access_key_env: Name of the environment variable with the access key.
         secret_key_env: Name of the environment variable with the secret key.
+        logs: Where a running stack puts its logs as well (`s3://BUCKET/PREFIX`, reached as this section says); empty
+            leaves them in the data folder alone.
+        logs_every_s: How often it looks for new rows of its own, and for those of others.
     """
 
     backend: str = "local"
@@ -70,6 +73,8 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     region: str = "us-east-1"
     access_key_env: str = "AWS_ACCESS_KEY_ID"
     secret_key_env: str = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
+    logs: str = ""
+    logs_every_s: float = 10
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

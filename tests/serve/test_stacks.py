@@ -56,6 +56,7 @@ def test_prepare_refuses_what_another_stack_has(known, tmp_path, mine, what):
     ("sections", "what"),
     [
         ({"storage": {"backend": "s3", "bucket": "lake", "endpoint": "http://127.0.0.1:1"}}, "bucket"),
+        ({"storage": {"logs": "s3://lake-logs/all"}}, "storage.logs"),
         ({"catalog": {"uri": "postgresql+psycopg://db/lake"}}, "catalog.uri"),
         ({"catalog": {"warehouse": "/srv/warehouse"}}, "catalog.warehouse"),
     ],

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from lakehouse.errors import InternalError, Unavailable
-from lakehouse.state.log import Log, files, lines
+from lakehouse.state.log import Log, files, lines, numbers, stretch
 
 WRITER = """
 import json, sys
@@ -40,6 +40,20 @@ def test_log_keeps_rows_in_order_over_sealed_files(tmp_path):
     log.close()
     assert len(files(log.path)) > 2
     assert [row["n"] for row in rows(log.path)] == list(range(200))
+
+
+def test_log_seals_on_behind_the_newest_file_when_old_ones_were_removed(tmp_path):
+    log = Log(tmp_path / "ops.jsonl", max_bytes=500)
+    for number in range(200):
+        log.write([b'{"n":%d}' % number])
+    old, *_ = files(log.path)
+    kept = list(rows(log.path))[len(old.read_bytes().splitlines()) :]
+    old.unlink()
+    for number in range(200, 400):
+        log.write([b'{"n":%d}' % number])
+    log.close()
+    assert list(rows(log.path)) == [*kept, *({"n": number} for number in range(200, 400))]
+    assert numbers(log.path) == list(range(2, len(files(log.path)) + 2))
 
 
 def test_lines_names_offsets_that_can_be_read_again(tmp_path):
@@ -124,3 +138,42 @@ def test_log_refuses_a_line_break_and_rows_after_close(tmp_path):
     with pytest.raises(Unavailable, match="closed"):
         log.write([b"{}"])
     assert rows(log.path) == []
+
+
+def test_stretches_give_every_row_once_while_others_write_and_seal(tmp_path):
+    path = tmp_path / "ops.jsonl"
+    assert stretch(path, 1, 0, 100) is None
+    with start(path, "a", 900, 400) as writer:
+        found, number, begin = b"", 1, 0
+        ended = False
+        while True:
+            given = stretch(path, number, begin, 250)
+            if given is not None and given.rows:
+                assert len(given.rows) <= 250 or given.rows.count(b"\n") == 1
+                found += given.rows
+                begin += len(given.rows)
+            elif given is not None and given.sealed:
+                assert given.last
+                number, begin = number + 1, 0
+            elif ended:
+                break
+            else:
+                # Once more after the end, for what came between.
+                ended = writer.poll() is not None
+                if not ended:
+                    writer.stdout.readline()
+    assert number > 10
+    assert found == b"".join(file.read_bytes() for file in files(path))
+    assert found.count(b"\n") == 400
+    assert stretch(path, number + 1, 0, 250) is None
+
+
+def test_stretch_leaves_out_a_row_that_is_not_whole(tmp_path):
+    path = tmp_path / "ops.jsonl"
+    path.write_bytes(b'{"n":1}\n{"n":')
+    assert stretch(path, 1, 0, 100) == (b'{"n":1}\n', True, False)
+    assert stretch(path, 1, 8, 100) == (b"", True, False)
+    assert stretch(path, 1, 50, 100) == (b"", True, False)
+    path.rename(tmp_path / "ops-000001.jsonl")
+    assert stretch(path, 1, 0, 3) == (b'{"n":1}\n', True, True)
+    assert stretch(path, 2, 0, 100) is None

@@ -78,6 +78,14 @@ def log_relation(columns: Mapping[str, str], files: Sequence[str]) -> str:
     )
 
 
+def told_apart(bodies: Mapping[str, str]) -> str:
+    """Return a SELECT of the rows of several, each given as a SELECT by its name, with that name as the last column."""
+    return " UNION ALL ".join(
+        f"SELECT *, {text(name)} AS replica FROM ({body})"  # noqa: S608 - quoted
+        for name, body in bodies.items()
+    )
+
+
 def copy_to_parquet(query: str, path: str, fields: Sequence[Field]) -> str:
     """Return the statement that writes a query's rows as one Parquet file with the fields' ids."""
     ids = ", ".join(f"{quoted(field.name)}: {_ids(field)}" for field in fields)

@@ -15,18 +15,20 @@ from lakehouse.lake._relation import text
 
 if TYPE_CHECKING:
     from lakehouse.lake._iceberg import Version
+    from lakehouse.settings import Storage
 
 _PACKAGE = "duckdb_extension_httpfs"
 
 
-def reach(connection: duckdb.DuckDBPyConnection, versions: Iterable[Version]) -> None:
-    """Let a connection open the files of some versions; nothing to do for local ones.
+def reach(connection: duckdb.DuckDBPyConnection, versions: Iterable[Version], *, beside: Storage | None = None) -> None:
+    """Let a connection open the files of some versions, and others beside them; nothing to do for local ones.
 
     Raises:
         NotInstalled: They lie in a bucket and the extension is not installed.
     """
     # A catalog has one warehouse, so one of its versions speaks for all.
-    storage = next((version.s3 for version in versions if version.s3 is not None), None)
+    # All that lies in buckets is reached in the same way.
+    storage = next((version.s3 for version in versions if version.s3 is not None), beside)
     if storage is None:
         return
     connection.execute(f"LOAD {text(str(_extension()))}")

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from lakehouse.lake._relation import log_relation, quoted, relation, text
+from lakehouse.lake._relation import log_relation, quoted, relation, text, told_apart
 from lakehouse.lake._s3 import reach
 
 if TYPE_CHECKING:
     from lakehouse import settings
     from lakehouse.lake._iceberg import Version
     from lakehouse.lake.query import LogTable
+    from lakehouse.lake.shipping import Beyond
 
 
 class Session:
@@ -29,6 +30,7 @@ class Session:
         versions: Each dataset it shows, by name.
         snapshots: Their snapshots, by name.
         logs: Each log it shows with the files that it had.
+        beyond: What it shows of them beside these.
         names: Of all tables.
         files: Paths of all their data files.
         broken: Those whose files cannot be read; the others work.
@@ -40,13 +42,17 @@ class Session:
         versions: Mapping[str, Version],
         query: settings.Query,
         logs: Sequence[tuple[LogTable, list[Path]]] = (),
+        beyond: Beyond | None = None,
     ) -> None:
         self.versions = dict(versions)
         self.snapshots = {name: version.snapshot_id for name, version in versions.items()}
         self.logs = list(logs)
+        self.beyond = beyond
+        others = beyond.tables if beyond else {}
+        elsewhere = [path for tables in others.values() for rows in tables or () for path in rows.files]
         self.names = {*self.snapshots, *(table.name for table, _ in logs)}
         self.files = [path for version in versions.values() for path in version.files]
-        self.files += [str(path) for _, paths in logs for path in paths]
+        self.files += [str(path) for _, paths in logs for path in paths] + elsewhere
         self.broken: set[str] = set()
         self.uses = 0
         self._connection = duckdb.connect(
@@ -60,7 +66,7 @@ class Session:
                 "python_enable_replacements": False,
             },
         )
-        reach(self._connection, versions.values())
+        reach(self._connection, versions.values(), beside=beyond.storage if beyond and elsewhere else None)
         for version in versions.values():
             body = relation(version.fields, version.files, alike=version.alike)
             try:
@@ -69,8 +75,14 @@ class Session:
                 self.broken.add(version.name)
         for table, paths_of_log in logs:
             body = log_relation(table.columns, [str(path) for path in paths_of_log])
-            self._connection.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS {body}")
             self.broken.discard(table.name)
+            if beyond and table.name in others:
+                theirs = others[table.name]
+                if theirs is None:
+                    self.broken.add(table.name)
+                by_replica = {rows.replica: log_relation(table.columns, rows.files) for rows in theirs or ()}
+                body = told_apart({beyond.own: body, **by_replica})
+            self._connection.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS {body}")
         paths = ", ".join(text(path) for path in self.files)
         for setting in (
             "TimeZone = 'UTC'",

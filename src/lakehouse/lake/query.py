@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lakehouse import settings
     from lakehouse.lake._session import Session
     from lakehouse.lake.catalog import Catalog
+    from lakehouse.lake.shipping import Beyond, Shipping
     from lakehouse.lake.shown import Shown
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
@@ -105,6 +106,8 @@ class Query:
         query: The settings section.
         catalog: Whose datasets are the tables; kept as an attribute.
         logs: Tables beside them, whose rows appear as they are written.
+        shipping: Knows what other lakes have of these; their rows are in the same tables, which then have one column
+            more, `replica`.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -119,8 +122,15 @@ class Query:
     [[42]]
     """
 
-    def __init__(self, query: settings.Query, catalog: Catalog, logs: Sequence[LogTable] = ()) -> None:
+    def __init__(
+        self,
+        query: settings.Query,
+        catalog: Catalog,
+        logs: Sequence[LogTable] = (),
+        shipping: Shipping | None = None,
+    ) -> None:
         self._settings = query
+        self._shipping = shipping
         self.catalog = catalog
         self._logs = logs
         catalog.reserve(table.name for table in logs)
@@ -333,12 +343,13 @@ class Query:
         from lakehouse.lake._session import Session
 
         past = {name: self.catalog.version(name, snapshot) for name, snapshot in snapshots.items()}
-        return Session({**self.catalog.versions(), **past}, self._settings, self._log_files())
+        return Session({**self.catalog.versions(), **past}, self._settings, *self._log_files())
 
-    def _log_files(self) -> list[tuple[LogTable, list[Path]]]:
+    def _log_files(self) -> tuple[list[tuple[LogTable, list[Path]]], Beyond | None]:
         from lakehouse.state.log import files
 
-        return [(table, table.files() if table.files else files(table.path)) for table in self._logs]
+        beyond = self._shipping.beyond() if self._shipping else None
+        return [(table, table.files() if table.files else files(table.path)) for table in self._logs], beyond
 
     def _fresh(self) -> Session:
         """Return a session over the newest state of the catalog; called under the lock."""
@@ -347,14 +358,14 @@ class Query:
         revision, now = self.catalog.revision, time.monotonic()
         due = now - self._seen_at >= self._settings.refresh_every_ms / 1000
         # Which files a log has changes when it is begun and when one is sealed, never with a row.
-        logs = self._log_files()
-        same_logs = self._session is not None and self._session.logs == logs
+        logs, beyond = self._log_files()
+        same_logs = self._session is not None and (self._session.logs, self._session.beyond) == (logs, beyond)
         if self._session is not None and revision == self._seen_revision and same_logs and not due:
             return self._session
         versions = self.catalog.versions()
         snapshots = {name: version.snapshot_id for name, version in versions.items()}
         if self._session is None or self._session.snapshots != snapshots or not same_logs:
-            old, self._session = self._session, Session(versions, self._settings, logs)
+            old, self._session = self._session, Session(versions, self._settings, logs, beyond)
             if old is not None and not old.uses:
                 old.close()
         self._seen_revision, self._seen_at = revision, now

@@ -32,6 +32,7 @@ class Gone(Person, frozen=True, kw_only=True):
 
 # Removes people from one place; returns how much of each was there, in that place's own unit.
 Purge = Callable[[Sequence[Gone]], Mapping[str, int]]
+_NOTHING: Mapping[str, Purge] = {}
 
 
 class Eraser:
@@ -41,27 +42,41 @@ class Eraser:
         folder: The lake.
         purges: What removes people, by place, in the order it is done: the truth first, so that nothing derived is
             made again from it.
+        shared: The same of places that other replicas go on writing to until they are told.
+        elsewhere: Yields what these places hold, each piece with where it lies.
     """
 
-    def __init__(self, folder: Path, purges: Mapping[str, Purge]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        purges: Mapping[str, Purge],
+        *,
+        shared: Mapping[str, Purge] = _NOTHING,
+        elsewhere: Callable[[], Iterable[tuple[str, bytes]]] = tuple,
+    ) -> None:
         self._folder = folder
         self._purges = purges
+        self._shared = shared
+        self._elsewhere = elsewhere
 
     def purge(self, people: Sequence[Gone]) -> dict[str, list[Purged]]:
         """Remove people; returns what was removed of each, by place."""
-        purged: dict[str, list[Purged]] = {gone.subject: [] for gone in people}
-        for place, purge in self._purges.items():
-            for subject, count in purge(people).items():
-                if count:
-                    purged[subject].append(Purged(place, count))
-        return purged
+        return _purged(self._purges, people)
+
+    def purge_shared(self, people: Sequence[Gone]) -> dict[str, list[Purged]]:
+        """Remove people from where other replicas write as well, once they were told; returns the same."""
+        return _purged(self._shared, people)
 
     def remains(self, rows: int) -> list[Remaining]:
         """Return what stays of an erased person."""
         return [Remaining("ledger", rows, _PROOF)] if rows else []
 
     def probe(self, people: Sequence[Person]) -> dict[str, list[str]]:
-        """Look through every file of the lake, also what is compressed; returns those that hold a piece, by subject."""
+        """Look through every file of the lake, also what is compressed, and what lies elsewhere.
+
+        Returns:
+            By subject, where a piece still is.
+        """
         found: dict[str, list[str]] = {person.subject: [] for person in people}
         finder = Finder(owners_of(people))
         if not finder.longest:
@@ -69,7 +84,19 @@ class Eraser:
         for path in files_of(self._folder):
             for subject in _holders(path, finder):
                 found[subject].append(str(path.relative_to(self._folder)))
+        for where, data in self._elsewhere():
+            for subject in sorted({subject for hit in finder.hits(data) for subject in hit.subjects}):
+                found[subject].append(where)
         return found
+
+
+def _purged(purges: Mapping[str, Purge], people: Sequence[Gone]) -> dict[str, list[Purged]]:
+    purged: dict[str, list[Purged]] = {gone.subject: [] for gone in people}
+    for place, purge in purges.items():
+        for subject, count in purge(people).items():
+            if count:
+                purged[subject].append(Purged(place, count))
+    return purged
 
 
 def split(

@@ -89,6 +89,14 @@ class Replicas:
             self._stored.done(connection, [number for number, _ in waiting])
         return True
 
+    @property
+    def behind(self) -> bool:
+        """Whether somebody has still to be erased here."""
+        if not self.own:
+            return False
+        with self._state.read() as connection:
+            return bool(self._stored.waiting(connection, self.own))
+
     def _opened(self, sealed: str) -> Gone:
         key = key_files.secret(self._keys / KEY, make=False)
         plain = _signing.unseal(key, base64.b64decode(sealed), bound=_BOUND)

@@ -250,6 +250,8 @@ class Subjects:
         digests = {gone.subject: self._erased.bar(gone) for gone in people}
         purged = self._eraser.purge(people)
         replicas = self._tell_others(people)
+        for id, more in self._eraser.purge_shared(people).items():
+            purged[id] += more
         for id in ids:
             shredded = self._manifests.erase(id, now)
             purged[id].append(Purged(DATA_KEY, shredded))

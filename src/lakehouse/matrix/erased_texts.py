@@ -14,6 +14,7 @@ from lakehouse.ledger.erasure import Gone, Purge, blot_logs
 from lakehouse.ledger.pieces import Blotter
 
 if TYPE_CHECKING:
+    from lakehouse.lake.shipping import Shipping
     from lakehouse.lake.store import Store
     from lakehouse.observe.ops import Ops
     from lakehouse.observe.traces import Traces
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _LEFT_ALONE = ("ledger", "objects", "objects-incoming")
 # A larger object is left as it is, and named in the receipt when something is found in it.
 _LARGEST_OBJECT = 256 * 1024 * 1024
+_SHIPPED = "logs in the bucket (values written over)"
 _BINARY = (b"PAR1", b"\x1f\x8b", b"PK\x03\x04")
 
 
@@ -35,6 +37,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
         engine: The file of the workflows' engine.
         ops, traces: What they hold in memory goes to their logs first.
         storage: Objects; null where they are on another machine.
+        shipping: Logs in a bucket; null where there are none.
         logs: Further logs, which may lie outside of the folder; those put aside of them are found beside them.
     """
 
@@ -44,6 +47,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
     ops: Ops
     traces: Traces
     storage: Store | None
+    shipping: Shipping | None = None
     logs: tuple[Path, ...] = ()
 
     def purges(self) -> Mapping[str, Purge]:
@@ -56,7 +60,15 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
 
     def local(self) -> Mapping[str, Purge]:
         """Return what writes over in this folder alone."""
-        return {"runs (values written over)": self.in_engine, "logs (values written over)": self.in_logs}
+        purges = {"runs (values written over)": self.in_engine, "logs (values written over)": self.in_logs}
+        if self.shipping is not None:
+            # After the logs themselves, so that nothing is put there again.
+            purges[_SHIPPED] = self.in_newest_shipped
+        return purges
+
+    def shared(self) -> Mapping[str, Purge]:
+        """Return what writes over where other replicas write as well."""
+        return {} if self.shipping is None else {_SHIPPED: self.in_shipped}
 
     def tables(self, people: Sequence[Gone]) -> dict[str, int]:
         """Write over what tables hold."""
@@ -91,6 +103,20 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
         more = [path.absolute() for path in self.logs if path.name]
         aside = [file for path in more for file in sorted(path.parent.glob(f"{path.name}.[0-9]*"))]
         return blot_logs(self.folder, people, skip=_LEFT_ALONE, more=[*more, *aside])
+
+    def in_shipped(self, people: Sequence[Gone]) -> dict[str, int]:
+        """Write over what logs in the bucket hold, those of every replica."""
+        counting = _Counting(people)
+        if self.shipping is not None and counting.needed:
+            self.shipping.rewrite(counting.bytes_of)
+        return counting.counts
+
+    def in_newest_shipped(self, people: Sequence[Gone]) -> dict[str, int]:
+        """Write over what this replica may have put there when somebody else was already doing so."""
+        counting = _Counting(people)
+        if self.shipping is not None and counting.needed:
+            self.shipping.rewrite_newest(counting.bytes_of)
+        return counting.counts
 
     def objects(self, people: Sequence[Gone]) -> dict[str, int]:
         """Write over what objects hold whose texts lie there as they are; each is replaced whole."""

@@ -66,6 +66,10 @@ class Rooms:
             **self._words.local(),
         }
 
+    def shared(self) -> Mapping[str, Purge]:
+        """Return what removes people from where other replicas write as well."""
+        return self._words.shared()
+
     def datasets(self, people: Sequence[Gone]) -> dict[str, int]:
         """Take rows out of every dataset, with the snapshots before."""
         wanted: dict[tuple[str, str], list[str]] = {}

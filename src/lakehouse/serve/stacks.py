@@ -321,6 +321,8 @@ def _refuse_shared(record: Record, config: Settings, other: Record, others: Sett
         "data folder": _same_folder(config.data, others.data),
         "bucket": bool(config.storage.bucket)
         and (config.storage.endpoint, config.storage.bucket) == (others.storage.endpoint, others.storage.bucket),
+        "storage.logs": bool(config.storage.logs)
+        and (config.storage.endpoint, config.storage.logs) == (others.storage.endpoint, others.storage.logs),
         "catalog.uri": bool(config.catalog.uri) and config.catalog.uri == others.catalog.uri,
         "catalog.warehouse": bool(config.catalog.warehouse)
         and _same_folder(config.catalog.warehouse, others.catalog.warehouse or others.data),

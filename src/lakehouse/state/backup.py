@@ -39,7 +39,17 @@ CACHE = "embeddings.db"
 _STAGING = ".backup-"
 _LOCK = ".backup.lock"
 # A copy is no replica: it would not hear of those who are erased meanwhile.
-_LOCKS = frozenset({lake_folder.LOCK_FILE, lake_folder.REPLICA_FILE, quiet.GATE_FILE, quiet.CHANGES_FILE, _LOCK})
+# Nor does it go on at the logs that its model has in a bucket.
+_LOCKS = frozenset(
+    {
+        lake_folder.LOCK_FILE,
+        lake_folder.REPLICA_FILE,
+        lake_folder.LOGS_FILE,
+        quiet.GATE_FILE,
+        quiet.CHANGES_FILE,
+        _LOCK,
+    }
+)
 # Below these lies only what an interrupted call left, the cache of a part that embeds for a divided stack, and what
 # namespaces have used of their chat budgets in this hour, which is counted in place.
 _SCRATCH = frozenset({"incoming", "scratch", "embedd", "budgets"})

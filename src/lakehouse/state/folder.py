@@ -31,6 +31,8 @@ FORMAT_FILE = "LAKE.json"
 LOCK_FILE = ".lock"
 # Which of the stacks that share a state database the folder belongs to.
 REPLICA_FILE = "replica.id"
+# As whose the logs stand in a bucket.
+LOGS_FILE = "logs.id"
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})

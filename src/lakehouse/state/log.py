@@ -13,8 +13,9 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from lakehouse.errors import InternalError, Unavailable
 from lakehouse.state.folder import disk_error, fsync_dir
@@ -130,7 +131,7 @@ class Log:
                             raise
                         return
                     os.fsync(self._handle)
-                    self.path.rename(sealed(self.path, len(files(self.path))))
+                    self.path.rename(sealed(self.path, _next(self.path)))
                     fsync_dir(self.path.parent)
             # Sealed, by this process or another one.
             with self._commit_lock:
@@ -163,9 +164,29 @@ def sealed(path: Path, number: int) -> Path:
 
 def files(path: Path) -> list[Path]:
     """Return the files of the log at `path` that exist, oldest first."""
-    digits = "[0-9]" * 6
-    found = sorted(path.parent.glob(f"{path.stem}-{digits}{path.suffix}"))
+    found = _sealed(path)
     return [*found, path] if path.exists() else found
+
+
+def _sealed(path: Path) -> list[Path]:
+    digits = "[0-9]" * 6
+    return sorted(path.parent.glob(f"{path.stem}-{digits}{path.suffix}"))
+
+
+def numbers(path: Path) -> list[int]:
+    """Return the numbers of the log's files that exist, ascending; some lack when old files were removed."""
+    found = list(map(_number, _sealed(path)))
+    return [*found, _next(path)] if path.exists() else found
+
+
+def _number(path: Path) -> int:
+    return int(path.stem[-6:])
+
+
+def _next(path: Path) -> int:
+    """Return the number under which the file that takes the appends will be sealed."""
+    found = _sealed(path)
+    return _number(found[-1]) + 1 if found else 1
 
 
 def lines(path: Path, *, start: int = 0) -> Iterator[tuple[Path, int, bytes]]:
@@ -186,6 +207,88 @@ def lines(path: Path, *, start: int = 0) -> Iterator[tuple[Path, int, bytes]]:
                 if line.endswith(b"\n"):
                     yield file, offset, line[:-1]
                 offset += len(line)
+
+
+class Stretch(NamedTuple):
+    """Rows of one file of a log, safe on disk.
+
+    Attributes:
+        rows: Whole lines, each with its end.
+        last: No whole line follows in the file.
+        sealed: The file takes no more rows.
+    """
+
+    rows: bytes
+    last: bool
+    sealed: bool
+
+
+def stretch(path: Path, number: int, start: int, most: int) -> Stretch | None:
+    """Read rows of one file of the log at `path`, and see to it that no power cut takes them away again.
+
+    Args:
+        path: As of the log.
+        number: Of the file, from 1: that under which it is or will be sealed.
+        start: Offset in it to begin at, the start of a row.
+        most: Bytes at most; a row that is longer is given by itself.
+
+    Returns:
+        As many rows as there are and fit, or None while there is no such file.
+
+    Raises:
+        PermissionDenied, Unavailable: The disk refused.
+    """
+    try:
+        opened = _numbered(path, number)
+        if opened is None:
+            return None
+        handle, is_sealed = opened
+        try:
+            with _locked(handle):
+                size = os.fstat(handle).st_size
+            os.fdatasync(handle)
+            rows = _rows(handle, start, size, most)
+            return Stretch(rows, not _rows(handle, start + len(rows), size, 1), is_sealed)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+def _numbered(path: Path, number: int) -> tuple[int, bool] | None:
+    """Open a file of a log by its number, and tell whether it is sealed."""
+    while True:
+        name = sealed(path, number)
+        with suppress(FileNotFoundError):
+            return os.open(name, os.O_RDONLY | os.O_CLOEXEC), True
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # Between two names while it is being sealed, or never begun.
+            if name.exists():
+                continue
+            return None
+        its = _next(path)
+        if _is_at(handle, path):
+            if its == number:
+                return handle, False
+            os.close(handle)
+            return None
+        os.close(handle)
+
+
+def _rows(handle: int, start: int, size: int, most: int) -> bytes:
+    data = os.pread(handle, max(0, min(most, size - start)), start)
+    end = data.rfind(b"\n") + 1
+    while data and not end:
+        # The first row is longer, or not whole.
+        more = os.pread(handle, min(_TAIL, size - start - len(data)), start + len(data))
+        if not more:
+            break
+        found = more.find(b"\n") + 1
+        end = len(data) + found if found else 0
+        data += more
+    return data[:end]
 
 
 def _open(path: Path) -> int:
