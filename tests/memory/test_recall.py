@@ -89,6 +89,52 @@ def test_random_memory_answers_as_if_nothing_was_kept(lake, reopen, monkeypatch,
     assert [bytes_of(rebuilt, *each) for each in asked] == before
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_crowded_memory_answers_as_if_nothing_was_kept(lake, monkeypatch, seed):
+    for name, most in (("RECALLED", 8), ("_FIRST", 2), ("_OF_PEOPLE", 12)):
+        monkeypatch.setattr(f"lakehouse.memory._index.{name}", most)
+    draw = random.Random(seed)
+    text = "Need 2 Forklift Operators in Cleveland OH for Beacon Freight"
+    people = [hit.id for hit in lake.rooms.matrix.search(text, ["workers"], k=30).results]
+    texts = [text, text.replace("2", "3"), text.replace(" for Beacon Freight", ""), "Lift Truck Driver in Cleveland OH"]
+    for each in texts:
+        entries = [entry(draw, people, "alice") | {"query_text": each, "answer_id": person} for person in people[:12]]
+        lake.playbooks.bulk(msgspec.convert(entries, list[NewPlaybook]))
+    followed = 0
+    for _ in range(15):
+        # Some of the very entries again, some of others, some in words that mean the same and lie elsewhere.
+        for _ in range(draw.choice((1, 1, 2, 6))):
+            about = draw.choice(texts) if draw.random() < 0.8 else draw.choice(texts).upper()
+            lake.playbooks.record(**entry(draw, people, "alice") | {"query_text": about})
+        if draw.random() < 0.1:
+            lake.playbooks.delete(draw.choice(lake.playbooks.list("alice").entries).id)
+        for each in texts[:2]:
+            assert bytes_of(lake, each, "alice") == plainly(lake, each, "alice", monkeypatch)
+        for recollection, _ in lake.rooms.matrix._known.values():
+            followed += recollection.change is not None
+    assert followed > 3
+
+
+def test_write_about_a_demand_changes_what_it_is_about_alone(lake):
+    text = "Need 2 Forklift Operators in Cleveland OH for Beacon Freight"
+    for person in ("w-1", "w-2", "w-3"):
+        lake.playbooks.record(text, person, "workers", 1.0)
+
+    def known():
+        lake.rooms.matrix.search(text, ["workers"], use_playbook=True)
+        (entry,) = lake.rooms.matrix._known.values()
+        return entry
+
+    before, said = known()
+    lake.playbooks.record(text, "w-2", "workers", 1.0, outcome="no_show")
+    after, says = known()
+    assert [recall.playbook.answer_id for recall in after.change.gone] == ["w-2"]
+    assert [recall.playbook.bad > 0 for recall in after.change.came] == [True]
+    assert len(after.recalls) == len(before.recalls) == 3
+    kept = [answer for answer in says.said if says.said[answer] is said.said.get(answer)]
+    assert sorted(kept) == [("workers", "w-1"), ("workers", "w-3")]
+
+
 def test_write_elsewhere_leaves_what_is_known_of_a_demand(lake):
     text = "Need 2 Forklift Operators in Cleveland OH for Beacon Freight"
     lake.playbooks.record(text, "w-1", "workers", 1.0)

@@ -189,7 +189,7 @@ class Memory:
         """Put a missing answer in at its place, or say which gate stopped it."""
         recall, k = lead.recall, self._k
         # Found by the search, but not among the first k: the same as missing, and not to be there twice.
-        person = found or self._recalled.missing_person(recall)
+        person = found if found is not None else self._recalled.missing_person(recall)
         if person is None:
             self._drop(recall, "gone", f"{recall.playbook.answer_id} is not on the roster any more")
             return

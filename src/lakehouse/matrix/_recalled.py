@@ -12,6 +12,7 @@ city.
 
 from __future__ import annotations
 
+import bisect
 import operator
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import date
@@ -22,7 +23,7 @@ import msgspec
 from lakehouse.matrix._candidates import Candidate
 from lakehouse.matrix._gates import SAME_TEXT, Gates, Lead, Weighed, newest_first
 from lakehouse.matrix.base import DroppedMemory, Gate
-from lakehouse.memory.base import Recall, boost_factor
+from lakehouse.memory.base import NEAREST_FIRST, Change, Recall, boost_factor
 from lakehouse.memory.evidence import BARRED, Posterior, believed, fading
 from lakehouse.vectors.base import Filter
 
@@ -139,6 +140,7 @@ class Recalled:
         person: Gives the metadata of somebody of a corpus, None when there is nobody of that id.
         missing: What is known already of those who are missing, also from other demands that want the same; added to.
         before: What memory said to the same demand, on the same day and of the same people, before it changed.
+        change: What is different from then, None when that is not known.
 
     Attributes:
         gates: As given.
@@ -159,6 +161,7 @@ class Recalled:
         person: Callable[[str, str], dict[str, Any] | None],
         missing: Missing,
         before: Recalled | None = None,
+        change: Change | None = None,
     ) -> None:
         self.gates = gates
         self.count = len(recalls)
@@ -168,63 +171,65 @@ class Recalled:
         self._person = person
         self.known_missing = missing
         self._left: dict[str, float] = before._left if before is not None else {}
-        self._weighed: dict[str, Weighed] = {}
         # How many entries of this client name the role by this demand's own title.
         self._named = 0
         self.said: dict[Answer, Said] = {}
         self.leads: list[Leading] = []
-        if before is None or not self._follow(before):
-            self._weighed = {recall.id: self._weigh(recall) for recall in recalls}
-            self._named = sum(map(_names_role, self._weighed.values()))
-            self.said = self._say_of(self._weighed.values())
+        if before is None or not self._follow(before, change if change is not None else _change(before, recalls)):
+            weighed = list(map(self._weigh, recalls))
+            self._named = sum(map(_names_role, weighed))
+            self.said = self._say_of(weighed)
             self.leads = _leads(self.said)
         self.opposed = any(said.against is not None for said in self.said.values())
 
-    def says(self, recalls: Sequence[Recall]) -> bool:
-        """Tell whether it was made of these very entries."""
-        return _same(recalls, self._recalls)
+    def says(self, recalls: Sequence[Recall], change: Change | None) -> bool:
+        """Tell whether it was made of these very entries; `change` is what differs from them, None when not known."""
+        return _same(recalls, self._recalls) if change is None else not (change.gone or change.came)
 
     def missing_person(self, recall: Recall) -> Candidate | None:
         """Return who is remembered as a candidate, not to be changed; None when they are not on the roster any more."""
         people, answer = self.known_missing.people, recall.answer
-        if answer not in people:
+        known = people.get(answer)
+        if known is None and answer not in people:
             person = self._person(*answer)
-            people[answer] = None if person is None else self.gates.candidate(recall, person)
-        return people[answer]
+            known = people[answer] = None if person is None else self.gates.candidate(recall, person)
+        return known
 
     def stopping(self, person: Candidate, answer: Answer, filter: Filter | None) -> tuple[Gate, str] | None:
         """Return the gate that keeps a missing person out, and why; None when all are open."""
         if filter is not None:
             return self.gates.stopping(person, filter)
         stopped = self.known_missing.stopped
-        if answer not in stopped:
-            stopped[answer] = self.gates.stopping(person, None)
-        return stopped[answer]
+        known = stopped.get(answer)
+        if known is None and answer not in stopped:
+            known = stopped[answer] = self.gates.stopping(person, None)
+        return known
 
-    def _follow(self, before: Recalled) -> bool:
+    def _follow(self, before: Recalled, change: Change) -> bool:
         """Work out again only what is said of answers whose entries changed; False when that is not enough."""
-        known = before._weighed
-        gone = known.keys() - {recall.id for recall in self._recalls}
-        new: list[Weighed] = []
-        for recall in self._recalls:
-            weighed = known.get(recall.id)
-            if weighed is None or (weighed.recall is not recall and weighed.recall != recall):
-                new.append(self._weigh(recall))
-        old = [known[id] for id in [*gone, *(each.recall.id for each in new)] if id in known]
+        gone = {recall.id for recall in change.gone}
+        about: dict[Answer, list[Weighed]] = {}
+        old: list[Weighed] = []
+        for answer in {recall.answer for recall in (*change.gone, *change.came)}:
+            known = before.said[answer].weighed if answer in before.said else []
+            about[answer] = [weighed for weighed in known if weighed.recall.id not in gone]
+            old += [weighed for weighed in known if weighed.recall.id in gone]
+        new = list(map(self._weigh, change.came))
         named = before._named + sum(map(_names_role, new)) - sum(map(_names_role, old))
         if bool(named) != bool(before._named):
             return False
-        changed = {each.recall.answer for each in [*old, *new]}
         self._named = named
-        self._weighed = {id: weighed for id, weighed in known.items() if id not in gone}
-        self._weighed.update((each.recall.id, each) for each in new)
-        about = [self._weighed[recall.id] for recall in self._recalls if recall.answer in changed]
-        said = self._say_of(about)
-        self.said = {answer: kept for answer, kept in before.said.items() if answer not in changed}
-        self.said.update(said)
-        self.leads = [each for each in before.leads if each.lead.recall.answer not in changed]
-        self.leads += _leads(said)
-        self.leads.sort()
+        for weighed in new:
+            bisect.insort(about[weighed.recall.answer], weighed, key=_nearest_first)
+        said = {answer: self._say(entries) for answer, entries in about.items() if entries}
+        self.said = {**before.said, **said}
+        for answer in about.keys() - said.keys():
+            self.said.pop(answer, None)
+        self.leads = before.leads.copy()
+        for each in _leads({answer: before.said[answer] for answer in about if answer in before.said}):
+            del self.leads[bisect.bisect_left(self.leads, each)]
+        for each in _leads(said):
+            bisect.insort(self.leads, each)
         return True
 
     def _weigh(self, recall: Recall) -> Weighed:
@@ -325,6 +330,18 @@ class Recalled:
             said.leading = _better(said.leading, lead)
             if known:
                 said.missing = _better(said.missing, lead)
+
+
+def _nearest_first(weighed: Weighed) -> tuple[float, str]:
+    return NEAREST_FIRST(weighed.recall)
+
+
+def _change(before: Recalled, recalls: Sequence[Recall]) -> Change:
+    """Return in what recalls differ from those before."""
+    known = {recall.id: recall for recall in before._recalls}
+    left = {recall.id: recall for recall in recalls}
+    gone = [recall for recall in before._recalls if recall != left.get(recall.id)]
+    return Change(gone, [recall for recall in recalls if recall != known.get(recall.id)])
 
 
 def _names_role(weighed: Weighed) -> bool:

@@ -226,6 +226,8 @@ class Matrix:
         known = self._known.get(key)
         if known is None or not known[0].still():
             known = self._recalled_anew(playbook, ask, wanted, query_role, corpora, answers, before=known)
+            # What takes its own place pushes nothing else out.
+            self._known.pop(key, None)
             while len(self._known) >= _RECALLED_KEPT:
                 self._known.pop(next(iter(list(self._known))), None)
             self._known[key] = known
@@ -256,7 +258,8 @@ class Matrix:
             before=before[0] if before is not None else None,
         )
         earlier = before[1] if before is not None else None
-        if earlier is not None and earlier.says(recollection.recalls):
+        change = recollection.change
+        if earlier is not None and earlier.says(recollection.recalls, change):
             # What was written was not near enough to be among them.
             return recollection, earlier
         gates = (
@@ -284,6 +287,7 @@ class Matrix:
             person=self.person,
             missing=earlier.known_missing if earlier is not None else self._missing_of(corpora, wanted, gates.rated),
             before=earlier,
+            change=change,
         )
         return recollection, said
 

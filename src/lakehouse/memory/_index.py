@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from lakehouse.memory import keys
 from lakehouse.memory._found import Found, Recollection
-from lakehouse.memory.base import Filed, Playbook, Remembered
+from lakehouse.memory.base import Change, Filed, Playbook, Remembered
 from lakehouse.memory.likeness import facts_of
 
 if TYPE_CHECKING:
@@ -157,38 +157,41 @@ class RecallIndex:
         """
         name = index_name(namespace)
         if name not in self._names:
-            return Recollection([], lambda: name not in self._names, {})
+            return Recollection([], lambda: name not in self._names, {}, Change([], []))
         earlier = before.get(namespace)
         words = earlier.demanded if earlier is not None else keys.demand_keys(ask.text, role, ask.demand, near_km)
         found = Found(self._vectors, name, ask.meaning, corpora=corpora, demanded=words, before=earlier)
 
-        unknown = any(role) and found.has(("key", keys.UNKNOWN_ROLE))
-
-        def among() -> Iterator[Word]:
-            yield from _by_key([words.text, *words.near, *keys.person_keys(role, answers, unknown=unknown)])
-            if not any(role):
-                yield from (("answer_id", answer) for answer in answers)
-
-        if found.take(RECALLED, among) == RECALLED:
-            self._look_closer(found, functools.partial(keys.person_keys, role, unknown=unknown), answers)
         explained = bool(words.others) and found.items <= _EXPLAINED_ITEMS
-        if explained:
-            # Apart from the others, so that entries of other roles cannot crowd out those that count.
-            found.take(_EXPLAINED, lambda: _by_key(words.others))
+        if not (earlier is not None and earlier.explained == explained and found.follow()):
+            self._look(found, role, answers)
+            if explained:
+                # Apart from the others, so that entries of other roles cannot crowd out those that count.
+                found.take(_EXPLAINED, lambda: _by_key(words.others))
+        found.explained = explained
         unchanged = found.watch()
 
         def still() -> bool:
             return unchanged() and explained == (bool(words.others) and found.items <= _EXPLAINED_ITEMS)
 
-        return Recollection(found.recalls, still, {namespace: found})
+        return Recollection(found.recalls, still, {namespace: found}, found.change)
 
-    def _look_closer(
-        self, found: Found, of_people: Callable[[Sequence[str]], list[str]], answers: Sequence[str]
-    ) -> None:
-        """Add what may be crowded out by others that are as near."""
-        for word in (found.demanded.text, *found.demanded.nearer):
-            found.take(_FIRST, functools.partial(_by_key, [word]))
-        found.take(_OF_PEOPLE, lambda: _by_key(of_people([*dict.fromkeys([*answers, *found.people])])))
+    @staticmethod
+    def _look(found: Found, role: tuple[str, str], answers: Sequence[str]) -> None:
+        """Look up what is near, and what may be crowded out by others that are as near."""
+        words = found.demanded
+        unknown = any(role) and found.has(("key", keys.UNKNOWN_ROLE))
+        of_people = functools.partial(keys.person_keys, role, unknown=unknown)
+
+        def among() -> Iterator[Word]:
+            yield from _by_key([words.text, *words.near, *of_people(answers)])
+            if not any(role):
+                yield from (("answer_id", answer) for answer in answers)
+
+        if found.take(RECALLED, among) == RECALLED:
+            for word in (words.text, *words.nearer):
+                found.take(_FIRST, functools.partial(_by_key, [word]))
+            found.take(_OF_PEOPLE, lambda: _by_key(of_people([*dict.fromkeys([*answers, *found.people()])])))
 
     def _make(self, name: str) -> None:
         if name not in self._vectors.local_items():

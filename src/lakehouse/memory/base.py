@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import operator
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -237,6 +238,17 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
     playbook: Remembered
     distance: float
     answer: tuple[str, str]
+
+
+# What orders recalls: nearer first, ties by entry id.
+NEAREST_FIRST = operator.attrgetter("distance", "id")
+
+
+class Change(NamedTuple):
+    """What is not near a demand any more, and what is now; of an entry that was written again both."""
+
+    gone: list[Recall]
+    came: list[Recall]
 
 
 def boost_factor(score: float) -> float:

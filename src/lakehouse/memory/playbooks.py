@@ -16,10 +16,11 @@ from lakehouse import settings
 from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.memory import evidence, transfer
 from lakehouse.memory._entries import Writer, for_namespace
-from lakehouse.memory._found import NEAREST_FIRST, Recollection
+from lakehouse.memory._found import Recollection, joined, nearer
 from lakehouse.memory._index import RecallIndex
 from lakehouse.memory.base import (
     DEFAULT_NAMESPACE,
+    NEAREST_FIRST,
     Arm,
     BulkRecorded,
     Exported,
@@ -337,14 +338,16 @@ class Playbooks:
             self._index.near(each, ask, role=role, answers=answers, near_km=near_km, corpora=corpora, before=earlier)
             for each in used
         ]
-        recalls = [recall for found in near for recall in found.recalls if recall.distance <= within]
+        found_in = {name: found for each in near for name, found in each.found.items()}
+        recalls = [recall for found in near for recall in nearer(found.recalls, within)]
         if len(used) > 1:
             recalls.sort(key=NEAREST_FIRST)
+        change = joined([found.change for found in near], within) if earlier.keys() == found_in.keys() else None
 
         def still() -> bool:
             return self._store.used_by(namespace) == used and all(found.still() for found in near)
 
-        return Recollection(recalls, still, {name: found for each in near for name, found in each.found.items()})
+        return Recollection(recalls, still, found_in, change)
 
     def version(self, namespace: str) -> tuple[tuple[str, int], ...]:
         """Return what changes with every write that `recall` for a namespace can see, before the write returns."""

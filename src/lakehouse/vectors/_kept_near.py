@@ -10,7 +10,7 @@ import bisect
 import itertools
 import operator
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 # Metadata key and value.
@@ -18,6 +18,8 @@ Word = tuple[str, str]
 # Look-ups kept, and writes that one may be behind.
 _MOST_KEPT = 1_000
 _MOST_BEHIND = 512
+# So few writes are compared with a look-up one by one.
+_FEW = 3
 
 
 class Near(NamedTuple):
@@ -29,11 +31,20 @@ class Near(NamedTuple):
 
 
 class _Written(NamedTuple):
-    """An item as it was written: the number of its vector, and its words."""
+    """An item as it was written: the number of its vector, and whether that or its words are others now, and which."""
 
     id: str
     number: int
     words: frozenset[Word]
+    moved: bool
+
+
+class Brought(NamedTuple):
+    """A look-up brought up to date: what it finds now, what it does not find any more, and what it did not before."""
+
+    found: list[Any]
+    gone: Sequence[Any]
+    came: Sequence[Any]
 
 
 class _Done(NamedTuple):
@@ -87,14 +98,24 @@ class KeptNear:
         self._of_word.clear()
         self._of_item.clear()
 
-    def write(self, id: str, number: int, words: frozenset[Word]) -> None:
-        """Note that an item was written; of its words those that anybody has looked for are enough."""
+    def write(self, id: str, number: int, words: frozenset[Word], *, moved: bool) -> None:
+        """Note that an item was written.
+
+        Args:
+            id: Of the item.
+            number: Of its vector, -1 when nobody has looked for any of its words.
+            words: Of its words those that anybody has looked for.
+            moved: Whether its vector or its words are others than before, or it was not there before.
+        """
         at = self._writes
         self._writes += 1
         if id in self._of_item:
             # It is as it was written last.
+            moved = moved or self._written[self._of_item[id]].moved
             self._leave_out(self._of_item[id])
-        self._written[at] = _Written(id, number, words)
+        # What stays where it was is found there; by its words is looked for what may belong somewhere else.
+        words = words if moved else frozenset()
+        self._written[at] = _Written(id, number, words, moved)
         self._of_item[id] = at
         for word in words:
             self._of_word.setdefault(word, {})[at] = None
@@ -122,35 +143,65 @@ class KeptNear:
             distances: Gives the distances of vectors by number.
             made: Makes what is found of a distance and an id, None when there is no such item any more.
         """
+        brought = self.bring(name, words, None, distances, made)
+        return brought.found if brought is not None else None
+
+    def bring(
+        self,
+        name: Name,
+        words: Iterable[Word],
+        before: list[Any] | None,
+        distances: Callable[[set[int]], Mapping[int, float]],
+        made: Callable[[float, str], Any],
+    ) -> Brought | None:
+        """Return what a look-up finds now, and in what that differs from `before`, which it gave once; as `again`."""
         done = self._done.get(name)
-        if done is None:
+        if done is None or self._writes - done.writes > _MOST_BEHIND:
             return None
         self._done.move_to_end(name)
-        if self._writes == done.writes:
-            return done.found
-        if self._writes - done.writes > _MOST_BEHIND:
-            return None
-        into = self._since(words, done.writes)
-        newest = self._of_item
-        stay = [near for near in done.found if newest.get(near.id, -1) < done.writes]
-        if into or len(stay) < len(done.found):
-            measured = distances({each.number for each in into})
-            new = [made(measured[each.number], each.id) for each in into]
-            found = _merged(done.found, stay, new, name[2])
-        else:
-            found = done.found
-        if found is not None:
-            self._done[name] = _Done(found, self._writes)
-        return found
+        brought: Brought | None = Brought(done.found, (), ())
+        if self._writes > done.writes:
+            into = self._since(words, done.writes)
+            again, gone = self._places(done, distances)
+            if into or again or gone:
+                brought = _merged(done.found, again, gone, into, name[2], distances, made)
+            if brought is not None:
+                self._done[name] = _Done(brought.found, self._writes)
+        if brought is not None and before is not None and before is not done.found:
+            # Somebody else asked for the same meanwhile.
+            return Brought(brought.found, *_difference(before, brought.found))
+        return brought
 
     def _since(self, words: Iterable[Word], writes: int) -> list[_Written]:
-        """Return what was written last of each item that holds one of some words and was written since."""
+        """Return what was written last of each item that moved since and holds one of some words."""
+        if not self._of_word:
+            return []
+        if self._writes - writes <= _FEW:
+            few = map(self._written.get, range(writes, self._writes))
+            return [each for each in few if each is not None and each.moved and not each.words.isdisjoint(words)]
         numbers: set[int] = set()
-        for word in words:
-            of_word = self._of_word.get(word)
-            if of_word is not None:
-                numbers.update(itertools.takewhile(lambda at: at >= writes, reversed(of_word)))
+        for word in self._of_word.keys() & words:
+            numbers.update(itertools.takewhile(lambda at: at >= writes, reversed(self._of_word[word])))
         return [self._written[at] for at in numbers]
+
+    def _places(self, done: _Done, distances: Callable[[set[int]], Mapping[int, float]]) -> tuple[list[int], list[int]]:
+        """Return where in what a look-up found that is which was written again where it was, and what moved."""
+        writes, found = done.writes, done.found
+        again, gone = list[int](), list[int]()
+        if self._writes - writes > _FEW:
+            written, newest = self._written, self._of_item
+            for at in [at for at, near in enumerate(found) if newest.get(near.id, -1) >= writes]:
+                (gone if written[newest[found[at].id]].moved else again).append(at)
+            return again, gone
+        for each in map(self._written.get, range(writes, self._writes)):
+            if each is None:
+                continue
+            if each.moved:
+                gone += [at for at, near in enumerate(found) if near.id == each.id]
+            elif each.number >= 0:
+                at = _at(found, (distances({each.number})[each.number], each.id))
+                again += [at] if at >= 0 else []
+        return again, gone
 
     def _leave_out(self, at: int) -> None:
         """Forget a write, unless that is done."""
@@ -165,17 +216,66 @@ class KeptNear:
                 del self._of_word[word]
 
 
-def _merged(before: list[Any], stay: list[Any], new: list[Any], k: int) -> list[Any] | None:
-    """Return the first `k` of those that stay and new ones; None when that cannot be told, and `stay` is spent."""
-    if any(near is None for near in new):
+def _merged(
+    before: list[Any],
+    again: list[int],
+    gone: list[int],
+    into: list[_Written],
+    k: int,
+    distances: Callable[[set[int]], Mapping[int, float]],
+    made: Callable[[float, str], Any],
+) -> Brought | None:
+    """Return the first `k` of what there was, without what is gone and with what was written; None when not known.
+
+    Args:
+        before: What there was.
+        again: Where in that something was written again and stays.
+        gone: Where in that something moved.
+        into: What moved, as far as it has the words.
+        k: As many were looked for.
+        distances: As for `bring`.
+        made: As for `bring`.
+    """
+    stay = [made(before[at].distance, before[at].id) for at in again]
+    if not (into or gone) and None not in stay:
+        found = before.copy()
+        for at, near in zip(again, stay, strict=True):
+            found[at] = near
+        return Brought(found, [before[at] for at in again], stay)
+    measured = distances({each.number for each in into}) if into else {}
+    came = [made(measured[each.number], each.id) for each in into]
+    if any(near is None for near in (*stay, *came)):
         return None
-    for near in new:
-        bisect.insort(stay, near, key=_place)
-    if len(before) < k:
-        return stay[:k]
+    found = before.copy()
+    for at, near in zip(again, stay, strict=True):
+        found[at] = near
+    went = [before[at] for at in (*again, *gone)]
+    for at in sorted(gone, reverse=True):
+        del found[at]
+    for near in came:
+        bisect.insort(found, near, key=_place)
     # Whoever was not found came behind the last one, and may still be nearer than what was put in behind that.
-    sure = bisect.bisect_right(stay, _place(before[-1]), key=_place)
-    return stay[:k] if sure >= k else None
+    if len(before) >= k and bisect.bisect_right(found, _place(before[-1]), key=_place) < k:
+        return None
+    cut = {id(near) for near in found[k:]}
+    came += stay
+    if cut:
+        news = {id(near) for near in came}
+        went += [near for near in found[k:] if id(near) not in news]
+        came = [near for near in came if id(near) not in cut]
+    return Brought(found[:k], went, came)
+
+
+def _difference(old: Sequence[Any], new: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the objects that only the one list has, and those that only the other has."""
+    olds, news = {id(near) for near in old}, {id(near) for near in new}
+    return [near for near in old if id(near) not in news], [near for near in new if id(near) not in olds]
+
+
+def _at(found: Sequence[Any], place: tuple[float, str]) -> int:
+    """Return where something stands among others in order, -1 when it does not."""
+    at = bisect.bisect_left(found, place, key=_place)
+    return at if at < len(found) and _place(found[at]) == place else -1
 
 
 _place = operator.attrgetter("distance", "id")

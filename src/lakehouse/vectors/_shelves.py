@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from lakehouse.vectors import _scoring
-from lakehouse.vectors._kept_near import KeptNear, Name, Near, Word, Words
+from lakehouse.vectors._kept_near import Brought, KeptNear, Name, Near, Word, Words
 from lakehouse.vectors._shelf import Group, Shelf, first
 from lakehouse.vectors.journal import Entry, Put
 
@@ -42,7 +42,10 @@ _OFTEN = 8
 # Distances kept of all queries together, those of the latest ones.
 MOST_DISTANCES = 1_000_000
 _NOTES_KEPT = 50_000
+_MADE_KEPT = 2_000
 
+# Of an item that was not there before a write.
+_NOWHERE: tuple[bytes, None] = b"", None
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -74,6 +77,9 @@ class Shelves:
         self._ids = 0
         self._notes: OrderedDict[str, Any] = OrderedDict()
         self._kept = KeptNear()
+        # What was given out last, for one vector and until the next write: look-ups of one search find much the same.
+        self._made: dict[str, Any] = {}
+        self._made_for: tuple[bytes, int] = b"", 0
         self._empty_vectors()
 
     @property
@@ -110,18 +116,67 @@ class Shelves:
                 self._clear()
             words = words if isinstance(words, Words) else Words(words)
             name = (_scoring.digest(vector), words.name, k)
-
-            def made(distance: float, id: str) -> Any:
-                noted = self._notes.get(id)
-                if noted is None:
-                    noted = self._noted(id, note)
-                return None if noted is None else near(distance, id, noted)
+            made = self._maker(name[0], note, near)
 
             def distances(numbers: set[int]) -> Mapping[int, float]:
                 return self._distances(name[0], vector, numbers)
 
             found = self._kept.again(name, words, distances, made)
             return found if found is not None else self._anew(name, words, distances, made)
+
+    def follow(
+        self,
+        vector: np.ndarray,
+        asked: Sequence[tuple[Words, int, list[Any]]],
+        note: Callable[[Any], Any],
+        near: Callable[[float, str, Any], Any] = Near,
+    ) -> list[Brought] | None:
+        """Bring look-ups up to date that `nearest` answered before; with its arguments.
+
+        Args:
+            vector: Of all of them.
+            asked: Of each the words, `k`, and what it found.
+            note: As before.
+            near: As before.
+
+        Returns:
+            One for each; None when one of them has to be done anew.
+        """
+        with self._lock:
+            digest = _scoring.digest(vector)
+            made = self._maker(digest, note, near)
+
+            def distances(numbers: set[int]) -> Mapping[int, float]:
+                return self._distances(digest, vector, numbers)
+
+            found = []
+            for words, k, before in asked:
+                brought = self._kept.bring((digest, words.name, k), words, before, distances, made)
+                if brought is None:
+                    return None
+                found.append(brought)
+            return found
+
+    def _maker(
+        self, digest: bytes, note: Callable[[Any], Any], near: Callable[[float, str, Any], Any]
+    ) -> Callable[[float, str], Any]:
+        """Return what makes what is given out of a distance and an id."""
+        if self._made_for != (digest, self.writes) or len(self._made) > _MADE_KEPT:
+            self._made_for, self._made = (digest, self.writes), {}
+        known = self._made
+
+        def made(distance: float, id: str) -> Any:
+            one = known.get(id)
+            if one is None:
+                noted = self._notes.get(id)
+                if noted is None:
+                    noted = self._noted(id, note)
+                if noted is None:
+                    return None
+                one = known[id] = near(distance, id, noted)
+            return one
+
+        return made
 
     def _anew(
         self,
@@ -161,6 +216,10 @@ class Shelves:
         """Tell whether any item holds a word."""
         with self._lock:
             self._used = True
+            shelf = self._shelves.get(word)
+            if shelf is not None and shelf.made:
+                self._shelves.move_to_end(word)
+                return shelf.groups is None or bool(shelf.groups)
             shelves = self._apart([word])
             return shelves is None or bool(shelves)
 
@@ -193,6 +252,7 @@ class Shelves:
         """Take in a write that the index has."""
         with self._lock:
             self.writes += 1
+            self._made = {}
             now = self._written = next(self._time)
             if not self._used:
                 return
@@ -204,7 +264,7 @@ class Shelves:
                 self._notes.pop(id, None)
             self._take_out(before, now)
             if isinstance(entry, Put):
-                self._bring_in(entry, now)
+                self._bring_in(entry, before, now)
             else:
                 # What is removed for good must not stay in memory either, and that is rare.
                 self._kept.forget()
@@ -220,6 +280,7 @@ class Shelves:
         self._shelves.clear()
         self._kept.forget()
         self._notes.clear()
+        self._made = {}
         self._ids = 0
         self._empty_vectors()
 
@@ -238,13 +299,15 @@ class Shelves:
                     shelf.changed = now
                     self._ids -= shelf.take_out(number, id)
 
-    def _bring_in(self, entry: Put, now: int) -> None:
+    def _bring_in(self, entry: Put, before: Before, now: int) -> None:
         vectors = np.frombuffer(entry.vectors, dtype=np.float32).reshape(len(entry.ids), -1)
         more: dict[tuple[Word, int], list[str]] = {}
         for id, encoded, vector in zip(entry.ids, entry.metadata, vectors, strict=True):
-            held = [word for word in _words(encoded) if word in self._shelves]
-            number = self._number(vector) if held else 0
-            self._kept.write(id, number, frozenset(held))
+            words, (earlier, held_before) = _words(encoded), before.get(id, _NOWHERE)
+            held = [word for word in words if word in self._shelves]
+            number = self._number(vector) if held else -1
+            moved = held_before != words or earlier != _scoring.digest(vector)
+            self._kept.write(id, number, frozenset(held), moved=moved)
             for word in held:
                 more.setdefault((word, number), []).append(id)
         for (word, number), ids in more.items():
@@ -261,7 +324,8 @@ class Shelves:
     def _found(self, words: Sequence[Word]) -> list[dict[int, Group]] | None:
         """Return groups that hold what the words hold, made where they are missing; None when a word has too many."""
         apart = dict.fromkeys(words)
-        found = self._together(apart)
+        # One alone costs no more with a shelf of its own.
+        found = self._together(apart) if len(apart) > 1 else []
         more = self._apart(apart)
         return None if more is None else found + more
 

@@ -8,9 +8,10 @@ name the rows that meet a condition, exactly as `filters.meets` would.
 from __future__ import annotations
 
 import bisect
+import functools
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ _LONGEST_TERM = 200
 _MARKED_FROM = 64
 # Far more than the rounding of a distance.
 _DEGREES_SLACK = 1e-6
+# So many terms are found quicker by their hashes, all at once, than by halving for each.
+_AT_ONCE = 6
 
 
 class Column:
@@ -45,9 +48,12 @@ class Column:
                 parts.append(self._with_number(filters.double(choice)))
         return np.concatenate(parts) if parts else _NONE
 
-    def holding(self, value: str) -> np.ndarray:
-        """Return the numbers of the rows that have this string, int32, in rising order, possibly repeated."""
-        return self._with_term(term(value))
+    def holding(self, values: Sequence[str]) -> list[np.ndarray]:
+        """Return the numbers of the rows that have each of these strings, int32, in rising order, possibly repeated.
+
+        In no order, and without those that no row has or with nothing for them.
+        """
+        return [self._with_term(term(value)) for value in values]
 
     def _with_term(self, name: bytes) -> np.ndarray:
         raise NotImplementedError
@@ -98,8 +104,11 @@ def in_order(rows: np.ndarray) -> np.ndarray:
 
 def holding(columns: Mapping[str, Column], words: Iterable[tuple[str, str]], count: int) -> np.ndarray:
     """Return which of the first `count` rows hold any of these strings under their keys, sorted, each once."""
-    found = [column.holding(value) for key, value in words if (column := columns.get(key)) is not None]
-    found = [rows for rows in found if len(rows)]
+    by_key: dict[str, list[str]] = {}
+    for key, value in words:
+        by_key.setdefault(key, []).append(value)
+    held = (column.holding(values) for key, values in by_key.items() if (column := columns.get(key)) is not None)
+    found = [rows for each in held for rows in each if len(rows)]
     if not found:
         return _NONE
     if len(found) == 1:
@@ -252,11 +261,18 @@ class StoredColumn(Column):
         self._places = arrays["places"]
         self._place_rows = arrays["place_rows"]
 
+    def holding(self, values: Sequence[str]) -> list[np.ndarray]:
+        """Return the rows of these strings as any column does; many are looked up at once."""
+        if len(values) < _AT_ONCE:
+            return super().holding(values)
+        at = self._terms.positions([term(value) for value in values])
+        rows = self._term_rows
+        begins, ends = self._term_starts[at].tolist(), self._term_starts[at + 1].tolist()
+        return [rows[begin:end] for begin, end in zip(begins, ends, strict=True)]
+
     def _with_term(self, name: bytes) -> np.ndarray:
-        at = bisect.bisect_left(self._terms, name)
-        if at == len(self._terms) or self._terms[at] != name:
-            return _NONE
-        return self._term_rows[self._term_starts[at] : self._term_starts[at + 1]]
+        at = self._terms.position(name)
+        return _NONE if at is None else self._term_rows[self._term_starts[at] : self._term_starts[at + 1]]
 
     def _with_number(self, value: float) -> np.ndarray:
         begin, end = np.searchsorted(self._numbers, value, "left"), np.searchsorted(self._numbers, value, "right")
@@ -292,6 +308,33 @@ class _Terms:
     def __getitem__(self, position: int) -> bytes:
         begin = self._ends[position - 1] if position else 0
         return self._data[begin : self._ends[position]]
+
+    def position(self, name: bytes) -> int | None:
+        """Return where a term is, None when it is not there."""
+        at = bisect.bisect_left(self, name)
+        return at if at < len(self) and self[at] == name else None
+
+    def positions(self, names: Sequence[bytes]) -> np.ndarray:
+        """Return where terms are, `(m,)` int64, of those that are there."""
+        hashes, order = self._hashed
+        wanted = np.fromiter(map(hash, names), dtype=np.int64, count=len(names))
+        near = np.searchsorted(hashes, wanted)
+        near[near == len(hashes)] = 0
+        (same,) = (hashes[near] == wanted).nonzero() if len(hashes) else (near[:0],)
+        found = []
+        for number, at in zip(same.tolist(), order[near[same]].tolist(), strict=True):
+            # Another term may have the same hash.
+            place = at if self[at] == names[number] else self.position(names[number])
+            if place is not None:
+                found.append(place)
+        return np.array(found, dtype=np.int64)
+
+    @functools.cached_property
+    def _hashed(self) -> tuple[np.ndarray, np.ndarray]:
+        """The hashes of all terms in rising order, `(n,)` int64, and which is whose; only of this process."""
+        hashes = np.fromiter(map(hash, map(self.__getitem__, range(len(self)))), dtype=np.int64, count=len(self))
+        order = np.argsort(hashes, kind="stable").astype(np.int32)
+        return hashes[order], order
 
 
 def load_columns(path: Path) -> dict[str, StoredColumn]:

@@ -336,6 +336,13 @@ class Vectors:
         checks.check_query(vector, index.manifest)
         return index.shelves
 
+    def has_shelves(self, name: str, shelves: Shelves) -> bool:
+        """Tell whether these are still what `shelves` gives for an index."""
+        try:
+            return self._indexes.get(name).shelves is shelves
+        except NotFound:
+            return False
+
     def version(self, name: str) -> int:
         """Return a number that changes with every write to an index, 0 while there is none of that name.
 
