@@ -204,6 +204,8 @@ def allocate():
 threads = [threading.Thread(target=allocate) for _ in range(4)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
+import pyarrow
+print(pyarrow.default_memory_pool().backend_name)
 large = bytes(8_000_000)
 del large
 large = bytes(8_000_000)
@@ -217,16 +219,20 @@ libc.fclose(file)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="heaps of threads are a way of glibc")
 def test_threads_of_a_serving_process_share_one_heap_and_large_blocks_stay_out_of_it(tmp_path):
-    heaps, outside = {}, {}
+    heaps, outside, arrow = {}, {}, {}
     for kind in ("shared", "apart"):
         file = tmp_path / kind
-        subprocess.run([sys.executable, "-c", HEAPS, kind, str(file)], check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", HEAPS, kind, str(file)], check=True, stdout=subprocess.PIPE, text=True
+        )
+        arrow[kind] = done.stdout.strip()
         found = ET.parse(file).getroot()
         heaps[kind] = len(found.findall("heap"))
         outside[kind] = int(found.find("total[@type='mmap']").get("size"))
     assert heaps["shared"] == 1
     assert heaps["apart"] > 1
     assert outside["shared"] >= 8_000_000 > outside["apart"]
+    assert arrow["shared"] == "system" != arrow["apart"]
 
 
 SETTLING = """

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.errors import Conflict, InvalidInput, LakehouseError, NotFound
+from lakehouse.vectors import _build, _scoring
+from lakehouse.vectors._built import HIDDEN, Built
 from lakehouse.vectors.base import Condition, Filter, Item, Place
 from lakehouse.vectors.service import Vectors
 
@@ -170,6 +173,34 @@ def test_nearest_excluded_never_come_and_the_rest_do(built: Vectors, excluded: i
 @pytest.mark.parametrize("k", [1, 100, 2_000, 10_000])
 def test_nearest_any_k_gives_k_or_all(built: Vectors, k: int) -> None:
     assert len(built.nearest("workers", clustered(1, 7)[0], k)) == min(k, ROWS)
+
+
+def found_by_their_own_vector(folder: Path) -> int:
+    built = Built(folder)
+    queries = (_scoring.Query(np.array(vector), "cosine") for vector in built.vectors)
+    return sum(row in built.nearest_in_graph(query, 28, 32) for row, query in enumerate(queries))
+
+
+def test_rows_that_no_walk_leads_to_are_found_by_a_graph_of_their_own(rows_file: Path, tmp_path: Path) -> None:
+    # So few links that some rows have none which leads to them.
+    request = _build.Request(
+        target=str(tmp_path / "built"),
+        dimension=WIDTH,
+        distance="cosine",
+        rows=str(rows_file),
+        graph_from=100,
+        m=4,
+        ef_construct=8,
+        ef_search=32,
+    )
+    told: list[tuple[int, int]] = []
+    _build.build(request, lambda done, total: told.append((done, total)))
+    assert told == sorted(told)
+    assert told[-1] == (ROWS, ROWS)
+    assert Built(tmp_path / "built").summary.findability == 1.0
+    assert found_by_their_own_vector(tmp_path / "built") == ROWS
+    shutil.rmtree(tmp_path / "built" / HIDDEN)
+    assert found_by_their_own_vector(tmp_path / "built") < ROWS
 
 
 def test_nearest_ties_beyond_what_the_graph_gives_are_in_the_order_of_ids(open_vectors: Open, tmp_path: Path) -> None:

@@ -365,8 +365,10 @@ def _settle_heap() -> None:
     By default each thread gets a heap of its own, and what one thread makes and another lets go leaves holes in them:
     over hours a process grew by megabytes that held nothing. Threads of Python rarely allocate at the same time.
     Large blocks stay outside of it: by default the first one that is let go moves the limit up, and those to come
-    push the end of the heap away from what was there before.
+    push the end of the heap away from what was there before. Arrow, which keeps heaps for each thread as well, is told
+    to use this one; it looks when it is imported first.
     """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_ARENA_MAX, 1)

@@ -18,13 +18,17 @@ from lakehouse.decoding import ready
 from lakehouse.errors import InvalidInput
 from lakehouse.state.folder import fsync_dir
 from lakehouse.vectors import _scoring, _sketch, columns, journal
-from lakehouse.vectors._built import RUNS, SUMMARY, Built, Summary, Texts, TextWriter
+from lakehouse.vectors._built import HIDDEN, RUNS, SUMMARY, Built, Summary, Texts, TextWriter
 from lakehouse.vectors.base import Distance
 from lakehouse.vectors.items import check_id, check_vectors
 
 _PORTION = 1_024
 _SAMPLED = 256
 _FOUND_WITHIN = 200
+# As many rows as a search for ten asks a graph for.
+_SEEN_WITHIN = 28
+# What of the progress is left for a look at each row, where that is called for.
+_LOOKED = 10
 _AS_THEY_COME = "as-they-come"
 _decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -111,13 +115,17 @@ def build(request: Request, progress: Callable[[int, int], None]) -> int:
     (folder / SUMMARY).write_bytes(msgspec.json.encode(summary))
     if steps.graph:
         share = _findability(folder, vectors, request)
+        if share < 1:
+            _build_graph_of_hidden(folder, vectors, request, steps)
+            share = _findability(folder, vectors, request)
         (folder / SUMMARY).write_bytes(msgspec.json.encode(msgspec.structs.replace(summary, findability=share)))
+    steps.done()
     _sync(folder)
     return rows.total
 
 
 class _Steps:
-    """Progress in rows: a row with a graph counts once it is in the graph."""
+    """Progress in rows: a row with a graph counts once it is in the graph, the last tenth once all can be found."""
 
     def __init__(self, rows: int, progress: Callable[[int, int], None], *, graph: bool) -> None:
         self.graph = graph
@@ -130,7 +138,13 @@ class _Steps:
             self._progress(rows, self._rows)
 
     def indexed(self, rows: int) -> None:
-        self._progress(rows, self._rows)
+        self._progress(rows - rows // _LOOKED, self._rows)
+
+    def looked_at(self, rows: int) -> None:
+        self._progress(self._rows - self._rows // _LOOKED + rows // _LOOKED, self._rows)
+
+    def done(self) -> None:
+        self._progress(self._rows, self._rows)
 
 
 def _write_rows(folder: Path, rows: Rows, request: Request, steps: _Steps) -> np.ndarray:
@@ -238,12 +252,44 @@ def _build_graphs(folder: Path, vectors: np.ndarray, request: Request, steps: _S
             distance=request.distance,
             m=request.m,
             ef_construct=request.ef_construct,
-            first=begin,
+            numbers=range(begin, end),
         )
         for rows in handed_over:
             # Walking into the graph is most of the work and tells nothing while it goes on.
             steps.indexed(begin + rows // 2)
         steps.indexed(end)
+
+
+def _build_graph_of_hidden(folder: Path, vectors: np.ndarray, request: Request, steps: _Steps) -> None:
+    """Put the rows to which no walk leads into a graph of their own, beside those that they are in."""
+    from lakehouse.vectors import _edge
+
+    hidden = _hidden(folder, vectors, request, steps)
+    if not hidden:
+        return
+    graph = _edge.build(
+        folder / HIDDEN,
+        vectors[hidden],
+        distance=request.distance,
+        # They are few, and hard to link.
+        m=2 * request.m,
+        ef_construct=2 * request.ef_construct,
+        numbers=hidden,
+    )
+    for _ in graph:
+        pass
+
+
+def _hidden(folder: Path, vectors: np.ndarray, request: Request, steps: _Steps) -> list[int]:
+    built = Built(folder)
+    hidden = []
+    for row in range(len(vectors)):
+        query = _scoring.Query(np.array(vectors[row]), request.distance)
+        if not built.graph_finds(query, row, _SEEN_WITHIN, request.ef_search):
+            hidden.append(row)
+        if row % _PORTION == 0:
+            steps.looked_at(row)
+    return hidden
 
 
 def _findability(folder: Path, vectors: np.ndarray, request: Request) -> float:

@@ -1,8 +1,8 @@
 """The built part of an index: rows in files that never change, searched by graph or exactly.
 
 A folder holds `vectors.npy` `(n, d)` float32, `lengths.npy` `(n,)` float32, ids and metadata as texts laid end to end
-(`ids.bin`, `ids.npy`, ...), `columns.npz`, `graph-NNNN/` and sketches (see `_sketch`) when there are enough rows, and
-`summary.json`, written last. The files are mapped, not read.
+(`ids.bin`, `ids.npy`, ...), `columns.npz`, `graph-NNNN/` and sketches (see `_sketch`) when there are enough rows,
+`graph-hidden/` when walks of these miss some, and `summary.json`, written last. The files are mapped, not read.
 
 Where most rows share their vector with others, `runs.npy` `(n,)` int32 numbers the runs of rows with one vector; within
 a run rows lie in the order of their ids. A run is then scored once, and of its ties only the first are looked at.
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary.json"
 GRAPHS = "graph-*"
+HIDDEN = "graph-hidden"
 RUNS = "runs.npy"
 FORMAT = 1
 
@@ -48,6 +49,8 @@ _SKETCH = 0.2
 # So many times what is wanted are scored first; the last of the nearest among them rules the others out.
 _LIKELY = 4
 _IDS_AT_ONCE = 8_192
+# In the graph of those that walks miss, which is small, a walk keeps so many times fewer candidates.
+_FEWER = 4
 
 _ZERO = np.zeros(1, dtype=np.int64)
 _NO_ROWS = np.empty(0, dtype=np.int64)
@@ -206,13 +209,14 @@ class Built:
             yield row, Run(self.ids, rows[begin:end])
 
     def nearest_in_graph(self, query: Query, count: int, ef: int) -> list[int]:
-        """Return about the `count` nearest rows of each graph, deleted ones among them."""
+        """Return about the `count` nearest rows of each graph, each once, deleted ones among them."""
         rows: list[int] = []
-        for graph in self._graphs:
+        for graph, fewer in self._graphs:
             if query.prepared is None:
                 query.prepared = graph.prepared(query.numbers)
-            rows += graph.nearest(query.prepared, count, ef + count)
-        return rows
+            rows += graph.nearest(query.prepared, count, ef // fewer + count)
+        # Those to which no walk leads are in two graphs.
+        return rows if len(self._graphs) == 1 else list(dict.fromkeys(rows))
 
     def thinned(self, rows: np.ndarray, k: int) -> np.ndarray:
         """Return rows, given in rising order, without those that have `k` others of the same vector before them."""
@@ -279,23 +283,25 @@ class Built:
 
     def graph_finds(self, query: Query, row: int, within: int, ef: int) -> bool:
         """Return whether the graphs give `row`, or one just as near, among their first `within` for `query`."""
-        nearest = [found for graph in self._graphs for found in graph.nearest(query.numbers, within, ef + within)]
+        nearest = self.nearest_in_graph(query, within, ef)
         if row in nearest:
             return True
         distances = query.precise(self.vectors[[row, *nearest]])
         return bool((distances[1:] <= distances[0]).sum() >= within)
 
-    def _load_graphs(self) -> list[Graph]:
+    def _load_graphs(self) -> list[tuple[Graph, int]]:
+        """Return the graphs, each with how many times fewer candidates its walks keep."""
         # Small indexes have no graph and need not wait for the engine.
         from lakehouse.vectors._edge import Damaged, Graph
 
         paths = sorted(self.folder.glob(GRAPHS))
         try:
-            return [Graph(path, dimension=self.summary.dimension, distance=self.summary.distance) for path in paths]
+            graphs = [Graph(path, dimension=self.summary.dimension, distance=self.summary.distance) for path in paths]
         except Damaged as error:
             # A graph only makes it faster; the rows are all there.
             _log.warning("%s is scored exactly until it is built anew: %s", self.folder, error)
             return []
+        return [(graph, _FEWER if path.name == HIDDEN else 1) for graph, path in zip(graphs, paths, strict=True)]
 
 
 def _runs_of(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

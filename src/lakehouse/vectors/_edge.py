@@ -17,7 +17,7 @@ loading one, which holds the interpreter for some 0.7 us a row, happens at most 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ class Damaged(Exception):
 
 
 class Graph:
-    """One built graph, for reading. Its rows are numbered from `first`."""
+    """One built graph, for reading."""
 
     def __init__(self, folder: Path, *, dimension: int, distance: Distance) -> None:
         _read_ahead(folder)
@@ -80,9 +80,9 @@ class Graph:
 
 
 def build(
-    folder: Path, vectors: np.ndarray, *, distance: Distance, m: int, ef_construct: int, first: int
+    folder: Path, vectors: np.ndarray, *, distance: Distance, m: int, ef_construct: int, numbers: Sequence[int]
 ) -> Iterator[int]:
-    """Build the graph of `vectors`, `(n, d)` float32, whose row `i` gets the number `first + i`.
+    """Build the graph of `vectors`, `(n, d)` float32, whose row `i` gets the number `numbers[i]`.
 
     Yields:
         How many rows were handed over so far; the graph is on disk when the iteration ends.
@@ -92,7 +92,8 @@ def build(
     shard = edge.EdgeShard.create(str(folder), config)
     for start in range(0, len(vectors), _CHUNK):
         part = vectors[start : start + _CHUNK].tolist()
-        points = [edge.Point(first + start + offset, vector) for offset, vector in enumerate(part)]
+        named = zip(numbers[start : start + _CHUNK], part, strict=True)
+        points = [edge.Point(number, vector) for number, vector in named]
         shard.update(edge.UpdateOperation.upsert_points(points))
         yield start + len(part)
     shard.optimize()
