@@ -235,6 +235,31 @@ def test_threads_of_a_serving_process_share_one_heap_and_large_blocks_stay_out_o
     assert arrow["shared"] == "system" != arrow["apart"]
 
 
+HOLES = """
+import ctypes, re, threading, time
+from lakehouse.serve import run
+def held():
+    return int(re.search(r"Anonymous:\\s+(\\d+)", open("/proc/self/smaps_rollup").read())[1])
+kept = [bytes(20_000) for _ in range(4_000)]
+full = held()
+del kept[:3_000:2], kept[1_500:2_500]
+left = held()
+threading.Thread(target=run._trim_heap, args=[ctypes.CDLL(None).malloc_trim, 0.05], daemon=True).start()
+until = time.monotonic() + 20
+while held() > full - 40_000 and time.monotonic() < until:
+    time.sleep(0.05)
+print(full, left, held())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="heaps with holes are a way of glibc")
+def test_free_pages_between_others_are_given_back():
+    done = subprocess.run([sys.executable, "-c", HOLES], check=True, stdout=subprocess.PIPE, text=True)
+    full, left, after = map(int, done.stdout.split())
+    assert left > full - 10_000
+    assert after <= full - 40_000
+
+
 SETTLING = """
 import gc, socket, sys, threading, time
 import lakehouse

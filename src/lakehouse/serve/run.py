@@ -45,6 +45,7 @@ _GARBAGE = (5_000, 5, 10)
 # `M_ARENA_MAX`, `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD` of <malloc.h>.
 _ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
 _LARGE_BLOCK = 1024 * 1024
+_TRIM_EVERY_S = 30.0
 
 _log = logging.getLogger("lakehouse.serve")
 
@@ -366,14 +367,22 @@ def _settle_heap() -> None:
     over hours a process grew by megabytes that held nothing. Threads of Python rarely allocate at the same time.
     Large blocks stay outside of it: by default the first one that is let go moves the limit up, and those to come
     push the end of the heap away from what was there before. Arrow, which keeps heaps for each thread as well, is told
-    to use this one; it looks when it is imported first.
+    to use this one; it looks when it is imported first. What is free between other things is given back now and then.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_ARENA_MAX, 1)
-        mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
-        mallopt(_TRIM_THRESHOLD, 4 * _LARGE_BLOCK)
+        library = ctypes.CDLL(None)
+        library.mallopt(_ARENA_MAX, 1)
+        library.mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
+        library.mallopt(_TRIM_THRESHOLD, 4 * _LARGE_BLOCK)
+        threading.Thread(target=_trim_heap, args=[library.malloc_trim, _TRIM_EVERY_S], name="heap", daemon=True).start()
+
+
+def _trim_heap(trim: Callable[[int], int], every_s: float) -> None:
+    """Give whole pages that are free back to the system, which by itself is done at the end of a heap only."""
+    while True:
+        time.sleep(every_s)
+        trim(_LARGE_BLOCK)
 
 
 def _owns_process() -> bool:
