@@ -127,7 +127,7 @@ def in_process(folder: Path, rounds: int) -> None:
             for text in texts:
                 matrix.prepare(text)
             built = [vectors._indexes.get(name)._whole.built for name in BOTH]
-            graphs = [graph for part in built for graph in part._graphs]
+            graphs = [graph for part in built for graph, _ in part._graphs]
             ef = lake.rooms.settings.vectors.ef_search + _ASKED
 
             def bare(text: str, graphs: list[Any] = graphs, ef: int = ef) -> None:

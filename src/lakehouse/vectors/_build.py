@@ -27,6 +27,9 @@ _SAMPLED = 256
 _FOUND_WITHIN = 200
 # As many rows as a search for ten asks a graph for.
 _SEEN_WITHIN = 28
+# Fewest links of a row in the graph of those that walks miss, and among how many they are chosen.
+_LINKS = 32
+_LINKED_AMONG = 400
 # What of the progress is left for a look at each row, where that is called for.
 _LOOKED = 10
 _AS_THEY_COME = "as-they-come"
@@ -114,10 +117,11 @@ def build(request: Request, progress: Callable[[int, int], None]) -> int:
     )
     (folder / SUMMARY).write_bytes(msgspec.json.encode(summary))
     if steps.graph:
-        share = _findability(folder, vectors, request)
+        built = Built(folder)
+        share = _findability(built, request)
         if share < 1:
-            _build_graph_of_hidden(folder, vectors, request, steps)
-            share = _findability(folder, vectors, request)
+            _build_graph_of_hidden(built, request, steps)
+            share = _findability(Built(folder), request)
         (folder / SUMMARY).write_bytes(msgspec.json.encode(msgspec.structs.replace(summary, findability=share)))
     steps.done()
     _sync(folder)
@@ -260,47 +264,40 @@ def _build_graphs(folder: Path, vectors: np.ndarray, request: Request, steps: _S
         steps.indexed(end)
 
 
-def _build_graph_of_hidden(folder: Path, vectors: np.ndarray, request: Request, steps: _Steps) -> None:
+def _build_graph_of_hidden(built: Built, request: Request, steps: _Steps) -> None:
     """Put the rows to which no walk leads into a graph of their own, beside those that they are in."""
     from lakehouse.vectors import _edge
 
-    hidden = _hidden(folder, vectors, request, steps)
+    hidden = []
+    for row in range(len(built)):
+        if not _finds(built, row, _SEEN_WITHIN, request):
+            hidden.append(row)
+        if row % _PORTION == 0:
+            steps.looked_at(row)
     if not hidden:
         return
     graph = _edge.build(
-        folder / HIDDEN,
-        vectors[hidden],
+        built.folder / HIDDEN,
+        built.vectors[hidden],
         distance=request.distance,
-        # They are few, and hard to link.
-        m=2 * request.m,
-        ef_construct=2 * request.ef_construct,
+        # They are few, so that links cost little, and hard to link.
+        m=max(_LINKS, 2 * request.m),
+        ef_construct=max(_LINKED_AMONG, 2 * request.ef_construct),
         numbers=hidden,
     )
     for _ in graph:
         pass
 
 
-def _hidden(folder: Path, vectors: np.ndarray, request: Request, steps: _Steps) -> list[int]:
-    built = Built(folder)
-    hidden = []
-    for row in range(len(vectors)):
-        query = _scoring.Query(np.array(vectors[row]), request.distance)
-        if not built.graph_finds(query, row, _SEEN_WITHIN, request.ef_search):
-            hidden.append(row)
-        if row % _PORTION == 0:
-            steps.looked_at(row)
-    return hidden
-
-
-def _findability(folder: Path, vectors: np.ndarray, request: Request) -> float:
+def _findability(built: Built, request: Request) -> float:
     """Return the share of sampled rows that a search with their own vector finds among the first 200."""
-    built = Built(folder)
-    sample = np.unique(np.linspace(0, len(vectors) - 1, num=_SAMPLED, dtype=np.int64)).tolist()
-    found = 0
-    for row in sample:
-        query = _scoring.Query(np.array(vectors[row]), request.distance)
-        found += built.graph_finds(query, row, _FOUND_WITHIN, request.ef_search)
-    return round(found / len(sample), 4)
+    sample = np.unique(np.linspace(0, len(built) - 1, num=_SAMPLED, dtype=np.int64)).tolist()
+    return round(sum(_finds(built, row, _FOUND_WITHIN, request) for row in sample) / len(sample), 4)
+
+
+def _finds(built: Built, row: int, within: int, request: Request) -> bool:
+    query = _scoring.Query(np.array(built.vectors[row]), request.distance)
+    return built.graph_finds(query, row, within, request.ef_search)
 
 
 def arrow_rows(path: str) -> int:
