@@ -55,8 +55,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         accept: Media type that chooses this operation among those of one path.
         status: HTTP status of success; 204 has no body.
         stops: The work asks `progress.abandoned`, so that a caller who hangs up stops it.
-        runs: `inline` on the event loop (microseconds, holds the interpreter anyway), in a `thread`, or in a thread of
-            those that wait for somebody else (`upstream`).
+        runs: `inline` on the event loop (microseconds, holds the interpreter anyway; in a thread when its arguments ask
+            for more), in a `thread`, or in a thread of those that wait for somebody else (`upstream`).
     """
 
     service: str
@@ -254,7 +254,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("vectors.stats", "GET /v1/vectors/index/{name}", _VECTORS),
     _operation("vectors.ids", "GET /v1/vectors/index/{name}/ids", _VECTORS),
     _operation("vectors.add", "POST /v1/vectors/index/{name}/add", _VECTORS),
-    _operation("vectors.search", "POST /v1/vectors/index/{name}/search", _VECTORS),
+    _operation("vectors.search", "POST /v1/vectors/index/{name}/search", _VECTORS, runs="inline"),
     _operation("vectors.merge", "POST /v1/vectors/index/{src}/merge", _VECTORS),
     _operation("vectors.get", "GET /v1/vectors/index/{name}/items/{id:path}", _VECTORS),
     _operation("vectors.delete_item", "DELETE /v1/vectors/index/{name}/items/{id:path}", _VECTORS, status=204),

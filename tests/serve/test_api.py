@@ -260,6 +260,8 @@ def test_stack_warms_up_by_itself(make_lake, people):
 def test_overload_is_refused_as_unavailable_while_searches_go_on(api_lake):
     slow = "SELECT count(*) FROM range(30000000000) t(x) WHERE x % 7 = 3"
     search = {"query_text": "line cook in Parma OH", "corpora": ["workers"], "k": 3}
+    nearest = "/v1/vectors/index/workers/search"
+    vector = api_lake.embed.texts(["line cook"]).vectors[0]
 
     async def ask(url):
         async with httpx.AsyncClient(base_url=url, timeout=30) as client:
@@ -269,12 +271,18 @@ def test_overload_is_refused_as_unavailable_while_searches_go_on(api_lake):
             ]
             await asyncio.sleep(0.5)
             found = await client.post("/v1/matrix/search", json=search)
+            near = [
+                await client.post(nearest, json={"vector": vector, "k": 3, "exact": exact}) for exact in (False, True)
+            ]
             running = sum(not slow_one.done() for slow_one in slow_ones)
-            return found, running, await asyncio.gather(*slow_ones)
+            return found, near, running, await asyncio.gather(*slow_ones)
 
     with serving(api_lake, threads=2, max_waiting=1) as client:
-        found, running, answers = asyncio.run(ask(str(client.base_url)))
+        found, (near, exact), running, answers = asyncio.run(ask(str(client.base_url)))
         assert found.status_code == 200
+        assert len(near.json()["results"]) == 3
+        # Scoring everybody takes a thread of its own, and there is none.
+        assert refused(exact, 503, "unavailable")["retryable"]
         assert running == 3
         statuses = sorted(answer.status_code for answer in answers)
         assert statuses == [503, 504, 504, 504]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
+import operator
 import re
 from collections.abc import Sequence
 from urllib.parse import unquote
@@ -66,7 +68,7 @@ class Api:
         router = Router(routes=routes, redirect_slashes=False, default=table)
         searches = _search_endpoints(self.runtime, served, prefixes)
         self._searched = bool(searches)
-        known = _KnownFirst(router, searches, table.whole)
+        known = _KnownFirst(routes, router, searches, table)
         self._app = Guard(known, doors=doors, local=is_loopback(config.server.host), fresh=self.runtime.fresh)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,22 +85,30 @@ class Api:
 
 
 class _KnownFirst:
-    """Sends searches, and calls whose path is a whole one, around the router: its patterns cost as much as a call."""
+    """Sends what belongs to an operation around the router: all its patterns in a row cost as much as a call."""
 
-    def __init__(self, router: ASGIApp, searches: dict[str, Search], whole: dict[bytes, Resource]) -> None:
+    def __init__(
+        self, routes: Sequence[BaseRoute], router: ASGIApp, searches: dict[str, Search], table: OperationTable
+    ) -> None:
         self._router = router
         self._searches = searches
-        self._whole = whole
+        self._table = table
+        self._routed = frozenset(route.path for route in routes if isinstance(route, Route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        search = self._searches.get(scope["path"])
+        path = scope["path"]
+        search = self._searches.get(path)
         if search is not None:
             await search(scope, receive, send)
             return
-        resource = self._whole.get(scope["raw_path"])
-        # Another verb may be meant for a pattern that fits the same path.
-        known = resource if resource is not None and resource.answers_to(scope["method"]) else self._router
-        await known(scope, receive, send)
+        resource = self._table.whole.get(scope["raw_path"])
+        if resource is not None and resource.answers_to(scope["method"]):
+            # Another verb may be meant for a pattern that fits the same path.
+            await resource(scope, receive, send)
+        elif path.startswith(f"{_PREFIX}/") and path not in self._routed:
+            await self._table(scope, receive, send)
+        else:
+            await self._router(scope, receive, send)
 
 
 class OperationTable:
@@ -115,19 +125,21 @@ class OperationTable:
         by_path: dict[str, list[Operation]] = {}
         for operation in served:
             by_path.setdefault(operation.path, []).append(operation)
-        self._resources = [
-            (_pattern(_at(alike[0], prefix)), Resource(runtime, alike))
-            for prefix in prefixes
-            for alike in by_path.values()
-        ]
-        self.whole = {
-            pattern.pattern.encode(): resource for pattern, resource in self._resources if not pattern.groupindex
-        }
+        self.whole: dict[bytes, Resource] = {}
+        # By what stands before the first name in a path, with the place in the table; all of a path without one.
+        self._beginning: dict[str, list[tuple[int, re.Pattern[str], Resource]]] = {}
+        paths = [(_at(alike[0], prefix), alike) for prefix in prefixes for alike in by_path.values()]
+        for place, (path, alike) in enumerate(paths):
+            beginning, name, _ = path.partition("{")
+            resource = Resource(runtime, alike)
+            self._beginning.setdefault(beginning, []).append((place, _pattern(path), resource))
+            if not name:
+                self.whole[path.encode()] = resource
+        self._deepest = max(beginning.count("/") for beginning in self._beginning)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        path = scope["raw_path"].decode("ascii")
-        found = [(match, resource) for pattern, resource in self._resources if (match := pattern.fullmatch(path))]
+        found = self._found(scope["raw_path"].decode("ascii"))
         if not found:
             raise NotFound(
                 f"nothing is served at {scope['path']}; GET /openapi.json lists every path", path=scope["path"]
@@ -135,6 +147,14 @@ class OperationTable:
         match, resource = next((pair for pair in found if pair[1].answers_to(scope["method"])), found[0])
         scope["path_params"] = {name: _unquoted(name, text) for name, text in match.groupdict().items()}
         await resource(scope, receive, send)
+
+    def _found(self, path: str) -> list[tuple[re.Match[str], Resource]]:
+        """Return what fits a path, in the order of the table."""
+        slashes = itertools.islice(re.finditer("/", path), self._deepest)
+        beginnings = [path, *(path[: slash.end()] for slash in slashes)]
+        near = [each for beginning in beginnings for each in self._beginning.get(beginning, ())]
+        near.sort(key=operator.itemgetter(0))
+        return [(match, resource) for _, pattern, resource in near if (match := pattern.fullmatch(path))]
 
 
 def _pattern(path: str) -> re.Pattern[str]:

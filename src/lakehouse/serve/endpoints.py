@@ -29,8 +29,15 @@ from lakehouse.settings import Settings
 
 _UPLOADS = "incoming"
 
-# Arguments that turn a call of microseconds into one that waits for somebody else.
-_SLOW_WITH = {"demand.parse": "use_model", "matrix.search": "opinions"}
+# Arguments that turn a call of microseconds into one that takes long or waits for somebody else.
+_SLOW_WITH = {
+    "demand.parse": ("use_model",),
+    "matrix.search": ("opinions",),
+    "vectors.search": ("text", "filter", "exact"),
+}
+# Of more than that a look-up by a vector, or reading what was sent with it, is no matter of microseconds any more.
+_QUICK_K = 1_000
+_QUICK_BYTES = 64 * 1024
 
 
 class Runtime:
@@ -67,6 +74,17 @@ class Runtime:
         """Write the body of an upload to a file; the caller removes it."""
         body = Body(scope, receive, self.server.max_ingest_bytes, setting="server.max_ingest_bytes")
         return await body.spool(self.uploads, self.spooling)
+
+    async def committed(self, positions: Sequence[int]) -> None:
+        """Return when rows of the ledger that were `deferred` are safe; those who wait together share one sync.
+
+        Nobody is shown to anybody before it is on disk who saw them.
+
+        Raises:
+            Unavailable: They may not be.
+        """
+        if positions:
+            await self.commits.safe(positions[-1])
 
     def _commit(self, position: int) -> None:
         self.lake.rooms.ledger.commit(position)
@@ -146,15 +164,26 @@ class Resource:
 
     async def _json(self, operation: Operation, address: dict[str, Any], scope: Scope, receive: Receive) -> Reply:
         body = await self._runtime.body(scope, receive).whole()
-        if operation.runs == "inline":
+        if operation.runs == "inline" and len(body) <= _QUICK_BYTES:
             values = requests.from_body(operation, address, body)
-            if not values.get(_SLOW_WITH.get(operation.name, "")):
-                return self._call(operation, values)
+            if self._is_quick(operation, values):
+                with deferred() as positions:
+                    reply = self._call(operation, values)
+                await self._runtime.committed(positions)
+                return reply
         work = functools.partial(self._decode_and_call, operation, address, body)
         if operation.stops:
             return await _while_awaited(self._runtime.calls, work, receive)
         pool = self._runtime.upstream if operation.runs == "upstream" else self._runtime.calls
         return await pool.run(work)
+
+    def _is_quick(self, operation: Operation, values: Mapping[str, Any]) -> bool:
+        """Tell whether a call that may run on the loop takes microseconds with these arguments, not yet checked."""
+        if any(values.get(name) for name in _SLOW_WITH.get(operation.name, ())):
+            return False
+        if operation.name != "vectors.search":
+            return True
+        return values.get("k", 1) in range(_QUICK_K + 1) and self._runtime.lake.rooms.vectors.is_at_hand(values["name"])
 
     async def _stream(
         self, operation: Operation, address: dict[str, Any], scope: Scope, receive: Receive, send: Send
@@ -242,15 +271,13 @@ class Search:
             with runtime.lake.rooms.traces.ahead(self._operation):
                 if not matrix.ready(values["query_text"]):
                     await runtime.embedding.run(functools.partial(matrix.prepare, values["query_text"]))
-                if values[_SLOW_WITH[self._operation.name]]:
+                if any(values[name] for name in _SLOW_WITH[self._operation.name]):
                     # Waits for a model, and another time that may say something else: neither here nor kept.
                     await (await runtime.upstream.run(functools.partial(self._apart, values))).send(send)
                     return
                 with deferred() as positions:
                     reply = self._first(body, values)
-        if positions:
-            # Nobody is shown before it is on disk who saw them; searches that wait meanwhile share one sync.
-            await runtime.commits.safe(positions[-1])
+        await runtime.committed(positions)
         await reply.send(send)
 
     def _first(self, body: bytes, values: dict[str, Any]) -> Reply:

@@ -83,6 +83,10 @@ class Registry:
         with opening:
             return self._open.get(name) or self._load(name)
 
+    def opened(self, name: str) -> AnyIndex | None:
+        """Return the index of that name if it is open."""
+        return self._open.get(name)
+
     def create(self, manifest: Manifest) -> AnyIndex:
         """Make an empty index: by the settings here or on a server, here in any case when it is never walked.
 
