@@ -1,6 +1,7 @@
 """What a large memory costs: searches with it against searches without, in one run.
 
     python benchmarks/memory.py --entries 1000000 --people 5000
+    python benchmarks/memory.py --entries 1000000 --people 50000 --others 50000
 
 The entries are of one namespace and are recorded through `playbooks.bulk`, 10,000 a call: demands in the four styles
 for the roles and places of the roster, each on many days, and for each the people whom a search found for it. Compared
@@ -39,6 +40,8 @@ from lakehouse.memory.base import NewPlaybook
 from lakehouse.staffing import roster
 
 NAMESPACE = "bench"
+# Those that are searched.
+CORPORA = ["workers"]
 AT_ONCE = 10_000
 FOUND = 50
 FIRST_DAY = dt.date(2026, 1, 1)
@@ -50,6 +53,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--entries", type=int, default=50_000)
     options.add_argument("--people", type=int, default=2_000)
+    options.add_argument("--others", type=int, default=0, help="people of a second corpus, searched with the first")
     options.add_argument("--texts", type=int, default=600, help="distinct demands, before their days")
     options.add_argument("--searches", type=int, default=300)
     options.add_argument("--seed", type=int, default=1)
@@ -62,25 +66,30 @@ def main() -> None:
 
 
 def run(chosen: argparse.Namespace, folder: Path) -> None:
-    file, data = folder / "roster.csv", folder / "lake"
-    built, filled = data.exists(), (data / "vectors" / f"playbook_{NAMESPACE}").exists()
-    roster.write(file, chosen.people, chosen.seed)
-    texts, unseen = demands(file, chosen)
+    data = folder / "lake"
+    built, filled = (data / "vectors" / "workers").exists(), (data / "vectors" / f"playbook_{NAMESPACE}").exists()
+    rosters = {"workers": folder / "roster.csv"}
+    roster.write(rosters["workers"], chosen.people, chosen.seed)
+    if chosen.others:
+        rosters["others"] = folder / "others.csv"
+        roster.write(rosters["others"], chosen.others, chosen.seed + 1)
+    CORPORA[:] = rosters
+    texts, unseen = demands(rosters["workers"], chosen)
     with lakehouse.connect(config=settings.load(environ={}, overrides={"data": str(data)})) as lake:
-        if not built:
-            build(lake, file)
+        for name, file in rosters.items() if not built else ():
+            build(lake, name, file)
         if not filled:
             fill(lake, texts, chosen)
         report(lake, texts, unseen, chosen)
 
 
-def build(lake: lakehouse.Lakehouse, file: Path) -> None:
-    lake.ingest.file(file, "workers", "text/csv")
+def build(lake: lakehouse.Lakehouse, name: str, file: Path) -> None:
+    lake.ingest.file(file, name, "text/csv")
     lake.corpora.build(
-        name="workers",
-        dataset="workers",
+        name=name,
+        dataset=name,
         id_column="id",
-        id_prefix="w-",
+        id_prefix=f"{name[0]}-",
         text_columns=list(TEXT_COLUMNS),
         metadata_columns=list(METADATA_COLUMNS),
     )
@@ -100,7 +109,7 @@ def demands(file: Path, chosen: argparse.Namespace) -> tuple[list[str], list[str
 
 def fill(lake: lakehouse.Lakehouse, texts: Sequence[str], chosen: argparse.Namespace) -> None:
     began = time.perf_counter()
-    found = {text: [hit.id for hit in lake.matrix.search(text, ["workers"], FOUND).results] for text in texts}
+    found = {text: [(hit.id, hit.corpus) for hit in lake.matrix.search(text, CORPORA, FOUND).results] for text in texts}
     entries = remembered(found)
     for done in range(0, chosen.entries, AT_ONCE):
         lake.playbooks.bulk(list(itertools.islice(entries, min(AT_ONCE, chosen.entries - done))))
@@ -110,16 +119,16 @@ def fill(lake: lakehouse.Lakehouse, texts: Sequence[str], chosen: argparse.Names
     print(f"{chosen.entries:,} entries recorded in {took:.0f} s, {chosen.entries / took:,.0f} a second", flush=True)
 
 
-def remembered(found: dict[str, list[str]]) -> Iterator[NewPlaybook]:
+def remembered(found: dict[str, list[tuple[str, str]]]) -> Iterator[NewPlaybook]:
     """Yield one entry after the other: every demand on a day with all who were found for it, then on the next day."""
     for day in itertools.count():
         start = FIRST_DAY + dt.timedelta(days=day)
         for text, answers in found.items():
-            for answer in answers:
+            for answer, corpus in answers:
                 yield NewPlaybook(
                     query_text=f"{text}, starting {start}",
                     answer_id=answer,
-                    corpus="workers",
+                    corpus=corpus,
                     score=1.0,
                     namespace=NAMESPACE,
                 )
@@ -129,7 +138,7 @@ def report(lake: lakehouse.Lakehouse, texts: list[str], unseen: list[str], chose
     draw = random.Random(chosen.seed + 1)
     asked = draw.sample(texts, min(chosen.searches, len(texts)))
     stats = lake.vectors.stats(f"playbook_{NAMESPACE}")
-    print(f"memory of {stats.items:,} entries, {chosen.people:,} people, {len(asked)} demands, medians")
+    print(f"memory of {stats.items:,} entries, {chosen.people + chosen.others:,} people, {len(asked)} demands, medians")
     cold: Times = {False: [], True: []}
     for memory in (False, True):
         for text in asked:
@@ -171,7 +180,7 @@ def in_turns(
             search(lake, pair[True], memory=True)
         if write:
             hit = search(lake, write[number], memory=False).results[0]
-            lake.playbooks.record(write[number], hit.id, "workers", 0.5, namespace=NAMESPACE)
+            lake.playbooks.record(write[number], hit.id, hit.corpus, 0.5, namespace=NAMESPACE)
         for memory in draw.sample((False, True), 2):
             took[memory].append(timed(lake, pair[memory], memory=memory))
     return took
@@ -186,7 +195,7 @@ def timed(lake: lakehouse.Lakehouse, text: str, *, memory: bool) -> tuple[float,
 
 def search(lake: lakehouse.Lakehouse, text: str, *, memory: bool) -> Any:
     # The room itself: the sync of the audit that stands around each call would hide what memory costs.
-    return lake.rooms.matrix.search(text, ["workers"], use_playbook=memory, playbook=NAMESPACE)
+    return lake.rooms.matrix.search(text, CORPORA, use_playbook=memory, playbook=NAMESPACE)
 
 
 def show(what: str, took: Times) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 
+import httpx
 import pytest
 
 from lakehouse import __version__, errors
@@ -110,6 +113,22 @@ def test_interrupt_ends_at_once_and_silently(start, tmp_path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30) == ("", "")
     assert process.returncode == 130
+
+
+def test_load_that_is_ended_leaves_no_stack(start, folder, tmp_path) -> None:
+    process = start("eval", "load", "--data", folder, "--seconds", 60, env={**os.environ, "TMPDIR": str(tmp_path)})
+    until = time.monotonic() + 60
+    while not (running := list(tmp_path.glob("lakehouse-load-*/load/running.json"))):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    url = json.loads(running[0].read_text())["url"]
+    process.terminate()
+    assert process.communicate(timeout=60)[0] == ""
+    assert process.returncode == 143
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health")
+    assert not list(tmp_path.glob("lakehouse-load-*"))
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -9,6 +9,7 @@ exit code   meaning
 5           not allowed
 130         stopped with Ctrl-C
 141         the reader of the output went away (`| head`); says nothing
+143         stopped with SIGTERM; what it started is stopped as well
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lakehouse import __version__
 from lakehouse.cli import (
@@ -67,6 +71,7 @@ _CODES: tuple[tuple[type[LakehouseError], int], ...] = (
 )
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
+_TERMINATED = 143
 
 _GROUPS = (
     ("start here", (demo, serving, stacks, backups, doctor)),
@@ -107,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             # A letter that the terminal's encoding lacks must not end the command.
             stream.reconfigure(errors="replace")
     try:
-        code = _run(words)
+        with _ending_in_order():
+            code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
         # What is still buffered must not be written again when the interpreter ends.
@@ -116,6 +122,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     return code
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does, so that no stack, process or folder of its making is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(_TERMINATED)
 
 
 def exit_code(error: Exception) -> int:

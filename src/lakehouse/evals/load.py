@@ -97,9 +97,8 @@ def stack_of(lake: Path) -> Iterator[str]:
         with ports.bind("127.0.0.1", 0) as free:
             port = free.getsockname()[1]
         record, _ = stacks.prepare("load", settings.load(), port=port, data=str(lake))
-        running = background.start(stacks, record, within_s=120)
         try:
-            yield running.url
+            yield background.start(stacks, record, within_s=120).url
         finally:
             background.stop(stacks, "load", force=True)
 

@@ -58,18 +58,28 @@ def start(stacks: Stacks, record: Record, *, options: Sequence[str] = (), within
             )
     except OSError as error:
         raise disk_error(error, said) from error
+    try:
+        running = _ready(stacks, name, process, within_s)
+    except BaseException:
+        # Also when whoever waits is told to end: nobody would know of it.
+        process.terminate()
+        process.wait()
+        raise
+    # It lives on without us; nobody is to warn that it was not waited for.
+    process.returncode = 0
+    return running
+
+
+def _ready(stacks: Stacks, name: str, process: subprocess.Popen[bytes], within_s: float) -> Running:
+    said = stacks.start_log(name)
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         running = stacks.running(name)
         if running and running.pid == process.pid:
-            # It lives on without us; nobody is to warn that it was not waited for.
-            process.returncode = 0
             return running
         if process.poll() is not None:
             raise Unavailable(f"stack {name!r} did not start: {_tail(said)}", stack=name)
         time.sleep(_PAUSE_S)
-    process.terminate()
-    process.wait()
     raise Unavailable(f"stack {name!r} was not ready within {within_s:.0f} s: {_tail(said)}", stack=name)
 
 
