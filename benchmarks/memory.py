@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import functools
 import itertools
 import random
 import resource
@@ -40,8 +41,6 @@ from lakehouse.memory.base import NewPlaybook
 from lakehouse.staffing import roster
 
 NAMESPACE = "bench"
-# Those that are searched.
-CORPORA = ["workers"]
 AT_ONCE = 10_000
 FOUND = 50
 FIRST_DAY = dt.date(2026, 1, 1)
@@ -73,7 +72,6 @@ def run(chosen: argparse.Namespace, folder: Path) -> None:
     if chosen.others:
         rosters["others"] = folder / "others.csv"
         roster.write(rosters["others"], chosen.others, chosen.seed + 1)
-    CORPORA[:] = rosters
     texts, unseen = demands(rosters["workers"], chosen)
     with lakehouse.connect(config=settings.load(environ={}, overrides={"data": str(data)})) as lake:
         for name, file in rosters.items() if not built else ():
@@ -109,7 +107,9 @@ def demands(file: Path, chosen: argparse.Namespace) -> tuple[list[str], list[str
 
 def fill(lake: lakehouse.Lakehouse, texts: Sequence[str], chosen: argparse.Namespace) -> None:
     began = time.perf_counter()
-    found = {text: [(hit.id, hit.corpus) for hit in lake.matrix.search(text, CORPORA, FOUND).results] for text in texts}
+    found = {
+        text: [(hit.id, hit.corpus) for hit in lake.matrix.search(text, corpora(lake), FOUND).results] for text in texts
+    }
     entries = remembered(found)
     for done in range(0, chosen.entries, AT_ONCE):
         lake.playbooks.bulk(list(itertools.islice(entries, min(AT_ONCE, chosen.entries - done))))
@@ -195,7 +195,13 @@ def timed(lake: lakehouse.Lakehouse, text: str, *, memory: bool) -> tuple[float,
 
 def search(lake: lakehouse.Lakehouse, text: str, *, memory: bool) -> Any:
     # The room itself: the sync of the audit that stands around each call would hide what memory costs.
-    return lake.rooms.matrix.search(text, CORPORA, use_playbook=memory, playbook=NAMESPACE)
+    return lake.rooms.matrix.search(text, corpora(lake), use_playbook=memory, playbook=NAMESPACE)
+
+
+@functools.cache
+def corpora(lake: lakehouse.Lakehouse) -> list[str]:
+    """Return all corpora of a lake; every search is in all of them."""
+    return [each.name for each in lake.corpora.list().corpora]
 
 
 def show(what: str, took: Times) -> None:
