@@ -179,13 +179,17 @@ def test_erasure_needs_the_id_typed_and_gives_a_receipt(client, rooms_lake):
 
 
 def test_operations_ask_every_service(client, rooms_lake):
-    # One of its own, so that the page has one to tell of in whatever order tests come.
-    rooms_lake.matrix.search("line cook", ["workers"], k=1)
+    assert f"All {len(SERVICES)} answer" in shown(client.get("/operations"))
+    assert health(rooms_lake, SERVICES[0]).well
+
+
+def test_operations_tell_of_what_is_seldom_called_as_well(client, rooms_lake):
+    ops = rooms_lake.rooms.observer
+    for number in range(2 * 20):
+        ops.record("scenario", f"often.{number % 20}")
+    ops.record("scenario", "seldom")
     page = shown(client.get("/operations"))
-    assert f"All {len(SERVICES)} answer" in page
-    assert "matrix.search" in shown(client.get("/operations"))
-    found = health(rooms_lake, SERVICES[0])
-    assert found.well
+    assert "seldom" in page.split("more that were called less often")[1]
 
 
 def test_workflow_run_is_drawn_with_its_arrows(fresh_console):
