@@ -160,7 +160,7 @@ class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         cache_path: Keeps the model in the form it is loaded from; empty means the user's cache folder.
         batch_size: Texts embedded at a time.
         threads: Threads of the model.
-        memory_cache_items: Vectors kept in memory by their text.
+        memory_cache_items: Vectors kept in memory by their text; the 4,096 latest demands keep theirs besides.
         max_text_bytes: Longest text, as UTF-8.
         ollama_url: Ollama server for models of that name.
         url: Embedding service of another process (`lakehouse serve embedd`); empty means in this one.
@@ -179,7 +179,7 @@ class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_path: str = ""
     batch_size: int = 32
     threads: int = 2
-    memory_cache_items: int = 8_192
+    memory_cache_items: int = 2_048
     max_text_bytes: int = 32 * 1024
     ollama_url: str = "http://127.0.0.1:11434"
     url: str = ""

@@ -149,9 +149,15 @@ def _columns() -> list[Column[Any]]:
     return [playbooks.c[name] for name in _FIELDS]
 
 
+# Made once: every list put into a statement leaves objects that refer to each other behind, which only a search for
+# garbage frees, and these two run for every entry that is recorded.
+_BY_IDS = select(*_columns()).where(playbooks.c.id.in_(bindparam("ids", expanding=True)))
+_SETTLE = update(playbooks).where(playbooks.c.id.in_(bindparam("ids", expanding=True))).values(pending=False)
+
+
 def by_ids(connection: Connection, ids: Iterable[str]) -> dict[str, Playbook]:
     """Return the rows that exist, by id."""
-    found = connection.execute(select(*_columns()).where(playbooks.c.id.in_(list(ids))))
+    found = connection.execute(_BY_IDS, {"ids": list(ids)})
     return {row[0]: _playbook(row) for row in found}
 
 
@@ -197,7 +203,7 @@ def settle(connection: Connection, ids: Iterable[str]) -> None:
     """Note that the index holds these rows."""
     wanted = list(ids)
     if wanted:
-        connection.execute(update(playbooks).where(playbooks.c.id.in_(wanted)).values(pending=False))
+        connection.execute(_SETTLE, {"ids": wanted})
 
 
 def remove(connection: Connection, ids: Iterable[str]) -> int:
