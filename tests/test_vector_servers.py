@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
+import sqlalchemy
 
 import lakehouse
 from conftest import CORPUS, as_csv, roster
 from lakehouse import settings
 from lakehouse.errors import Unavailable
+from lakehouse.serve import ports
+from lakehouse.serve.run import Stack
 
 ASKS = [
     "2 forklift operators in Cleveland OH, day shift, OSHA-30",
@@ -126,3 +132,49 @@ def test_lake_opens_while_its_server_is_away(tmp_path: Path, vector_server: dict
             lake.matrix.search(query_text=ASKS[0], corpora=["workers"])
     with open_(**vector_server) as lake:
         assert lake.matrix.search(query_text=ASKS[0], corpora=["workers"]).results == []
+
+
+@contextlib.contextmanager
+def over_http(lake: lakehouse.Lakehouse) -> Iterator[httpx.Client]:
+    stack = Stack(lake, lake.rooms.settings, ports.bind("127.0.0.1", 0))
+    ready = threading.Event()
+    running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
+    running.start()
+    try:
+        assert ready.wait(30)
+        with httpx.Client(base_url=stack.url, timeout=60) as client:
+            yield client
+    finally:
+        stack.stop()
+        running.join()
+        assert stack.drain()
+
+
+def test_nobody_else_waits_while_a_search_waits_for_its_server(tmp_path: Path, postgres: Callable[[], str]) -> None:
+    url = postgres()
+    overrides = {"data": str(tmp_path / "lake"), "vectors": {"engine": "pgvector", "url": url, "timeout_ms": 60_000}}
+    engine = sqlalchemy.create_engine(url)
+    with lakehouse.connect(config=settings.load(environ={}, overrides=overrides)) as lake, over_http(lake) as client:
+        lake.ingest.file(as_csv(roster()), "people", "text/csv")
+        lake.corpora.build(name="workers", **CORPUS)
+        found: list[httpx.Response] = []
+        asked = {"query_text": ASKS[0], "corpora": ["workers"], "k": 3}
+        search = threading.Thread(target=lambda: found.append(client.post("/v1/matrix/search", json=asked)))
+        with engine.begin() as connection:
+            for table in sqlalchemy.inspect(engine).get_table_names():
+                connection.exec_driver_sql(f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE')
+            search.start()
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            for _ in range(1_000):
+                if connection.exec_driver_sql(waiting).scalar():
+                    break
+                search.join(0.01)
+            # The search hangs for as long as this transaction lasts.
+            assert client.get("/health", timeout=10).status_code == 200
+            assert search.is_alive()
+        search.join()
+        assert [hit["id"] for hit in found[0].json()["results"]] == [
+            hit.id for hit in lake.matrix.search(**asked).results
+        ]
+        assert client.post("/v1/matrix/search", json=asked).json()["results"] == found[0].json()["results"]
+    engine.dispose()

@@ -275,8 +275,12 @@ class Search:
                     # Waits for a model, and another time that may say something else: neither here nor kept.
                     await (await runtime.upstream.run(functools.partial(self._apart, values))).send(send)
                     return
-                with deferred() as positions:
-                    reply = self._first(body, values)
+                if all(map(runtime.lake.rooms.vectors.is_here, values["corpora"])):
+                    with deferred() as positions:
+                        reply = self._first(body, values)
+                else:
+                    # While a server is asked, or files are opened, everybody else is answered.
+                    reply = await runtime.calls.run(functools.partial(self._first, body, values))
         await runtime.committed(positions)
         await reply.send(send)
 

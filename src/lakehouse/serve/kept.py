@@ -46,7 +46,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class KeptAnswers:
-    """The latest answers by the bytes of their request. Asked by one thread; `forget` may come from any.
+    """The latest answers by the bytes of their request. Thread-safe.
 
     An answer counts as long as the version of what it was made from is the same. It is never sent without the caller
     having asked for the version now.

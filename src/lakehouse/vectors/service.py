@@ -153,6 +153,11 @@ class Vectors:
                     found[index.manifest.name] = len(index)
         return found
 
+    def is_here(self, name: str) -> bool:
+        """Tell whether an index is open and no server is asked for it."""
+        index = self._indexes.opened(name)
+        return index is not None and index.manifest.engine == LOCAL
+
     def is_at_hand(self, name: str) -> bool:
         """Tell whether the nearest of an index are found in microseconds: it is open, here, and has a graph."""
         index = self._indexes.opened(name)
