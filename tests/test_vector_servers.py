@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +16,7 @@ import lakehouse
 from conftest import CORPUS, as_csv, roster
 from lakehouse import settings
 from lakehouse.errors import Unavailable
-from lakehouse.serve import ports
-from lakehouse.serve.run import Stack
+from serving import stack_of
 
 ASKS = [
     "2 forklift operators in Cleveland OH, day shift, OSHA-30",
@@ -134,27 +132,15 @@ def test_lake_opens_while_its_server_is_away(tmp_path: Path, vector_server: dict
         assert lake.matrix.search(query_text=ASKS[0], corpora=["workers"]).results == []
 
 
-@contextlib.contextmanager
-def over_http(lake: lakehouse.Lakehouse) -> Iterator[httpx.Client]:
-    stack = Stack(lake, lake.rooms.settings, ports.bind("127.0.0.1", 0))
-    ready = threading.Event()
-    running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
-    running.start()
-    try:
-        assert ready.wait(30)
-        with httpx.Client(base_url=stack.url, timeout=60) as client:
-            yield client
-    finally:
-        stack.stop()
-        running.join()
-        assert stack.drain()
-
-
 def test_nobody_else_waits_while_a_search_waits_for_its_server(tmp_path: Path, postgres: Callable[[], str]) -> None:
     url = postgres()
     overrides = {"data": str(tmp_path / "lake"), "vectors": {"engine": "pgvector", "url": url, "timeout_ms": 60_000}}
     engine = sqlalchemy.create_engine(url)
-    with lakehouse.connect(config=settings.load(environ={}, overrides=overrides)) as lake, over_http(lake) as client:
+    with (
+        lakehouse.connect(config=settings.load(environ={}, overrides=overrides)) as lake,
+        stack_of(lake) as stack,
+        httpx.Client(base_url=stack.url, timeout=60) as client,
+    ):
         lake.ingest.file(as_csv(roster()), "people", "text/csv")
         lake.corpora.build(name="workers", **CORPUS)
         found: list[httpx.Response] = []

@@ -17,8 +17,7 @@ import pytest
 import lakehouse
 from lakehouse import settings
 from lakehouse.evals.fake_provider import FakeProvider
-from lakehouse.serve import ports
-from lakehouse.serve.run import Stack
+from serving import stack_of
 
 LAKEHOUSE = [sys.executable, "-c", "import sys; from lakehouse.cli import main; sys.exit(main())"]
 # The cases make API keys, and from the first of them on a stack asks everybody who they are.
@@ -36,19 +35,12 @@ def in_process(folder: Path, models: str) -> Iterator[lakehouse.Lakehouse]:
 
 @contextmanager
 def over_http(folder: Path, models: str) -> Iterator[lakehouse.Lakehouse]:
-    with in_process(folder, models) as lake:
-        stack = Stack(lake, lake.rooms.settings, ports.bind("127.0.0.1", 0), token=TOKEN)
-        ready = threading.Event()
-        running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
-        running.start()
-        try:
-            assert ready.wait(30), "the stack did not become ready"
-            with lakehouse.connect(stack.url, token=TOKEN) as remote:
-                yield remote
-        finally:
-            stack.stop()
-            running.join()
-            assert stack.drain()
+    with (
+        in_process(folder, models) as lake,
+        stack_of(lake, token=TOKEN) as stack,
+        lakehouse.connect(stack.url, token=TOKEN) as remote,
+    ):
+        yield remote
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import io
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import pytest
 import lakehouse
 from lakehouse import settings
 from lakehouse.evals.fake_provider import FakeProvider
-from lakehouse.serve import console, ports
-from lakehouse.serve.run import Stack
+from lakehouse.serve import console
+from serving import stack_of
 
 ROLES = {
     "Forklift Operator": ("53-7051.00", "reach truck; pallet jack", "loaded trailers with reach trucks"),
@@ -95,17 +94,8 @@ def opened(folder: Path, **overrides) -> lakehouse.Lakehouse:
 def with_console(lake: lakehouse.Lakehouse) -> Iterator[str]:
     """Serve a lake with its console as the product does, and give the address."""
     pages = console.routes(lake, draft_model=lake.rooms.settings.chat.draft_model)
-    stack = Stack(lake, lake.rooms.settings, ports.bind("127.0.0.1", 0), pages=pages)
-    ready = threading.Event()
-    running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
-    running.start()
-    try:
-        assert ready.wait(30)
+    with stack_of(lake, pages=pages) as stack:
         yield stack.url
-    finally:
-        stack.stop()
-        running.join()
-        assert stack.drain()
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,7 @@ import pytest
 
 import lakehouse
 from lakehouse import settings, tracing
-from lakehouse.serve import ports
-from lakehouse.serve.run import Stack
+from serving import stack_of
 
 CSV = {"content": b"id,role\n1,cook\n", "headers": {"Content-Type": "text/csv"}}
 
@@ -24,18 +23,11 @@ def serving(lake, *, token="", only=None, **server):
     """Serve a lake on a free port, and give a client for it."""
     config = lake.rooms.settings
     config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **server))
-    stack = Stack(lake, config, ports.bind("127.0.0.1", 0), token=token, only=only)
-    ready = threading.Event()
-    running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
-    running.start()
-    try:
-        assert ready.wait(30)
-        with httpx.Client(base_url=stack.url, timeout=30) as client:
-            yield client
-    finally:
-        stack.stop()
-        running.join()
-        assert stack.drain()
+    with (
+        stack_of(lake, config, token=token, only=only) as stack,
+        httpx.Client(base_url=stack.url, timeout=30) as client,
+    ):
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ import pytest
 import lakehouse
 from lakehouse import settings
 from lakehouse.evals.fake_provider import FakeProvider
-from lakehouse.serve import ports
-from lakehouse.serve.run import Stack
+from serving import stack_of
 
 
 @pytest.fixture(scope="module")
@@ -24,19 +23,12 @@ def client(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("serve") / "lake"
     chat = {"ollama_url": model.url, "retries": 0}
     config = settings.load(environ={}, overrides={"data": str(folder), "chat": chat})
-    with lakehouse.connect(config=config) as lake:
-        stack = Stack(lake, config, ports.bind("127.0.0.1", 0))
-        ready = threading.Event()
-        running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
-        running.start()
-        try:
-            assert ready.wait(30)
-            with httpx.Client(base_url=stack.url, timeout=30, trust_env=False) as http:
-                yield http
-        finally:
-            stack.stop()
-            running.join()
-            assert stack.drain()
+    with (
+        lakehouse.connect(config=config) as lake,
+        stack_of(lake, config) as stack,
+        httpx.Client(base_url=stack.url, timeout=30, trust_env=False) as http,
+    ):
+        yield http
 
 
 @pytest.fixture(autouse=True)

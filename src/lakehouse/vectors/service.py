@@ -155,13 +155,12 @@ class Vectors:
 
     def is_here(self, name: str) -> bool:
         """Tell whether an index is open and no server is asked for it."""
-        index = self._indexes.opened(name)
-        return index is not None and index.manifest.engine == LOCAL
+        return self._here(name) is not None
 
     def is_at_hand(self, name: str) -> bool:
         """Tell whether the nearest of an index are found in microseconds: it is open, here, and has a graph."""
-        index = self._indexes.opened(name)
-        return index is not None and index.manifest.engine == LOCAL and index.manifest.walked
+        index = self._here(name)
+        return index is not None and index.manifest.walked
 
     def stats(self, name: str) -> IndexStats:
         """Return an index' shape and counts.
@@ -320,6 +319,10 @@ class Vectors:
         """
         index = self._indexes.get(name)
         return index.lookup(self._query(vector, index.manifest), exclude=exclude, exact=exact)
+
+    def _here(self, name: str) -> AnyIndex | None:
+        index = self._indexes.opened(name)
+        return index if index is not None and index.manifest.engine == LOCAL else None
 
     def _query(self, vector: np.ndarray, manifest: Manifest) -> Query:
         """Make a vector ready, once for all indexes that are asked with it one after the other."""
