@@ -80,9 +80,9 @@ class Connection:
         """Connect."""
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
 
-    async def send(self, path: str, body: dict | None) -> int:
-        """Send one request, read the whole answer, return its status."""
-        data = json.dumps(body).encode() if body is not None else b""
+    async def send(self, path: str, body: dict | bytes | None) -> int:
+        """Send one request, read the whole answer, return its status; bytes are JSON already."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
         verb = "GET" if body is None else "POST"
         self._writer.write(
             f"{verb} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nContent-Type: application/json\r\n"

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lakehouse.vectors import index
 from lakehouse.vectors.base import Condition, Filter, Item
 from lakehouse.vectors.service import Vectors
 
@@ -149,6 +150,41 @@ def test_creating_and_deleting_at_once_leaves_one_or_none(vectors: Vectors) -> N
 
     run_all(create, create, delete, delete)
     assert len(made) - len(removed) == len(vectors.list().indexes)
+
+
+def test_who_still_looks_at_what_a_build_replaced_sees_it_and_holds_up_no_write(
+    open_vectors: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_LOOKED_AT_S", 1.0)
+    vectors = open_vectors(fresh_limit=60, exact_below=50)
+    vectors.create("people", 4)
+    vectors.add("people", [Item(id=f"p{n}", vector=[1, 0, 0, n]) for n in range(60)])
+    settled(vectors, 60)
+    earlier = vectors.lookup("people", np.array([1, 0, 0, 0], dtype=np.float32))
+
+    vectors.add("people", [Item(id=f"p{n}", vector=[1, 0, n, 0]) for n in range(70)])
+    # In place, but what it replaced is still looked at.
+    settled(vectors, 70)
+    for n in range(20):
+        vectors.add("people", [Item(id=f"p{n}", vector=[1, n, 0, 0], metadata={"again": True})])
+    assert vectors.stats("people").items == 70
+    assert vectors.delete_items("people", ["p3", "p69"]) == 2
+
+    assert {id for _, id, _ in earlier.nearest(100, None)} == {f"p{n}" for n in range(60)}
+    del earlier
+    expected = {f"p{n}" for n in range(69) if n != 3}
+    for again in (vectors, open_vectors()):
+        found = again.nearest("people", np.array([1, 0, 0, 0], dtype=np.float32), 100)
+        assert {hit.id for hit in found} == expected
+        assert {hit.id for hit in found if hit.metadata} == {f"p{n}" for n in range(20) if n != 3}
+        again.close()
+
+
+def settled(vectors: Vectors, rows: int) -> None:
+    until = time.monotonic() + 30
+    while vectors.stats("people").indexed != rows:
+        assert time.monotonic() < until, vectors.stats("people")
+        time.sleep(0.01)
 
 
 def test_search_goes_on_while_another_index_is_built(open_vectors: Open, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakehouse.vectors import _parts
 from lakehouse.vectors._parts import Parts
 from lakehouse.vectors._scoring import Query
-from lakehouse.vectors.journal import Drop, Put
+from lakehouse.vectors.journal import Drop, Entry, Put
 
 IDS = [f"p{number}" for number in range(12)]
 
@@ -61,3 +63,29 @@ def test_a_lookup_goes_on_with_what_it_saw() -> None:
     before.notes("about")[place] = id
     assert (id, before.encoded(place)) == ("p0", b'{"value": 7}')
     assert after.notes("about") == {}, "the same number is another place now"
+
+
+@given(
+    st.lists(st.tuples(st.lists(st.sampled_from(IDS), max_size=4, unique=True), st.booleans()), max_size=40),
+    st.integers(1, 50),
+)
+def test_entries_read_together_leave_what_they_leave_one_by_one(
+    writes: list[tuple[list[str], bool]], at_once: int
+) -> None:
+    entries: list[Entry] = []
+    for value, (ids, kept) in enumerate(writes):
+        puts = [put(id, value + at) for at, id in enumerate(ids)]
+        vectors = b"".join(each.vectors for each in puts)
+        entries.append(Put(ids, [each.metadata[0] for each in puts], vectors) if kept else Drop(ids))
+    singly, together = Parts(None, 2), Parts(None, 2)
+    for entry in entries:
+        singly.apply(entry)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_parts, "_AT_ONCE", at_once)
+        together.apply_all(iter(entries))
+
+    assert together.ids() == singly.ids()
+    assert found_by(together) == found_by(singly)
+    assert together.changes == singly.changes
+    for id in singly.ids():
+        assert together.find(id) == singly.find(id)

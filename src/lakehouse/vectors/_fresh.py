@@ -81,6 +81,14 @@ class Fresh:
             tidy.put([self.ids[slot] for slot in slots], self._vectors[slots], [self.metadata[slot] for slot in slots])
         return tidy
 
+    def sketch_by(self, sketch: Sketch | None) -> None:
+        """Take the sketch of another built part, that this one comes to lie beside; while nobody searches here."""
+        self._sketch = sketch
+        self._sketches = np.zeros((len(self._gone), sketch.numbers if sketch is not None else 0), dtype=np.float32)
+        if sketch is not None:
+            count = self._count
+            self._sketches[:count] = sketch.of(self._vectors[:count], self._lengths[:count])
+
     def put(self, ids: Sequence[str], vectors: np.ndarray, metadata: Sequence[bytes]) -> None:
         """Store items in new slots; earlier slots of the same ids are gone afterwards."""
         first = self._count

@@ -8,7 +8,7 @@ nothing is written to it any more.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,13 +17,15 @@ import numpy as np
 from lakehouse.vectors._fresh import Fresh
 from lakehouse.vectors._lookup import Lookup
 from lakehouse.vectors.base import StoredItem
-from lakehouse.vectors.journal import Entry, Put
+from lakehouse.vectors.journal import Drop, Entry, Put
 
 if TYPE_CHECKING:
     from lakehouse.vectors._built import Built
     from lakehouse.vectors._scoring import Query
     from lakehouse.vectors._shelf import Pile, Run
 
+# Items that are brought to the state of their last entry together.
+_AT_ONCE = 4_096
 # Slots that may hold what nobody sees any more, besides as many as hold something.
 _MOST_GONE = 8
 
@@ -36,11 +38,12 @@ class Parts:
     Args:
         built: None before the first build.
         dimension: Length of the vectors.
+        fresh: What is in the fresh part already, made for this built one; None when nothing is.
     """
 
-    def __init__(self, built: Built | None, dimension: int) -> None:
+    def __init__(self, built: Built | None, dimension: int, fresh: Fresh | None = None) -> None:
         self.built = built
-        self.fresh = Fresh(dimension, built.sketch if built is not None else None)
+        self.fresh = fresh if fresh is not None else Fresh(dimension, built.sketch if built is not None else None)
         self._dimension = dimension
         # Odd while something is being written.
         self._turn = 0
@@ -67,6 +70,33 @@ class Parts:
         finally:
             self._turn += 1
 
+    def apply_all(self, entries: Iterable[Entry]) -> None:
+        """Do what entries say, one after the other, before anybody searches here; what is overwritten costs little."""
+        puts: dict[str, tuple[Put, int]] = {}
+        touched: dict[str, None] = {}
+        written = 0
+        for entry in entries:
+            touched.update(dict.fromkeys(entry.ids))
+            for id in entry.ids:
+                # Again at the end, so that what is left is in the order of the writes.
+                puts.pop(id, None)
+            if isinstance(entry, Put):
+                puts.update((id, (entry, at)) for at, id in enumerate(entry.ids))
+                written += len(entry.ids)
+            if len(touched) >= _AT_ONCE:
+                self._apply_last(puts, touched, written)
+                puts, touched, written = {}, {}, 0
+        self._apply_last(puts, touched, written)
+
+    def _apply_last(self, puts: dict[str, tuple[Put, int]], touched: dict[str, None], written: int) -> None:
+        self.apply(Drop(list(touched)))
+        if puts:
+            metadata = [put.metadata[at] for put, at in puts.values()]
+            size = 4 * self._dimension
+            vectors = b"".join(put.vectors[at * size : (at + 1) * size] for put, at in puts.values())
+            self.apply(Put(list(puts), metadata, vectors))
+        self._left_behind += written - len(puts)
+
     def _apply(self, entry: Entry) -> None:
         if isinstance(entry, Put):
             vectors = np.frombuffer(entry.vectors, dtype=np.float32).reshape(-1, self._dimension)
@@ -81,6 +111,13 @@ class Parts:
             before = len(self.fresh)
             self.fresh = self.fresh.without_gone()
             self._left_behind += before - len(self.fresh)
+
+    def beside(self, built: Built) -> Parts:
+        """Lay what is fresh beside a built part made for it, and return both; nothing is written here any more."""
+        self.fresh.sketch_by(built.sketch)
+        both = Parts(built, self._dimension, self.fresh)
+        both._left_behind = self._left_behind
+        return both
 
     def find(self, id: str) -> StoredItem | None:
         """Return the item under `id`, None when there is none."""
@@ -137,3 +174,28 @@ class Parts:
     def lookup(self, query: Query, *, ef: int, exclude: Collection[str], exact: bool) -> Lookup:
         """Return what finds the nearest items to one vector, as they are now; see `Lookup`."""
         return Lookup(self, query, ef=ef, exclude=exclude, exact=exact)
+
+
+class Carried:
+    """What is written during a build, taken in as it comes: when the build is done, nothing is left to catch up with.
+
+    For one writer at a time; nobody searches here.
+
+    Args:
+        dimension: Length of the vectors.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        self._parts = Parts(None, dimension)
+        self._touched: set[str] = set()
+
+    def apply(self, entry: Entry) -> None:
+        """Do what a journal entry says."""
+        self._parts.apply(entry)
+        self._touched.update(entry.ids)
+
+    def beside(self, built: Built) -> Parts:
+        """Lay what was written beside a built part that lacks it, and return both; nothing is applied here any more."""
+        for id in self._touched:
+            built.drop(id)
+        return self._parts.beside(built)

@@ -59,7 +59,11 @@ class Sketch:
 
     def of(self, vectors: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the sketches of `(n, d)` float32 vectors of these lengths, `(n, m)` float32."""
-        return _sketched(vectors, lengths, self._directions)
+        sketches = np.empty((len(vectors), self.numbers), dtype=np.float32)
+        for start in range(0, len(vectors), _PORTION):
+            part = slice(start, start + _PORTION)
+            sketches[part] = _sketched(vectors[part], lengths[part], self._directions)
+        return sketches
 
     def least(self, query: Query, rows: np.ndarray, sketches: np.ndarray | None = None) -> np.ndarray:
         """Return what the rough scores of some rows are at least, `(n,)` float32.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +27,7 @@ from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
 from lakehouse.vectors import _build, journal
 from lakehouse.vectors._built import Built
 from lakehouse.vectors._lookup import Lookup
-from lakehouse.vectors._parts import Parts
+from lakehouse.vectors._parts import Carried, Parts
 from lakehouse.vectors._scoring import Query
 from lakehouse.vectors._shelves import Shelves
 from lakehouse.vectors.base import LOCAL, Distance, IndexStats, StoredItem
@@ -37,14 +38,14 @@ FORMAT: Literal[1] = 1
 
 # A build of so few rows is done before a child process has started.
 _INLINE_ROWS = 2_000
-# Carried over outside of the write lock until so few entries are left.
-_LAST_ENTRIES = 4
 _BUILT = "built-"
 _GRAVE = "~"
 # Without a graph few fresh items are looked at by any search, so a build may wait for a share of what is built: a
 # million items that come in portions are then not written anew each time.
 _WAITING_SHARE = 0.25
 _NEVER = 1 << 62
+# How long a look at what was replaced may keep its files.
+_LOOKED_AT_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Index:
         self._write_lock = threading.Lock()
         self._build_lock = threading.Lock()
         self._builder: threading.Thread | None = None
-        self._carried: list[Entry] | None = None
+        self._carried: Carried | None = None
         self._closed = False
         _clear(folder, self.manifest)
         self._whole = _load(folder, self.manifest)
@@ -260,7 +261,7 @@ class Index:
         self.shelves.apply(entry, before)
         self.version = next(self._versions)
         if self._carried is not None:
-            self._carried.append(entry)
+            self._carried.apply(entry)
         return position
 
     def _refuse_closed(self) -> None:
@@ -292,9 +293,11 @@ class Index:
         with self._build_lock:
             request, first = self._begin(rows)
             target = Path(request.target)
+            before = _Replaced(self._whole)
             try:
                 count = self._build(request, progress)
                 self._swap(target, first, model, replaced=rows is not None)
+                before.let_go()
             except OSError as error:
                 raise disk_error(error, target) from error
             finally:
@@ -311,7 +314,7 @@ class Index:
             self._refuse_closed()
             manifest = self.manifest
             first = self._journal.rotate()
-            self._carried = []
+            self._carried = Carried(manifest.dimension)
         request = _build.Request(
             target=str(self.folder / f"{_BUILT}{first:06d}"),
             dimension=manifest.dimension,
@@ -340,16 +343,12 @@ class Index:
         return count
 
     def _swap(self, target: Path, first: int, model: str | None, *, replaced: bool) -> None:
-        parts = Parts(Built(target), self.manifest.dimension)
-        carried = self._carried or []
-        done = 0
-        while len(carried) - done > _LAST_ENTRIES:
-            parts.apply(carried[done])
-            done += 1
+        built = Built(target)
         with self._write_lock:
             self._refuse_closed()
-            for entry in carried[done:]:
-                parts.apply(entry)
+            # From here on it is searched, and written to like any other.
+            carried, self._carried = self._carried or Carried(self.manifest.dimension), None
+            parts = carried.beside(built)
             manifest = msgspec.structs.replace(self.manifest, built=target.name, journal=first, model=model)
             atomic_write(self.folder / MANIFEST, msgspec.json.encode(manifest))
             self.manifest = manifest
@@ -360,6 +359,28 @@ class Index:
                 # Without a graph the same items are the same answers, wherever they lie.
                 self.version = next(self._versions)
             self._build_at = self._due(parts)
+
+
+class _Replaced:
+    """What a build replaces, to be taken apart by whoever waits here, not by the search that looks at it last.
+
+    Letting go of a graph and of mapped files holds the interpreter, for a quarter of a second where the files are
+    removed already.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._unseen = threading.Event()
+        self._pieces: list[object] = [parts.fresh]
+        if parts.built is None:
+            self._unseen.set()
+        else:
+            self._pieces.append(vars(parts.built))
+            weakref.finalize(parts.built, self._unseen.set).atexit = False
+
+    def let_go(self) -> None:
+        """Wait for a few seconds until nobody looks at it any more, and take it apart."""
+        self._unseen.wait(_LOOKED_AT_S)
+        self._pieces.clear()
 
 
 def _silent(done: int, total: int) -> None:
@@ -392,8 +413,7 @@ def _load(folder: Path, manifest: Manifest) -> Parts:
             f"index {manifest.name!r} lacks a part of its journal; delete it and build it anew", index=manifest.name
         )
     for number in numbers:
-        for entry in journal.entries(journal.path_of(folder, number), sealed=number != numbers[-1]):
-            parts.apply(entry)
+        parts.apply_all(journal.entries(journal.path_of(folder, number), sealed=number != numbers[-1]))
     return parts
 
 
