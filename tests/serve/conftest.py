@@ -93,7 +93,7 @@ def opened(folder: Path, **overrides) -> lakehouse.Lakehouse:
 @contextlib.contextmanager
 def with_console(lake: lakehouse.Lakehouse) -> Iterator[str]:
     """Serve a lake with its console as the product does, and give the address."""
-    pages = console.routes(lake, draft_model=lake.rooms.settings.chat.draft_model)
+    pages = console.pages(lake, draft_model=lake.rooms.settings.chat.draft_model)
     with stack_of(lake, pages=pages) as stack:
         yield stack.url
 

@@ -12,7 +12,7 @@ from starlette.routing import Router
 
 import lakehouse
 from lakehouse.serve import ports
-from lakehouse.serve.console import routes
+from lakehouse.serve.console import pages
 from lakehouse.serve.console.form import Person
 from serve_rooms import Browser, token_of
 
@@ -485,8 +485,10 @@ def asked(router: Router, *forms: dict | None) -> list[httpx.Response]:
 FORM = {"text": ASK, "corpora": "workers", "memory": "on"}
 
 
-def test_templates_are_compiled_before_the_first_request(console_lake, monkeypatch):
-    router = Router(routes=routes(console_lake))
+def test_templates_made_ready_are_not_compiled_while_answering(console_lake, monkeypatch):
+    console = pages(console_lake)
+    console.warm()
+    router = Router(routes=console.routes)
 
     def refuse(*args, **options):
         raise AssertionError("compiled while answering")
@@ -497,8 +499,8 @@ def test_templates_are_compiled_before_the_first_request(console_lake, monkeypat
 
 def test_console_over_a_stack_shows_the_same_as_over_its_lake(console_lake, console_url):
     with lakehouse.connect(console_url) as remote:
-        there = asked(Router(routes=routes(remote)), None, FORM)
-    here = asked(Router(routes=routes(console_lake)), None, FORM)
+        there = asked(Router(routes=pages(remote).routes), None, FORM)
+    here = asked(Router(routes=pages(console_lake).routes), None, FORM)
     assert [answer.status_code for answer in there] == [200, 200]
     own = f"Trace [0-9a-f]{{32}}|{re.escape(token_of(here[0]))}|{re.escape(token_of(there[0]))}"
     for one, other in zip(here, there, strict=True):
@@ -509,7 +511,7 @@ def test_console_over_a_stack_that_is_gone_says_so():
     with ports.bind("127.0.0.1", 0) as held:
         gone = f"http://127.0.0.1:{held.getsockname()[1]}"
     with lakehouse.connect(gone) as remote:
-        answers = asked(Router(routes=routes(remote)), None, FORM)
+        answers = asked(Router(routes=pages(remote).routes), None, FORM)
     for answer in answers:
         assert answer.status_code == 503
         page = Page(answer.text)
@@ -519,7 +521,7 @@ def test_console_over_a_stack_that_is_gone_says_so():
 
 
 def test_console_names_are_shown_as_they_are_and_run_nothing(console_lake):
-    (page,) = asked(Router(routes=routes(console_lake)), {**FORM, "text": "Welder in Toledo OH", "k": "100"})
+    (page,) = asked(Router(routes=pages(console_lake).routes), {**FORM, "text": "Welder in Toledo OH", "k": "100"})
     assert HOSTILE_NAME not in page.text
     assert html.escape(HOSTILE_NAME) in page.text
 

@@ -22,7 +22,7 @@ def serving(lake, **server):
 
     config = lake.rooms.settings
     config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **server))
-    stack = Stack(lake, config, ports.bind("127.0.0.1", 0), pages=console.routes(lake))
+    stack = Stack(lake, config, ports.bind("127.0.0.1", 0), pages=console.pages(lake))
     ready = threading.Event()
     running = threading.Thread(target=stack.run, kwargs={"ready": ready.set})
     running.start()

@@ -18,7 +18,8 @@ import pytest
 import lakehouse
 from lakehouse import settings
 from lakehouse.errors import Conflict
-from lakehouse.serve import ports, run
+from lakehouse.serve import console, ports, run
+from serving import stack_of
 
 LAKEHOUSE = [sys.executable, "-c", "import sys; from lakehouse.cli import main; sys.exit(main())"]
 
@@ -124,6 +125,19 @@ def test_stack_answers_as_soon_as_it_says_ready_on_an_existing_lake(start, tmp_p
     assert httpx.get(f"{stack.url}/health").json()["service"] == "gateway"
     stack.terminate()
     assert ended(stack)[0] == 0
+
+
+def test_stack_loads_indexes_and_pages_soon_after_it_is_ready(tmp_path):
+    with lakehouse.connect(tmp_path / "lake") as lake:
+        lake.vectors.create("towns", 2)
+        lake.vectors.add("towns", [{"id": "t-1", "vector": [1.0, 0.0]}])
+    with lakehouse.connect(tmp_path / "lake") as lake:
+        assert not lake.rooms.vectors.is_here("towns"), "a start does not wait for indexes that nobody asked for yet"
+        loaded = threading.Event()
+        pages = console.Pages(console.pages(lake).routes, loaded.set)
+        with stack_of(lake, pages=pages):
+            assert loaded.wait(60)
+            assert lake.rooms.vectors.is_here("towns")
 
 
 def test_stack_on_a_held_port_names_its_holder_and_touches_nothing(start, tmp_path):

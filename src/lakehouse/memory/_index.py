@@ -68,8 +68,8 @@ class RecallIndex:
         self._names: set[str] = set()
 
     def find_names(self, namespaces: Iterable[str]) -> dict[str, int]:
-        """Note which of these namespaces have an index; returns the items of every index in files by name."""
-        items = self._vectors.local_items()
+        """Note which of these namespaces have an index; returns the items of each such index in files by name."""
+        items = self._vectors.local_items(_PREFIX)
         self._names = {index_name(namespace) for namespace in namespaces} & set(items)
         return items
 
@@ -194,7 +194,7 @@ class RecallIndex:
             found.take(_OF_PEOPLE, lambda: _by_key(of_people([*dict.fromkeys([*answers, *found.people()])])))
 
     def _make(self, name: str) -> None:
-        if name not in self._vectors.local_items():
+        if name not in self._vectors.local_items(name):
             self._vectors.create_unwalked(name, self._dimension, model=self._model)
         self._names.add(name)
 

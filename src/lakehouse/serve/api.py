@@ -7,7 +7,7 @@ import itertools
 import logging
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
 from starlette.routing import BaseRoute, Route, Router
@@ -17,9 +17,9 @@ from lakehouse import operations
 from lakehouse.app import Lakehouse
 from lakehouse.errors import InvalidInput, LakehouseError, NotFound
 from lakehouse.operations import Operation
-from lakehouse.serve import answers, openapi, services
+from lakehouse.serve import services
 from lakehouse.serve.doors import Doors
-from lakehouse.serve.endpoints import Counters, Fixed, OlderEmbed, Resource, Runtime, Search, health
+from lakehouse.serve.endpoints import Counters, Described, OlderEmbed, Resource, Runtime, Search, health
 from lakehouse.serve.guard import Guard, is_loopback
 from lakehouse.settings import Settings
 
@@ -41,6 +41,7 @@ class Api:
         only: Services to serve, by name; None serves all of them, as the gateway. A service served alone
             answers without `/v1` as well as with it.
         pages: Further routes, such as the console's, looked at first.
+        warm: Makes ready what these need.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Api:
         doors: Doors | None = None,
         only: frozenset[str] | None = None,
         pages: Sequence[BaseRoute] = (),
+        warm: Callable[[], None] = lambda: None,
     ) -> None:
+        self._warm_pages = warm
         self.runtime = Runtime(lake, config)
         served = operations.OPERATIONS if only is None else services.operations_of(only)
         prefixes = (_PREFIX,) if only is None else ("", _PREFIX)
@@ -60,7 +63,7 @@ class Api:
             *pages,
             Route("/health", health(name), methods=None),
             Route("/metrics", Counters(self.runtime), methods=None),
-            *_descriptions(served, prefixes),
+            Route("/openapi.json", Described(self.runtime, served, prefixes[0]), methods=None),
             *_health_routes(served, prefixes),
             *_older_routes(self.runtime, served),
         ]
@@ -76,12 +79,15 @@ class Api:
         await self._app(scope, receive, send)
 
     async def warm(self) -> None:
-        """Load model and vocabularies in the background, so that the first search need not wait for them."""
-        if self._searched:
-            try:
-                await self.runtime.embedding.run(functools.partial(self.runtime.lake.rooms.matrix.prepare, _WARMING))
-            except LakehouseError as error:
-                _log.warning("searches will fail: %s", error.message)
+        """Load indexes, model, vocabularies and templates in the background, so that nobody has to wait for them."""
+        runtime = self.runtime
+        try:
+            await runtime.calls.run(runtime.lake.rooms.vectors.local_items)
+            if self._searched:
+                await runtime.embedding.run(functools.partial(runtime.lake.rooms.matrix.prepare, _WARMING))
+            await runtime.calls.run(self._warm_pages)
+        except LakehouseError as error:
+            _log.warning("not all could be loaded ahead, and requests for it may fail: %s", error.message)
 
 
 class _KnownFirst:
@@ -190,11 +196,6 @@ def _health_routes(served: Sequence[Operation], prefixes: Sequence[str]) -> list
         for word, service in services.health_names().items()
         if rooms & set(service.rooms)
     ]
-
-
-def _descriptions(served: Sequence[Operation], prefixes: Sequence[str]) -> list[Route]:
-    description = openapi.describe(served, server_prefix=prefixes[0])
-    return [Route("/openapi.json", Fixed(answers.json_reply(description)), methods=None)]
 
 
 def _older_routes(runtime: Runtime, served: Sequence[Operation]) -> list[Route]:

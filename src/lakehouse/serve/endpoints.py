@@ -19,7 +19,7 @@ from lakehouse.errors import MethodNotAllowed
 from lakehouse.ledger.ledger import deferred
 from lakehouse.matrix.base import SearchAnswer
 from lakehouse.operations import Operation
-from lakehouse.serve import answers, events, requests
+from lakehouse.serve import answers, events, openapi, requests
 from lakehouse.serve.answers import Reply
 from lakehouse.serve.fresh import Fresh
 from lakehouse.serve.kept import Kept, KeptAnswers
@@ -125,6 +125,20 @@ class Fixed:
 def health(service: str) -> Fixed:
     """Tell that a service is up, and which version it is."""
     return Fixed(answers.json_reply({"status": "ok", "service": service, "version": lakehouse.__version__}))
+
+
+class Described:
+    """The OpenAPI description of what is served, made when it is asked for first."""
+
+    def __init__(self, runtime: Runtime, served: Sequence[Operation], prefix: str) -> None:
+        self._runtime = runtime
+        self._made = functools.cache(lambda: answers.json_reply(openapi.describe(served, server_prefix=prefix)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the shape of ASGI
+        """Answer one request."""
+        require_verb(scope, "GET", "HEAD")
+        reply = await self._runtime.calls.run(self._made)
+        await reply.send(send)
 
 
 class Resource:

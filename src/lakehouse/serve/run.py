@@ -15,12 +15,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from types import FrameType
 from typing import Any
 
 import uvicorn
-from starlette.routing import BaseRoute
 
 import lakehouse
 from lakehouse.app import Lakehouse, connect
@@ -42,10 +41,15 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # search looked for garbage, of which there is next to none, and that took a tenth of the time. What is kept (answers,
 # demands) is gone through a few thousand objects at a time, so that nobody waits long.
 _GARBAGE = (5_000, 5, 10)
+# How long a thread at work keeps the interpreter from the one that answers requests, which lets go of it several times
+# for each. Python's own 5 ms made one in a hundred searches beside 200 adds a second take two to four times as long.
+_TURN_S = 0.0005
 # `M_ARENA_MAX`, `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD` of <malloc.h>.
 _ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
 _LARGE_BLOCK = 1024 * 1024
 _TRIM_EVERY_S = 30.0
+
+_NO_PAGES = console.Pages([], lambda: None)
 
 _log = logging.getLogger("lakehouse.serve")
 
@@ -88,7 +92,7 @@ def serve(
     ):
         with _on_stop_signal(_leave):
             lake = connect(config=config)
-            pages = _pages(lake, config) if only is None else ()
+            pages = _pages(lake, config) if only is None else _NO_PAGES
             try:
                 require_safe(config, token, keys=lake.rooms.keys.any)
             except InvalidInput:
@@ -103,8 +107,8 @@ def serve(
                 _end(stack, lake, config.server.shutdown_grace_ms)
 
 
-def _pages(lake: Lakehouse, config: Settings) -> list[BaseRoute]:
-    return console.routes(lake, most_upload_bytes=config.server.max_ingest_bytes, draft_model=config.chat.draft_model)
+def _pages(lake: Lakehouse, config: Settings) -> console.Pages:
+    return console.pages(lake, most_upload_bytes=config.server.max_ingest_bytes, draft_model=config.chat.draft_model)
 
 
 def token_of(config: Settings, environ: Mapping[str, str]) -> str:
@@ -152,7 +156,7 @@ class Stack:
         listener: Bound socket; closed at the end of `run`.
         token: Bearer token to ask for, empty for none.
         only: Services to serve; None serves all.
-        pages: Further routes, such as the console's.
+        pages: The console.
     """
 
     def __init__(
@@ -163,13 +167,12 @@ class Stack:
         *,
         token: str = "",
         only: frozenset[str] | None = None,
-        pages: Sequence[BaseRoute] = (),
+        pages: console.Pages = _NO_PAGES,
     ) -> None:
         secure = bool(config.server.tls_cert) or config.server.behind_tls_proxy
         doors = Doors(token, lake.rooms.keys)
-        if pages:
-            pages = [*pages, *login.routes(doors, secure=secure)]
-        self._api = Api(lake, config, doors=doors, only=only, pages=pages)
+        routes = [*pages.routes, *login.routes(doors, secure=secure)] if pages.routes else []
+        self._api = Api(lake, config, doors=doors, only=only, pages=routes, warm=pages.warm)
         self._listener = listener
         self._grace_ms = config.server.shutdown_grace_ms
         self._server = _Server(_uvicorn(self._api, config), warm=self._api.warm)
@@ -249,6 +252,7 @@ class _Server(uvicorn.Server):
         self._warming: asyncio.Task[None] | None = None
         self._settled = 0
         self._garbage = gc.get_threshold()
+        self._turn_s = sys.getswitchinterval()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -256,6 +260,7 @@ class _Server(uvicorn.Server):
             self.ready()
             if _owns_process():
                 gc.set_threshold(*_GARBAGE)
+                sys.setswitchinterval(_TURN_S)
             self._warming = asyncio.create_task(self._warmed())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -265,6 +270,7 @@ class _Server(uvicorn.Server):
             await asyncio.wait([self._warming], timeout=self.config.timeout_graceful_shutdown)
         if _owns_process():
             gc.set_threshold(*self._garbage)
+            sys.setswitchinterval(self._turn_s)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_A_SECOND == 0 and self._warming and self._warming.done():

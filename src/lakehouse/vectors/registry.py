@@ -57,10 +57,10 @@ class Registry:
             elif path.is_dir():
                 self._names.add(path.name)
 
-    def whole(self) -> list[AnyIndex]:
-        """Return all indexes that can be read, by name."""
+    def whole(self, prefix: str = "") -> list[AnyIndex]:
+        """Return all indexes that can be read and whose names begin so, by name; they are opened."""
         found = []
-        for name in sorted(self._names.copy()):
+        for name in sorted(name for name in self._names.copy() if name.startswith(prefix)):
             try:
                 found.append(self.get(name))
             except (NotFound, IntegrityError):

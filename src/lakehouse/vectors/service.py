@@ -144,10 +144,10 @@ class Vectors:
                 continue
         return IndexList(found)
 
-    def local_items(self) -> dict[str, int]:
-        """Return how many items each whole index in files has, by name; no server is asked."""
+    def local_items(self, prefix: str = "") -> dict[str, int]:
+        """Return how many items each whole index in files whose name begins so has, by name; no server is asked."""
         found = {}
-        for index in self._indexes.whole():
+        for index in self._indexes.whole(prefix):
             if index.manifest.engine == LOCAL:
                 with contextlib.suppress(NotFound):
                     found[index.manifest.name] = len(index)

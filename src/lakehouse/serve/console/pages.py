@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -59,14 +60,21 @@ class Visit(msgspec.Struct, frozen=True):
     part: bool
 
 
-def routes(
+class Pages(NamedTuple):
+    """The console: its routes, and what can be made ready before anybody asks for a page."""
+
+    routes: list[BaseRoute]
+    warm: Callable[[], None]
+
+
+def pages(
     lake: Lakehouse,
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     most_upload_bytes: int = Server().max_ingest_bytes,
     draft_model: str = "",
-) -> list[BaseRoute]:
-    """Return the routes of the console over a lake, embedded or remote, to be mounted at `/`.
+) -> Pages:
+    """Return the console over a lake, embedded or remote, to be mounted at `/`.
 
     Args:
         lake: Everything the console shows and does goes through it.
@@ -87,13 +95,13 @@ def routes(
         OutreachPages(site, model=draft_model),
         HandoverPages(site),
     )
-    site.compile()
-    return [
+    routes: list[BaseRoute] = [
         Route("/", console.answer, methods=["GET", "POST"]),
         Route("/search", console.search, methods=["POST"]),
         *(route for room in rooms for route in room.routes()),
         assets.route(),
     ]
+    return Pages(routes, site.compile)
 
 
 class Console:
@@ -107,8 +115,7 @@ class Console:
         self._lake = site.lake
         self._clock = site.clock
         site.templates.globals |= {"examples": EXAMPLES, "most_k": forms.MOST_K}
-        self._whole = site.templates.get_template("page.html")
-        self._part = site.templates.get_template("answer.html")
+        self._templates = site.templates
 
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
@@ -187,7 +194,7 @@ class Console:
             return [], defect()
 
     def _render(self, visit: Visit, turn: Turn, ticks: Sequence[Tick]) -> Response:
-        template = self._part if visit.part else self._whole
+        template = self._templates.get_template("answer.html" if visit.part else "page.html")
         proof = csrf.proof(visit.request)
         url = visit.request.url
         page = template.render(

@@ -104,7 +104,7 @@ class Site:
         self.templates.filters |= {"age": self._age, "field": getattr, "number": number, "in_bytes": in_bytes}
 
     def compile(self) -> None:
-        """Compile every template, once, so that no request waits for it."""
+        """Compile every template, once, so that no page waits for it."""
         for name in self.templates.list_templates():
             self.templates.get_template(name)
 
