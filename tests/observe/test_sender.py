@@ -20,16 +20,23 @@ def made(collector):
     made.close()
 
 
-def senders_of(parent: int) -> list[int]:
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [int(pid) for pid in children if b"lakehouse.observe._sender" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+def sender_of(parent: int) -> int:
+    # Whoever starts a process goes on as soon as its program is loaded, a moment before its command line can be read.
+    for _ in range(500):
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        found = [int(pid) for pid in children if b"observe._sender" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        if found:
+            (pid,) = found
+            return pid
+        time.sleep(0.01)
+    raise AssertionError(f"no process that sends spans among {children}")
 
 
 def test_killed_sender_loses_what_it_had_and_is_replaced(collector, made):
     with made.phase("before"):
         pass
     assert made.flush()
-    (pid,) = senders_of(os.getpid())
+    pid = sender_of(os.getpid())
     os.kill(pid, signal.SIGKILL)
     with made.phase("lost"):
         pass
@@ -41,7 +48,7 @@ def test_killed_sender_loses_what_it_had_and_is_replaced(collector, made):
 
 
 def test_close_leaves_no_process(made):
-    (pid,) = senders_of(os.getpid())
+    pid = sender_of(os.getpid())
     made.close()
     assert not Path(f"/proc/{pid}").exists()
 
@@ -57,7 +64,7 @@ def test_sender_ends_with_a_parent_that_is_killed(collector):
     )
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout.readline() == b"up\n"
-        (pid,) = senders_of(parent.pid)
+        pid = sender_of(parent.pid)
         parent.kill()
     until = time.monotonic() + 60
     while running(pid) and time.monotonic() < until:
