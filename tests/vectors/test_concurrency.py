@@ -168,6 +168,7 @@ def test_who_still_looks_at_what_a_build_replaced_sees_it_and_holds_up_no_write(
     for n in range(20):
         vectors.add("people", [Item(id=f"p{n}", vector=[1, n, 0, 0], metadata={"again": True})])
     assert vectors.stats("people").items == 70
+    assert len(vectors._indexes.get("people")._parts.fresh) == 20, "each write is taken in once"
     assert vectors.delete_items("people", ["p3", "p69"]) == 2
 
     assert {id for _, id, _ in earlier.nearest(100, None)} == {f"p{n}" for n in range(60)}

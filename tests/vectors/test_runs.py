@@ -1,6 +1,7 @@
 """Indexes in which most rows share their vector with others: scored once a run, and told apart by id."""
 
 import json
+import mmap
 import time
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import settings as checked
 from hypothesis import strategies as st
 
 from lakehouse import settings
+from lakehouse.vectors import _built
 from lakehouse.vectors.base import Condition, Filter
 from lakehouse.vectors.service import Vectors
 
@@ -99,3 +101,20 @@ def test_unwalked_index_gets_no_graph_and_waits_with_builds_for_a_share(tmp_path
         assert (stats.items, stats.indexed, stats.findability) == (1_000, 0, None)
     finally:
         vectors.close()
+
+
+def test_what_is_read_ahead_is_where_vectors_and_metadata_lie(built, monkeypatch):
+    part = built[0]._indexes.get("memory")._parts.built
+    assert isinstance(part._vectors_ahead._map, mmap.mmap)
+    assert isinstance(part.metadata._ahead._map, mmap.mmap)
+    rows = [0, 7, len(part) - 1]
+    part.read_vectors_ahead(rows)
+    part.read_metadata_ahead([part.ids[row] for row in rows])
+    read = []
+    monkeypatch.setattr(_built._Ahead, "read", lambda self, places: read.append([*places]))
+    part.read_vectors_ahead(rows)
+    part.read_metadata_ahead(["nobody", *(part.ids[row] for row in rows)])
+    vectors, metadata = read
+    for row, (begin, end), (first, last) in zip(rows, vectors, metadata, strict=True):
+        assert (part.folder / "vectors.npy").read_bytes()[begin:end] == part.vectors[row].tobytes()
+        assert (part.folder / "metadata.bin").read_bytes()[first:last] == bytes(part.metadata[row])

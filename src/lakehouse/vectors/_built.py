@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -101,13 +102,19 @@ class Texts:
     def __init__(self, folder: Path, name: str) -> None:
         # One zero first, so that every text begins where another ends. Views give plain numbers, which is quick.
         self._ends = np.concatenate([_ZERO, np.load(folder / f"{name}.npy")]).data
-        self._data = memoryview(_mapped_bytes(folder / f"{name}.bin"))
+        mapped = _mapped_bytes(folder / f"{name}.bin")
+        self._data = memoryview(mapped)
+        self._ahead = _Ahead(mapped)
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
     def __getitem__(self, row: int) -> memoryview:
         return self._data[self._ends[row] : self._ends[row + 1]]
+
+    def read_ahead(self, rows: Iterable[int]) -> None:
+        """Begin to read some texts, for whoever is going to look at each of them."""
+        self._ahead.read((self._ends[row], self._ends[row + 1]) for row in rows)
 
     def decoded(self) -> list[str]:
         """Return all texts as strings."""
@@ -117,6 +124,26 @@ class Texts:
             # One byte a letter, so that they end in the string where they end in the file.
             return [whole[begin:end] for begin, end in itertools.pairwise(ends)]
         return [str(self._data[begin:end], "utf-8") for begin, end in itertools.pairwise(ends)]
+
+
+class _Ahead:
+    """Has the kernel read places of a mapped file together; looked at one by one, each page waits for the disk in turn.
+
+    Args:
+        mapped: An array that `np.memmap` made, of the whole file; with anything else nothing is read ahead.
+    """
+
+    def __init__(self, mapped: Any) -> None:
+        base = getattr(mapped, "base", None)
+        self._map = base if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED") else None
+
+    def read(self, places: Iterable[tuple[int, int]]) -> None:
+        """Begin to read bytes of the file, given by where they begin and end, that are not in memory."""
+        if self._map is None:
+            return
+        for begin, end in places:
+            page = begin - begin % mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_WILLNEED, page, max(end, begin + 1) - page)
 
 
 class Built:
@@ -129,7 +156,9 @@ class Built:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.summary = msgspec.json.decode((folder / SUMMARY).read_bytes(), type=Summary)
-        self.vectors: np.ndarray = np.load(folder / "vectors.npy", mmap_mode="r").view(np.ndarray)
+        mapped = np.load(folder / "vectors.npy", mmap_mode="r")
+        self.vectors: np.ndarray = mapped.view(np.ndarray)
+        self._vectors_ahead, self._vectors_at = _Ahead(mapped), int(mapped.offset)
         self._lengths: np.ndarray = np.load(folder / "lengths.npy")
         self.metadata = Texts(folder, "metadata")
         self.ids = Texts(folder, "ids").decoded()
@@ -190,6 +219,16 @@ class Built:
     def passing(self, filter: Filter) -> np.ndarray:
         """Return the numbers of the rows that pass `filter`, sorted, deleted ones among them; not to be written on."""
         return self._conditions.passing(filter)
+
+    def read_vectors_ahead(self, rows: Sequence[int]) -> None:
+        """Begin to read the vectors of some rows, for whoever is going to look at each of them."""
+        size = self.vectors.itemsize * self.summary.dimension
+        first = self._vectors_at
+        self._vectors_ahead.read((first + row * size, first + (row + 1) * size) for row in rows)
+
+    def read_metadata_ahead(self, ids: Iterable[str]) -> None:
+        """Begin to read the metadata of some items, for whoever is going to look at each of them."""
+        self.metadata.read_ahead(row for id in ids if (row := self.row_of.get(id)) is not None)
 
     def holding(self, words: Iterable[tuple[str, str]]) -> np.ndarray:
         """Return the rows that hold any of these strings under their metadata keys and are not gone, sorted."""

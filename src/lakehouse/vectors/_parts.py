@@ -142,6 +142,11 @@ class Parts:
             return built.vectors[row], built.metadata[row]
         return None
 
+    def read_ahead(self, ids: Iterable[str]) -> None:
+        """Begin to read the metadata of items from disk, for whoever is going to look at each of them."""
+        if self.built is not None:
+            self.built.read_metadata_ahead(ids)
+
     def by_vector(self, words: Collection[tuple[str, str]]) -> Iterator[tuple[np.ndarray, Run | Pile | list[str]]]:
         """Yield the items that hold any of these strings under their metadata keys, each once, by their vector.
 
@@ -161,7 +166,9 @@ class Parts:
                 moved = [row for slot in slots.tolist() if (row := built.row_of.get(fresh.ids[slot])) is not None]
                 rows = rows[~np.isin(rows, moved)]
         if built is not None and rows is not None:
-            for row, run in built.runs(rows):
+            runs = list(built.runs(rows))
+            built.read_vectors_ahead([row for row, _ in runs])
+            for row, run in runs:
                 yield built.vectors[row], run
         for slot, pile in fresh.piles(slots):
             yield fresh.vector(slot), pile

@@ -199,7 +199,9 @@ class Shelves:
         whole = all(map(self._shelves.__contains__, words))
         for distance in sorted(by_distance):
             missing = k - len(found)
-            for id in first([ids for group in by_distance[distance] for ids in group.heads(missing)], missing):
+            nearest = first([ids for group in by_distance[distance] for ids in group.heads(missing)], missing)
+            self._parts().read_ahead(id for id in nearest if id not in self._notes)
+            for id in nearest:
                 one = made(distance, id)
                 if one is None:
                     # On a shelf still, but gone from the index: so it is for a moment only.
