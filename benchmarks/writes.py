@@ -72,8 +72,8 @@ def main() -> None:
         vectors.replace(NAME, folder / "rows.arrow", dimension=known.vectors.shape[1])
         vectors.close()
         process, port = start(folder)
+        load = Load(port, process.pid, queries, added(known, rng))
         try:
-            load = Load(port, process.pid, queries, added(known, rng))
             load.run(3, arguments.searches, arguments.adds)
             found: dict[float, list[Found]] = {0: [], arguments.adds: []}
             disturbed = Disturbed()

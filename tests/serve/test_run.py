@@ -140,6 +140,18 @@ def test_stack_loads_indexes_and_pages_soon_after_it_is_ready(tmp_path):
             assert lake.rooms.vectors.is_here("towns")
 
 
+def test_what_cannot_be_loaded_ahead_keeps_nothing_else_from_it(tmp_path, monkeypatch, caplog):
+    def refused():
+        raise Conflict("held by somebody else")
+
+    with lakehouse.connect(tmp_path / "lake") as lake:
+        loaded = threading.Event()
+        monkeypatch.setattr(lake.rooms.vectors, "local_items", refused)
+        with stack_of(lake, pages=console.Pages(console.pages(lake).routes, loaded.set)):
+            assert loaded.wait(60)
+    assert "indexes may fail: held by somebody else" in caplog.text
+
+
 def test_stack_on_a_held_port_names_its_holder_and_touches_nothing(start, tmp_path):
     with ports.bind("127.0.0.1", 0) as held:
         port = held.getsockname()[1]

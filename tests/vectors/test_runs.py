@@ -2,6 +2,7 @@
 
 import json
 import mmap
+import os
 import time
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import settings as checked
 from hypothesis import strategies as st
 
 from lakehouse import settings
-from lakehouse.vectors import _built
+from lakehouse.vectors import _built, _parts
 from lakehouse.vectors.base import Condition, Filter
 from lakehouse.vectors.service import Vectors
 
@@ -118,3 +119,49 @@ def test_what_is_read_ahead_is_where_vectors_and_metadata_lie(built, monkeypatch
     for row, (begin, end), (first, last) in zip(rows, vectors, metadata, strict=True):
         assert (part.folder / "vectors.npy").read_bytes()[begin:end] == part.vectors[row].tobytes()
         assert (part.folder / "metadata.bin").read_bytes()[first:last] == bytes(part.metadata[row])
+
+
+def test_no_more_vectors_are_read_ahead_than_are_looked_at_next(built, monkeypatch):
+    parts = built[0]._indexes.get("memory")._parts
+    read = []
+    reading = _built.Built.read_vectors_ahead
+
+    def noted(self, rows):
+        read.append(len(rows))
+        reading(self, rows)
+
+    monkeypatch.setattr(_built.Built, "read_vectors_ahead", noted)
+    monkeypatch.setattr(_parts, "_AHEAD", 2)
+    found = parts.by_vector([("key", f"k{number}") for number in range(5)])
+    next(found)
+    assert read == [2], "whoever asks may give up after the first"
+    assert 1 + sum(1 for _ in found) > 2
+    assert max(read) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="only Linux tells what of a file is in memory")
+def test_places_that_are_read_ahead_are_in_memory_before_anybody_looks(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(64 << 20))
+
+    def in_memory(place):
+        try:
+            return os.preadv(file.fileno(), [bytearray(100)], place, os.RWF_NOWAIT) == 100
+        except BlockingIOError:
+            return False
+
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        wanted = [10 << 20, 40 << 20]
+        try:
+            if any(map(in_memory, wanted)):
+                pytest.skip("this file system keeps its files in memory")
+        except OSError as error:
+            pytest.skip(f"this file system does not tell what of a file is in memory: {error}")
+        _built._Ahead(np.memmap(path, dtype=np.uint8, mode="r")).read((place, place + 100) for place in wanted)
+        until = time.monotonic() + 30
+        while not all(map(in_memory, wanted)):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert not in_memory(25 << 20)

@@ -21,6 +21,7 @@ from lakehouse.serve import services
 from lakehouse.serve.doors import Doors
 from lakehouse.serve.endpoints import Counters, Described, OlderEmbed, Resource, Runtime, Search, health
 from lakehouse.serve.guard import Guard, is_loopback
+from lakehouse.serve.pool import Pool
 from lakehouse.settings import Settings
 
 _PREFIX = "/v1"
@@ -81,13 +82,19 @@ class Api:
     async def warm(self) -> None:
         """Load indexes, model, vocabularies and templates in the background, so that nobody has to wait for them."""
         runtime = self.runtime
-        try:
-            await runtime.calls.run(runtime.lake.rooms.vectors.local_items)
-            if self._searched:
-                await runtime.embedding.run(functools.partial(runtime.lake.rooms.matrix.prepare, _WARMING))
-            await runtime.calls.run(self._warm_pages)
-        except LakehouseError as error:
-            _log.warning("not all could be loaded ahead, and requests for it may fail: %s", error.message)
+        rooms = runtime.lake.rooms
+        await _loaded("indexes", runtime.calls, rooms.vectors.local_items)
+        if self._searched:
+            await _loaded("searches", runtime.embedding, functools.partial(rooms.matrix.prepare, _WARMING))
+        await _loaded("pages", runtime.calls, self._warm_pages)
+
+
+async def _loaded(what: str, pool: Pool, work: Callable[[], object]) -> None:
+    """Load ahead what some requests need; without it they have to load it, or fail, themselves."""
+    try:
+        await pool.run(work)
+    except LakehouseError as error:
+        _log.warning("%s may fail: %s", what, error.message)
 
 
 class _KnownFirst:

@@ -8,6 +8,7 @@ nothing is written to it any more.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # Items that are brought to the state of their last entry together.
 _AT_ONCE = 4_096
+# Vectors that are read from disk together.
+_AHEAD = 256
 # Slots that may hold what nobody sees any more, besides as many as hold something.
 _MOST_GONE = 8
 
@@ -166,10 +169,12 @@ class Parts:
                 moved = [row for slot in slots.tolist() if (row := built.row_of.get(fresh.ids[slot])) is not None]
                 rows = rows[~np.isin(rows, moved)]
         if built is not None and rows is not None:
-            runs = list(built.runs(rows))
-            built.read_vectors_ahead([row for row, _ in runs])
-            for row, run in runs:
-                yield built.vectors[row], run
+            runs = built.runs(rows)
+            # In portions: who asks gives up where there are too many.
+            while portion := list(itertools.islice(runs, _AHEAD)):
+                built.read_vectors_ahead([row for row, _ in portion])
+                for row, run in portion:
+                    yield built.vectors[row], run
         for slot, pile in fresh.piles(slots):
             yield fresh.vector(slot), pile
 

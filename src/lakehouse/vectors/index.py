@@ -2,8 +2,9 @@
 
 When `fresh_limit` changes have come together since the last build, or when all rows are replaced, a new built part is
 made beside the old one while both serve. The journal is sealed at the start; what is written after that goes into the
-next file and is carried over. The manifest `index.json` names the built part and the first journal file that counts;
-writing it is the moment of the swap, before and after which a crash leaves a whole index.
+next file and is taken in a second time as it comes, ready to lie beside the new part. The manifest `index.json` names
+the built part and the first journal file that counts; writing it is the moment of the swap, before and after which a
+crash leaves a whole index.
 """
 
 from __future__ import annotations
