@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import random
 import shutil
 import threading
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from msgspec import structs
 
 from lakehouse import settings
 from lakehouse.errors import Conflict, InvalidInput, NotFound, NotInstalled
+from lakehouse.lake._files import LocalFiles
 from lakehouse.lake.catalog import Catalog
 from lakehouse.lake.columns import Column, assign_ids, check_names, duckdb_type, widened
 from lakehouse.lake.ingest import Ingest
@@ -208,10 +211,22 @@ def test_commit_on_an_older_state_conflicts_and_leaves_nothing(ingest, catalog, 
     assert catalog.scan("t").read_all().to_pylist() == [{"a": 3, "b": 4}]
 
 
-def test_two_catalogs_of_one_lake_lose_no_commit(folder: Path) -> None:
-    catalogs = [reopened(folder) for _ in range(2)]
-    for catalog in catalogs:
-        catalog.datasets()
+def test_two_catalogs_of_one_database_lose_no_commit(folder: Path, monkeypatch) -> None:
+    section = settings.Catalog(uri=f"sqlite:///{folder / 'shared.db'}", warehouse=str(folder / "warehouse"))
+    catalogs = []
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        catalogs.append(Catalog(section, folder / name))
+        catalogs[-1].datasets()
+    place = LocalFiles.place
+    chance = random.Random(1)
+
+    def slowly(self, source: Path, location: str) -> None:
+        place(self, source, location)
+        # Long enough for the other one to commit, or to clean up after a commit that failed.
+        time.sleep(chance.uniform(0, 0.1))
+
+    monkeypatch.setattr(LocalFiles, "place", slowly)
     failures: list[BaseException] = []
 
     def add(catalog: Catalog, first: int) -> None:

@@ -44,6 +44,7 @@ def test_full_disk_is_refused_and_leaves_nothing_half_written(small_disk: Path) 
         with pytest.raises(Unavailable) as caught:
             ingest.file(b"id,v\n" + text[: text.rindex("\n", 0, size) + 1].encode(), name)
         assert caught.value.retryable
+        assert "No space left on device; free some space" in caught.value.message
     assert sorted(path for path in (small_disk / "warehouse").rglob("*")) == before
     assert not list((small_disk / "scratch").iterdir())
     assert catalog.scan("t").read_all().to_pylist() == [{"id": 1, "v": 2}]

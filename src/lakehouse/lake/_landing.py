@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -323,5 +325,9 @@ def _faulty(reader: Reader, key: str, faults: list[_merge.KeyFault]) -> list[Bad
 def _named(error: duckdb.Error, folder: Path) -> LakehouseError:
     reason = str(error).partition("\n")[0]
     if isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)):
-        return Unavailable(f"no room left to write below {folder}: {reason}; free some space", path=str(folder))
+        # The engine has no code for a full disk; its words are those of the system.
+        full = isinstance(error, duckdb.OutOfMemoryException) or os.strerror(errno.ENOSPC) in reason
+        if full:
+            return Unavailable(f"no room left to write below {folder}: {reason}; free some space", path=str(folder))
+        return Unavailable(f"rows could not be written below {folder}: {reason}", path=str(folder))
     return InternalError(f"rows could not be written: {reason}")
