@@ -68,6 +68,7 @@ class Memory:
         self._filter = filter
         self._excluded = excluded
         self._dropped: dict[Answer, Drop] = {}
+        self._injected: list[Candidate] = []
         # Who got a place, by identity; and for a rating, how many of the first places are surely not open to it.
         self._placed: set[int] = set()
         self._closed: dict[int, int] = {}
@@ -83,8 +84,7 @@ class Memory:
         self._hold_back(candidates)
         results = candidates[:k]
         present = dict(zip(map(_ANSWER, results), results, strict=True))
-        remembered = {id for _, id in self._recalled.said}
-        others = {(each.corpus, each.id): each for each in candidates[k:] if each.id in remembered}
+        others = self._remembered(candidates[k:])
         self._note_dropped(present)
         barred = self._move_closer(present)
         ordered = [*self._moved_up(results), *candidates[k:]]
@@ -97,12 +97,19 @@ class Memory:
             # Counted are those who got a place: what a gate stops must not use up the place of what it lets pass.
             if len(self._placed) == k:
                 break
-        for each in [each for each in ordered if each.memory is not None and each.memory.effect != "none"]:
+        for each in (*results, *self._injected):
             # Another entry of theirs may have been stopped, which is not what happened to them.
-            self._dropped.pop((each.corpus, each.id), None)
+            if each.memory is not None and each.memory.effect != "none":
+                self._dropped.pop((each.corpus, each.id), None)
         if not self._recalled.opposed:
             return ordered
         return [*(c for c in ordered if c.rejected_by is None), *(c for c in ordered if c.rejected_by is not None)]
+
+    def _remembered(self, candidates: Sequence[Candidate]) -> dict[Answer, Candidate]:
+        """Return those of whom anything is remembered."""
+        said = self._recalled.said
+        answers = map(_ANSWER, candidates)
+        return {answer: each for answer, each in zip(answers, candidates, strict=True) if answer in said}
 
     def _note_dropped(self, present: dict[Answer, Candidate]) -> None:
         noted = self._dropped
@@ -212,6 +219,7 @@ class Memory:
         if found is not None:
             ordered[:] = [other for other in ordered if other is not found]
         ordered.insert(at, new)
+        self._injected.append(new)
         self._note_placed(new, rating, at)
 
     def _note_placed(self, candidate: Candidate, rating: int, at: int) -> None:

@@ -48,10 +48,11 @@ class Brought(NamedTuple):
 
 
 class _Done(NamedTuple):
-    """A look-up: what it found, and how many writes there had been."""
+    """A look-up: what it found, how many writes there had been, and the ids of what it found once they were needed."""
 
     found: list[Any]
     writes: int
+    ids: frozenset[str] | None = None
 
 
 # What a look-up is known by: its vector, its words in order, and how many are looked for.
@@ -161,12 +162,14 @@ class KeptNear:
         self._done.move_to_end(name)
         brought: Brought | None = Brought(done.found, (), ())
         if self._writes > done.writes:
+            if done.ids is None and self._writes - done.writes > _FEW:
+                done = done._replace(ids=frozenset(map(_id, done.found)))
             into = self._since(words, done.writes)
             again, gone = self._places(done, distances)
             if into or again or gone:
                 brought = _merged(done.found, again, gone, into, name[2], distances, made)
             if brought is not None:
-                self._done[name] = _Done(brought.found, self._writes)
+                self._done[name] = _Done(brought.found, self._writes, None if into or gone else done.ids)
         if brought is not None and before is not None and before is not done.found:
             # Somebody else asked for the same meanwhile.
             return Brought(brought.found, *_difference(before, brought.found))
@@ -190,8 +193,11 @@ class KeptNear:
         again, gone = list[int](), list[int]()
         if self._writes - writes > _FEW:
             written, newest = self._written, self._of_item
-            for at in [at for at, near in enumerate(found) if newest.get(near.id, -1) >= writes]:
-                (gone if written[newest[found[at].id]].moved else again).append(at)
+            # Most look-ups found nothing of what was written; that is seen without a step of the interpreter for each.
+            ids = {id for id in newest.keys() & done.ids if newest[id] >= writes} if done.ids else set[str]()
+            for at, near in enumerate(found) if ids else ():
+                if near.id in ids:
+                    (gone if written[newest[near.id]].moved else again).append(at)
             return again, gone
         for each in map(self._written.get, range(writes, self._writes)):
             if each is None:
@@ -279,3 +285,4 @@ def _at(found: Sequence[Any], place: tuple[float, str]) -> int:
 
 
 _place = operator.attrgetter("distance", "id")
+_id = operator.attrgetter("id")
