@@ -12,7 +12,7 @@ from hypothesis import settings as checked
 from hypothesis import strategies as st
 
 from lakehouse import settings
-from lakehouse.vectors import _scoring, _sketch
+from lakehouse.vectors import _built, _scoring, _sketch
 from lakehouse.vectors.base import Condition, Filter, Item
 from lakehouse.vectors.service import Vectors
 
@@ -107,3 +107,91 @@ def test_nearest_with_sketches_is_brute_force(vectors: Vectors) -> None:
                 nearest = [each for each in brute_force(rows, query, 20) if each[1] in new]
                 hits = vectors.nearest("people", query, 20)
                 assert [(hit.distance, hit.id) for hit in hits if hit.id in new][: len(nearest)] == nearest
+
+
+GROUPS, OF_GROUP, LONG = 10, 1_700, 204
+
+
+def grouped(directions: int) -> np.ndarray:
+    """Groups that lie apart from each other; within a group people differ along so many directions."""
+    chance = np.random.default_rng(7)
+    middles = np.repeat(chance.standard_normal((GROUPS, LONG)), OF_GROUP, axis=0)
+    within = chance.standard_normal((len(middles), directions)) @ chance.standard_normal((directions, LONG))
+    return (middles + within / directions**0.5 + 0.1 * chance.standard_normal(middles.shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    """An index of groups, in which of many who pass only the likely ones are looked at, and its vectors."""
+    people = grouped(5)
+    folder: Path = tmp_path_factory.mktemp("groups")
+    config = settings.Vectors(exact_below=100, laid_by=())
+    vectors = Vectors(config, folder, embed=lambda texts: np.empty((0, 0)), embed_model="none", embed_dimension=0)
+    table = pa.table(
+        {
+            "id": [f"w-{n}" for n in range(len(people))],
+            "vector": pa.FixedSizeListArray.from_arrays(pa.array(people.ravel()), LONG),
+            "metadata": [f'{{"group":"g{n // OF_GROUP}","odd":"{n % 2}"}}' for n in range(len(people))],
+        }
+    )
+    with pa.ipc.new_file(str(folder / "rows.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    vectors.replace("people", folder / "rows.arrow", dimension=LONG)
+    yield vectors, people
+    vectors.close()
+
+
+@pytest.fixture
+def walks(monkeypatch) -> list[int]:
+    """The numbers of rows that walks were asked for."""
+    asked: list[int] = []
+    walk = _built.Built.nearest_in_graph
+
+    def noted(self, query, count, ef):
+        asked.append(count)
+        return walk(self, query, count, ef)
+
+    monkeypatch.setattr(_built.Built, "nearest_in_graph", noted)
+    return asked
+
+
+def test_many_that_pass_far_from_the_query_are_found_without_a_walk(groups, walks) -> None:
+    vectors, people = groups
+    same = 0
+    for number in range(60):
+        own = number % GROUPS
+        others = [group % GROUPS for group in range(own + 1, own + 7)]
+        rows = {f"w-{n}": people[n] for group in others for n in range(group * OF_GROUP, (group + 1) * OF_GROUP)}
+        filter = Filter(must=[Condition(key="group", any=[f"g{group}" for group in others])])
+        query = people[own * OF_GROUP + number]
+        nearest = brute_force(rows, query, 10)
+        exact = vectors.nearest("people", query, 10, filter=filter, exact=True)
+        assert [(hit.distance, hit.id) for hit in exact] == nearest
+        found = {hit.id for hit in vectors.nearest("people", query, 10, filter=filter)}
+        same += len(found.intersection(id for _, id in nearest))
+    assert not walks
+    assert same >= 0.99 * 600
+
+
+def test_many_that_pass_around_the_query_are_walked_to(groups, walks) -> None:
+    vectors, people = groups
+    odd = Filter(must=[Condition(key="odd", match="1")])
+    rows = {f"w-{n}": row for n, row in enumerate(people) if n % 2}
+    same = 0
+    for number in range(0, len(people), 850):
+        found = {hit.id for hit in vectors.nearest("people", people[number], 10, filter=odd)}
+        same += len(found.intersection(id for _, id in brute_force(rows, people[number], 10)))
+    assert len(walks) == 20
+    assert same >= 0.99 * 200
+
+
+def test_build_tries_whether_the_likely_ones_are_enough(groups, tmp_path) -> None:
+    built = _built.Built(groups[0]._indexes.get("people")._parts.built.folder)
+    assert built.summary.likely >= 0.99
+    assert built.likely_do
+    # People who differ as much in any direction are not told apart by a few.
+    anywhere = np.random.default_rng(1).standard_normal((17_000, LONG)).astype(np.float32)
+    lengths = _scoring.lengths_of(anywhere)
+    _sketch.write(tmp_path, anywhere, lengths)
+    built.vectors, built._lengths, built.sketch = anywhere, lengths, _sketch.Sketch.load(tmp_path)
+    assert built.likely_found(range(0, len(anywhere), 500)) < 0.9

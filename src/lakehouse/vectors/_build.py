@@ -24,6 +24,8 @@ from lakehouse.vectors.items import check_id, check_vectors
 
 _PORTION = 1_024
 _SAMPLED = 256
+# Rows with whose vectors it is tried whether those who are likely near are.
+_TRIED = 48
 _FOUND_WITHIN = 200
 # As many rows as a search for ten asks a graph for.
 _SEEN_WITHIN = 28
@@ -122,7 +124,8 @@ def build(request: Request, progress: Callable[[int, int], None]) -> int:
         if share < 1:
             _build_graph_of_hidden(built, request, steps)
             share = _findability(Built(folder), request)
-        (folder / SUMMARY).write_bytes(msgspec.json.encode(msgspec.structs.replace(summary, findability=share)))
+        summary = msgspec.structs.replace(summary, findability=share, likely=built.likely_found(_spread(built, _TRIED)))
+        (folder / SUMMARY).write_bytes(msgspec.json.encode(summary))
     steps.done()
     _sync(folder)
     return rows.total
@@ -291,8 +294,14 @@ def _build_graph_of_hidden(built: Built, request: Request, steps: _Steps) -> Non
 
 def _findability(built: Built, request: Request) -> float:
     """Return the share of sampled rows that a search with their own vector finds among the first 200."""
-    sample = np.unique(np.linspace(0, len(built) - 1, num=_SAMPLED, dtype=np.int64)).tolist()
+    sample = _spread(built, _SAMPLED)
     return round(sum(_finds(built, row, _FOUND_WITHIN, request) for row in sample) / len(sample), 4)
+
+
+def _spread(built: Built, number: int) -> list[int]:
+    """Return so many rows from all over a part, or all of them."""
+    rows: list[int] = np.unique(np.linspace(0, len(built) - 1, num=number, dtype=np.int64)).tolist()
+    return rows
 
 
 def _finds(built: Built, row: int, within: int, request: Request) -> bool:

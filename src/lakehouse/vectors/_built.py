@@ -47,6 +47,13 @@ _FEW = 64
 _SKETCHED_FROM = 600
 _SKETCHES = 200
 _SKETCH = 0.2
+# Of more rows than that not all are scored that cannot be ruled out, but so many times what is wanted, where that was
+# tried and found so much.
+_MANY = 8_000
+_SCORED = 60
+_FOUND = 0.99
+# Around a query so many times fewer rows may pass than on average before a walk is taken for vain.
+_SPARSER = 4
 # So many times what is wanted are scored first; the last of the nearest among them rules the others out.
 _LIKELY = 4
 _IDS_AT_ONCE = 8_192
@@ -62,7 +69,13 @@ _log = logging.getLogger(__name__)
 
 @ready
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a build wrote."""
+    """What a build wrote.
+
+    Attributes:
+        indexed: Rows in graphs.
+        findability: See `_build`; None without graphs.
+        likely: See `Built.likely_found`; None when it was not tried.
+    """
 
     format: int = FORMAT
     rows: int
@@ -70,6 +83,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     distance: Distance
     indexed: int
     findability: float | None = None
+    likely: float | None = None
 
 
 class TextWriter:
@@ -173,6 +187,8 @@ class Built:
         self._runs: np.ndarray | None = np.load(folder / RUNS) if (folder / RUNS).exists() else None
         self._conditions = Conditions(columns.load_columns(folder / "columns.npz"), len(self.ids))
         self.sketch = Sketch.load(folder)
+        # Whether of many rows it is enough to score the likely ones.
+        self.likely_do = (self.summary.likely or 0.0) >= _FOUND
         self._graphs = self._load_graphs() if self.summary.indexed else []
 
     def __len__(self) -> int:
@@ -271,13 +287,55 @@ class Built:
         """Return what it costs to find the nearest among so many rows, in rows that are gathered and scored."""
         return rows if self.sketch is None or rows < _SKETCHED_FROM else _SKETCHES + _SKETCH * rows
 
-    def best(self, query: Query, rows: np.ndarray, k: int) -> np.ndarray:
-        """Return those of more than `k` rows, given in rising order, that are the nearest or may tie with the last."""
+    def some_near(self, query: Query, passing: np.ndarray) -> bool:
+        """Return whether a walk through the graph may be expected to find some of many rows, given in rising order."""
+        if self.sketch is None:
+            return True
+        near = self.sketch.near(query)
+        found = passing[np.minimum(np.searchsorted(passing, near), len(passing) - 1)] == near
+        return bool(_SPARSER * found.sum() * len(self) >= len(near) * len(passing))
+
+    def best(self, query: Query, rows: np.ndarray, k: int, *, exact: bool = False) -> np.ndarray:
+        """Return those of more than `k` rows, given in rising order, that are the nearest or may tie with the last.
+
+        Of more than 8,000 one in some hundred may be missing, unless `exact`.
+        """
+        return self._best(query, rows, k, likely=self.likely_do and not exact)
+
+    def likely_found(self, sample: Sequence[int]) -> float | None:
+        """Return how well `best` does where it scores the likely rows alone; None where it always scores more.
+
+        That is the share of the ten nearest it finds with the vectors of some rows, when nobody around them passes: the
+        rows fall into groups, each around one of the sample, and only the farther half of the groups is looked at.
+        """
+        if self.sketch is None or len(self) <= 2 * _MANY:
+            return None
+        queries = [_scoring.Query(np.array(self.vectors[row]), self.summary.distance) for row in sample]
+        group, nearest = np.zeros(len(self), dtype=np.int64), np.full(len(self), np.inf, dtype=np.float32)
+        for number, query in enumerate(queries):
+            rough = self.all_rough(query) / np.float32(query.length)
+            group[rough < nearest] = number
+            np.minimum(nearest, rough, out=nearest)
+        shares = []
+        for query in queries:
+            farthest = np.argsort(-query.rough(self.vectors[list(sample)], self._lengths[list(sample)]))
+            people = np.cumsum(np.bincount(group, minlength=len(queries))[farthest])
+            farther = np.flatnonzero(np.isin(group, farthest[: np.searchsorted(people, len(self) // 2)]))
+            if len(farther) <= _MANY:
+                continue
+            found, all_of_them = (set(self._best(query, farther, 10, likely=each).tolist()) for each in (True, False))
+            shares.append(len(found & all_of_them) / len(all_of_them))
+        return round(sum(shares) / len(shares), 4) if shares else None
+
+    def _best(self, query: Query, rows: np.ndarray, k: int, *, likely: bool) -> np.ndarray:
         if self.sketch is not None and len(rows) > max(_SKETCHED_FROM, _LIKELY * k):
             least = self.sketch.least(query, rows)
-            likely = rows[np.sort(np.argpartition(least, _LIKELY * k)[: _LIKELY * k])]
-            known = np.partition(self.rough(query, likely), k - 1)[k - 1]
-            rows = rows[least <= known + 2 * query.tolerance(self._longest)]
+            first = rows[np.sort(np.argpartition(least, _LIKELY * k)[: _LIKELY * k])]
+            known = np.partition(self.rough(query, first), k - 1)[k - 1]
+            left = least <= known + 2 * query.tolerance(self._longest)
+            if likely and len(rows) > _MANY and np.count_nonzero(left) > _SCORED * k:
+                left = least <= np.partition(least, _SCORED * k)[_SCORED * k]
+            rows = rows[left]
         best: np.ndarray = rows[self.smallest(query, self.rough(query, rows), k)]
         return best
 

@@ -253,7 +253,10 @@ class _Rows:
             cost = min(cost, self._built.cost(len(passing)))
         # Who is excluded was found before and is likely near.
         count += math.ceil(_MARGIN * self._excluded)
-        return count if _WALK + _FETCH * count <= cost else 0
+        if _WALK + _FETCH * count > cost:
+            return 0
+        # Where nobody around the query passes, a walk would only come before the scoring.
+        return count if passing is None or self._built.some_near(self._query, passing) else 0
 
     def _by_scoring(self, k: int, passing: np.ndarray | None) -> list[int]:
         built, query, out = self._built, self._query, self._out
@@ -261,10 +264,10 @@ class _Rows:
             return []
         if passing is None and built.has_runs:
             passing = np.arange(len(built))
-        if passing is not None and (built.has_runs or len(passing) < _IN_PLACE * len(built)):
+        if passing is not None and (built.has_runs or built.likely_do or len(passing) < _IN_PLACE * len(built)):
             rows = built.thinned(passing if out is None else passing[~out[passing]], k)
             if len(rows) > max(k, _FEW):
-                rows = built.best(query, rows, k)
+                rows = built.best(query, rows, k, exact=self._exact)
             few: list[int] = rows.tolist()
             return few
         if self._scores is None:

@@ -11,6 +11,7 @@ has a graph; a part without them is scored row by row.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -31,6 +32,9 @@ _LONGEST = 2_048
 _PORTION = 1_024
 # Far more than float32 loses on the way, in parts of the vectors' lengths.
 _SLACK = 1e-5
+# So many rows stand for all, and so many of them for those near a query.
+_SAMPLE = 2_048
+_NEAR = 16
 
 
 class Sketch:
@@ -73,19 +77,40 @@ class Sketch:
             rows: One or more, in rising order.
             sketches: Where they are, instead of in this part.
         """
-        sketches = self._rows if sketches is None else sketches
-        parts = query.vector @ self._directions
-        rest = max(0.0, query.length**2 - float(parts @ parts)) + _SLACK * query.length**2
-        wanted = np.append(parts, np.float32(rest**0.5))
-        products = np.empty(len(rows), dtype=np.float32)
-        for start in range(0, len(rows), _PORTION):
-            portion = rows[start : start + _PORTION]
-            first, span = int(portion[0]), int(portion[-1]) + 1 - int(portion[0])
-            part = sketches[first : first + span] if span == len(portion) else sketches.take(portion, axis=0)
-            np.matmul(part, wanted, out=products[start : start + _PORTION])
+        products = _products(self._rows if sketches is None else sketches, rows, self._wanted(query))
         products += np.float32(_SLACK * query.length)
         products *= -1
         return products
+
+    def near(self, query: Query) -> np.ndarray:
+        """Return a few rows, in no order, out of those around a query: the likely nearest of a sample of all rows."""
+        rows, sketches = self._sample
+        return rows[np.argpartition(_products(sketches, np.arange(len(rows)), self._wanted(query)), -_NEAR)[-_NEAR:]]
+
+    def _wanted(self, query: Query) -> np.ndarray:
+        """Return the sketch of a query."""
+        parts = query.vector @ self._directions
+        rest = max(0.0, query.length**2 - float(parts @ parts)) + _SLACK * query.length**2
+        return np.append(parts, np.float32(rest**0.5))
+
+    @functools.cached_property
+    def _sample(self) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of some rows from all over the part, and their sketches, in memory."""
+        count = len(self._rows)
+        # By lot, for rows may come in turns; always the same ones.
+        rows = np.sort(np.random.default_rng(0).choice(count, min(_SAMPLE, count), replace=False))
+        return rows, np.ascontiguousarray(self._rows[rows])
+
+
+def _products(sketches: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the product of some sketches, given by row numbers in rising order, with one, `(n,)` float32."""
+    products = np.empty(len(rows), dtype=np.float32)
+    for start in range(0, len(rows), _PORTION):
+        portion = rows[start : start + _PORTION]
+        first, span = int(portion[0]), int(portion[-1]) + 1 - int(portion[0])
+        part = sketches[first : first + span] if span == len(portion) else sketches.take(portion, axis=0)
+        np.matmul(part, wanted, out=products[start : start + _PORTION])
+    return products
 
 
 def write(folder: Path, vectors: np.ndarray, lengths: np.ndarray) -> None:
