@@ -12,7 +12,7 @@ from hypothesis import settings as checked
 from hypothesis import strategies as st
 
 from lakehouse import settings
-from lakehouse.vectors import _built, _scoring, _sketch
+from lakehouse.vectors import _built, _edge, _scoring, _sketch
 from lakehouse.vectors.base import Condition, Filter, Item
 from lakehouse.vectors.service import Vectors
 
@@ -145,13 +145,13 @@ def groups(tmp_path_factory):
 def walks(monkeypatch) -> list[int]:
     """The numbers of rows that walks were asked for."""
     asked: list[int] = []
-    walk = _built.Built.nearest_in_graph
+    walk = _built.Built.walk
 
     def noted(self, query, count, ef):
         asked.append(count)
         return walk(self, query, count, ef)
 
-    monkeypatch.setattr(_built.Built, "nearest_in_graph", noted)
+    monkeypatch.setattr(_built.Built, "walk", noted)
     return asked
 
 
@@ -180,6 +180,26 @@ def test_many_that_pass_around_the_query_are_walked_to(groups, walks) -> None:
     same = 0
     for number in range(0, len(people), 850):
         found = {hit.id for hit in vectors.nearest("people", people[number], 10, filter=odd)}
+        same += len(found.intersection(id for _, id in brute_force(rows, people[number], 10)))
+    assert len(walks) == 20
+    assert same >= 0.99 * 200
+
+
+def test_rows_of_a_second_graph_do_not_stand_for_nearer_ones(groups, walks, monkeypatch, tmp_path) -> None:
+    vectors, people = groups
+    built = vectors._indexes.get("people")._parts.built
+    # Some of one group, as those to which no walk leads.
+    hidden = list(range(5 * OF_GROUP, 5 * OF_GROUP + 200))
+    graph = {"distance": "cosine", "m": 16, "ef_construct": 100, "numbers": hidden}
+    assert sum(1 for _ in _edge.build(tmp_path / "graph", people[hidden], **graph))
+    second = _edge.Graph(tmp_path / "graph", dimension=LONG, distance="cosine")
+    monkeypatch.setattr(built, "_graphs", [*built._graphs, (second, 4)])
+    monkeypatch.setattr(_built.Built, "some_near", lambda *_: True)
+    groups_but_own = Filter(must=[Condition(key="group", any=[f"g{group}" for group in range(1, 7)])])
+    rows = {f"w-{n}": people[n] for n in range(OF_GROUP, 7 * OF_GROUP)}
+    same = 0
+    for number in range(20):
+        found = {hit.id for hit in vectors.nearest("people", people[number], 10, filter=groups_but_own)}
         same += len(found.intersection(id for _, id in brute_force(rows, people[number], 10)))
     assert len(walks) == 20
     assert same >= 0.99 * 200

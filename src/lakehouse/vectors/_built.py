@@ -265,13 +265,27 @@ class Built:
 
     def nearest_in_graph(self, query: Query, count: int, ef: int) -> list[int]:
         """Return about the `count` nearest rows of each graph, each once, deleted ones among them."""
+        return self.walk(query, count, ef)[0]
+
+    def walk(self, query: Query, count: int, ef: int) -> tuple[list[int], list[int]]:
+        """Return what `nearest_in_graph` does, and of several graphs the last row of each that may have more."""
         rows: list[int] = []
+        last: list[int] = []
         for graph, fewer in self._graphs:
             if query.prepared is None:
                 query.prepared = graph.prepared(query.numbers)
-            rows += graph.nearest(query.prepared, count, ef // fewer + count)
+            near = graph.nearest(query.prepared, count, ef // fewer + count)
+            if len(self._graphs) > 1 and len(near) >= count:
+                last.append(near[-1])
+            rows += near
         # Those to which no walk leads are in two graphs.
-        return rows if len(self._graphs) == 1 else list(dict.fromkeys(rows))
+        return (rows, last) if len(self._graphs) == 1 else (list(dict.fromkeys(rows)), last)
+
+    def within(self, query: Query, rows: np.ndarray, last: list[int]) -> np.ndarray:
+        """Return those of some rows, given in rising order, that are no farther than any of the rows `last`."""
+        limit = self.rough(query, np.sort(np.array(last, dtype=np.int64))).min()
+        near: np.ndarray = rows[self.rough(query, rows) <= limit]
+        return near
 
     def thinned(self, rows: np.ndarray, k: int) -> np.ndarray:
         """Return rows, given in rising order, without those that have `k` others of the same vector before them."""

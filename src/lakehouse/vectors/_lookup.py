@@ -225,7 +225,7 @@ class _Rows:
         if not count:
             return [], False
         built = self._built
-        found = built.nearest_in_graph(self._query, count, self._ef)
+        found, last = built.walk(self._query, count, self._ef)
         if passing is None and self._out is None and len(found) <= _FEW:
             return found, False
         rows = np.array(found, dtype=np.int64)
@@ -235,6 +235,9 @@ class _Rows:
             rows = rows[passing[at] == rows]
         if self._out is not None:
             rows = rows[~self._out[rows]]
+        if last:
+            # Beyond where the walk through one graph ended, others may have rows while that one has nearer ones.
+            rows = built.within(self._query, rows, last)
         if len(rows) <= max(k, _FEW):
             return rows.tolist(), False
         near = built.best(self._query, rows, k)
