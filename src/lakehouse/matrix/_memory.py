@@ -24,7 +24,7 @@ import msgspec
 
 from lakehouse.matrix._candidates import Candidate, Rater
 from lakehouse.matrix._gates import Lead
-from lakehouse.matrix._recalled import Answer, Drop, Recalled
+from lakehouse.matrix._recalled import Answer, Drop, Recalled, Said
 from lakehouse.matrix.base import DroppedMemory, Gate, MemoryUse
 from lakehouse.memory.base import Recall
 from lakehouse.memory.evidence import BARRED, Posterior
@@ -130,7 +130,7 @@ class Memory:
                 continue
             reason = self._recalled.gates.other_role(candidate)
             if reason is None:
-                _boost(candidate, said.boost)
+                _boost(candidate, said, said.boost)
             else:
                 self._drop(said.boost.recall, "role", reason)
                 of_other_role.add(answer)
@@ -138,8 +138,14 @@ class Memory:
 
     def _drop(self, recall: Recall, gate: Gate, reason: str | tuple[int, str, int]) -> None:
         """Note that a gate stopped an entry, unless one about the same answer was stopped before."""
-        if recall.answer not in self._dropped:
-            self._dropped[recall.answer] = Drop(recall, gate, reason)
+        answer = recall.answer
+        if answer in self._dropped:
+            return
+        said = self._recalled.said[answer]
+        drop = said.stopped
+        if drop is None or drop.recall is not recall or drop.gate != gate or drop.reason != reason:
+            drop = said.stopped = Drop(recall, gate, reason)
+        self._dropped[answer] = drop
 
     def _leads(self, present: dict[Answer, Candidate], barred: set[Answer]) -> Iterator[Lead]:
         """Yield the leads that may act, best first."""
@@ -210,11 +216,13 @@ class Memory:
         if last is not None and (at >= k or self._rated(last) > rating):
             self._drop(recall, "judge", (rating, last.id, self._rated(last)))
             return
+        said = self._recalled.said[recall.answer]
+        use = said.injected
+        if use is None or use.playbook_id != recall.id:
+            use = _use("inject", recall, lead.posterior, recall.distance, lead.factor, _PASSED)
+            said.injected = use
         new = msgspec.structs.replace(
-            person,
-            distance=recall.distance * lead.factor,
-            stored=dict(person.metadata),
-            memory=_use("inject", recall, lead.posterior, recall.distance, lead.factor, _PASSED),
+            person, distance=recall.distance * lead.factor, stored=dict(person.metadata), memory=use
         )
         if found is not None:
             ordered[:] = [other for other in ordered if other is not found]
@@ -244,13 +252,15 @@ class Memory:
         return rating.rating or 0
 
 
-def _boost(candidate: Candidate, lead: Lead) -> None:
+def _boost(candidate: Candidate, said: Said, lead: Lead) -> None:
     """Move a candidate closer."""
     base = candidate.memory.base_distance if candidate.memory else candidate.distance
     moved = base * lead.factor
     if candidate.memory is None or moved < candidate.distance:
-        candidate.distance = moved
-        candidate.memory = _use("boost", lead.recall, lead.posterior, base, lead.factor, ["excluded", "role"])
+        use = said.boosted
+        if use is None or use.base_distance != base:
+            use = said.boosted = _use("boost", lead.recall, lead.posterior, base, lead.factor, ["excluded", "role"])
+        candidate.distance, candidate.memory = moved, use
 
 
 def _use(effect: Any, recall: Recall, found: Posterior, base: float, factor: float, gates: list[Gate]) -> MemoryUse:

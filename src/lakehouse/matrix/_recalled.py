@@ -22,7 +22,7 @@ import msgspec
 
 from lakehouse.matrix._candidates import Candidate
 from lakehouse.matrix._gates import SAME_TEXT, Gates, Lead, Weighed, newest_first
-from lakehouse.matrix.base import DroppedMemory, Gate
+from lakehouse.matrix.base import DroppedMemory, Gate, MemoryUse
 from lakehouse.memory.base import NEAREST_FIRST, Change, Recall, boost_factor
 from lakehouse.memory.evidence import BARRED, Posterior, believed, fading
 from lakehouse.vectors.base import Filter
@@ -102,6 +102,8 @@ class Said(msgspec.Struct, gc=False):
         missing: What puts it first when it is not.
         dropped: The first that a gate stopped, wherever the answer is.
         dropped_missing: The first that a gate stopped because the answer is not among the results.
+        boosted, injected, stopped: What was told last of its being moved or put in, or of the gate in its way: mostly
+            that is so again.
     """
 
     weighed: list[Weighed]
@@ -113,6 +115,9 @@ class Said(msgspec.Struct, gc=False):
     missing: Lead | None = None
     dropped: Drop | None = None
     dropped_missing: Drop | None = None
+    boosted: MemoryUse | None = None
+    injected: MemoryUse | None = None
+    stopped: Drop | None = None
 
 
 class Leading(NamedTuple):
