@@ -208,7 +208,7 @@ def test_rows_of_a_second_graph_do_not_stand_for_nearer_ones(groups, walks, monk
 def test_build_tries_whether_the_likely_ones_are_enough(groups, tmp_path) -> None:
     built = _built.Built(groups[0]._indexes.get("people")._parts.built.folder)
     assert built.summary.likely >= 0.99
-    assert built.likely_do
+    assert built.scores_likely
     # People who differ as much in any direction are not told apart by a few.
     anywhere = np.random.default_rng(1).standard_normal((17_000, LONG)).astype(np.float32)
     lengths = _scoring.lengths_of(anywhere)

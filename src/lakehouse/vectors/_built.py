@@ -187,8 +187,8 @@ class Built:
         self._runs: np.ndarray | None = np.load(folder / RUNS) if (folder / RUNS).exists() else None
         self._conditions = Conditions(columns.load_columns(folder / "columns.npz"), len(self.ids))
         self.sketch = Sketch.load(folder)
-        # Whether of many rows it is enough to score the likely ones.
-        self.likely_do = (self.summary.likely or 0.0) >= _FOUND
+        # Whether of many rows it is enough to score those that are likely near.
+        self.scores_likely = (self.summary.likely or 0.0) >= _FOUND
         self._graphs = self._load_graphs() if self.summary.indexed else []
 
     def __len__(self) -> int:
@@ -314,7 +314,7 @@ class Built:
 
         Of more than 8,000 one in some hundred may be missing, unless `exact`.
         """
-        return self._best(query, rows, k, likely=self.likely_do and not exact)
+        return self._best(query, rows, k, likely=self.scores_likely and not exact)
 
     def likely_found(self, sample: Sequence[int]) -> float | None:
         """Return how well `best` does where it scores the likely rows alone; None where it always scores more.

@@ -267,7 +267,7 @@ class _Rows:
             return []
         if passing is None and built.has_runs:
             passing = np.arange(len(built))
-        if passing is not None and (built.has_runs or built.likely_do or len(passing) < _IN_PLACE * len(built)):
+        if passing is not None and (built.has_runs or built.scores_likely or len(passing) < _IN_PLACE * len(built)):
             rows = built.thinned(passing if out is None else passing[~out[passing]], k)
             if len(rows) > max(k, _FEW):
                 rows = built.best(query, rows, k, exact=self._exact)
