@@ -330,9 +330,10 @@ class Built:
             rough = self.all_rough(query) / np.float32(query.length)
             group[rough < nearest] = number
             np.minimum(nearest, rough, out=nearest)
+        vectors, lengths = self.vectors[list(sample)], self._lengths[list(sample)]
         shares = []
         for query in queries:
-            farthest = np.argsort(-query.rough(self.vectors[list(sample)], self._lengths[list(sample)]))
+            farthest = np.argsort(-query.rough(vectors, lengths))
             people = np.cumsum(np.bincount(group, minlength=len(queries))[farthest])
             farther = np.flatnonzero(np.isin(group, farthest[: np.searchsorted(people, len(self) // 2)]))
             if len(farther) <= _MANY:
