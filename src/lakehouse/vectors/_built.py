@@ -23,6 +23,7 @@ import numpy as np
 from lakehouse.decoding import ready
 from lakehouse.vectors import _scoring, columns
 from lakehouse.vectors._conditions import Conditions
+from lakehouse.vectors._groups import Groups
 from lakehouse.vectors._shelf import Run
 from lakehouse.vectors._sketch import Sketch
 from lakehouse.vectors.base import Distance, Filter
@@ -52,6 +53,8 @@ _SKETCH = 0.2
 _MANY = 8_000
 _SCORED = 60
 _FOUND = 0.99
+# Of the rows in the groups around a query at most so many times what is wanted.
+_AROUND = 100
 # Around a query so many times fewer rows may pass than on average before a walk is taken for vain.
 _SPARSER = 4
 # So many times what is wanted are scored first; the last of the nearest among them rules the others out.
@@ -75,6 +78,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         indexed: Rows in graphs.
         findability: See `_build`; None without graphs.
         likely: See `Built.likely_found`; None when it was not tried.
+        trusted: See `_groups.trusted`; None without groups.
     """
 
     format: int = FORMAT
@@ -84,6 +88,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     indexed: int
     findability: float | None = None
     likely: float | None = None
+    trusted: float | None = None
 
 
 class TextWriter:
@@ -190,6 +195,10 @@ class Built:
         # Whether of many rows it is enough to score those that are likely near.
         self.scores_likely = (self.summary.likely or 0.0) >= _FOUND
         self._graphs = self._load_graphs() if self.summary.indexed else []
+        # Where somebody is at most so far from a query, a walk to there is not lost; elsewhere groups are looked at.
+        self.trusted = self.summary.trusted or 0.0
+        has_groups = self.summary.trusted is not None
+        self.groups = Groups.load(folder, self.sketch) if has_groups and self.sketch is not None else None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -315,6 +324,14 @@ class Built:
         Of more than 8,000 one in some hundred may be missing, unless `exact`.
         """
         return self._best(query, rows, k, likely=self.scores_likely and not exact)
+
+    def likely_best(self, query: Query, rows: np.ndarray, k: int) -> np.ndarray:
+        """Return what `best` does, of far more than `k` rows around a query; one in some hundred may be missing."""
+        if self.sketch is not None and len(rows) > _AROUND * k:
+            least = self.sketch.least(query, rows)
+            rows = rows[np.sort(np.argpartition(least, _AROUND * k)[: _AROUND * k])]
+        best: np.ndarray = rows[self.smallest(query, self.rough(query, rows), k)]
+        return best
 
     def likely_found(self, sample: Sequence[int]) -> float | None:
         """Return how well `best` does where it scores the likely rows alone; None where it always scores more.

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 # Metadata key and value.
 Word = tuple[str, str]
-# Look-ups kept, and writes that one may be behind.
-_MOST_KEPT = 1_000
-_MOST_BEHIND = 512
+# Look-ups kept: up to six for each of the 500 demands of which `Matrix` keeps what memory says. With fewer, whoever
+# has not been asked for a while is looked up anew. And writes that one may be behind.
+_MOST_KEPT = 3_000
+_MOST_BEHIND = 1_024
 # So few writes are compared with a look-up one by one.
 _FEW = 3
 

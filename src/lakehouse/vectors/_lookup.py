@@ -15,6 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from lakehouse.vectors._built import Built
     from lakehouse.vectors._fresh import Sight
+    from lakehouse.vectors._groups import Groups
     from lakehouse.vectors._parts import Parts
     from lakehouse.vectors._scoring import Query
     from lakehouse.vectors.base import Filter
@@ -30,6 +31,8 @@ _MOST_EXCLUDED = 400
 # What a graph costs, in rows scored one by one from all over the part: so much for the walk, so much for a row fetched.
 _WALK = 400
 _FETCH = 10
+# What it costs to choose groups among rows that pass, in rows that are ruled out by their sketches.
+_GROUPS = 5_000
 # A row scored in its place costs so much of one that was gathered; both from measurements at 20,000 and 44,000 rows.
 _IN_PLACE = 0.3
 # So few rows get their distances at once: to score them roughly first costs as much.
@@ -56,9 +59,15 @@ class Lookup:
         self._slots = parts.fresh
         self._fresh: Sight = self._slots.sight(query, exclude)
 
-    def nearest(self, k: int, filter: Filter | None) -> list[Place]:
-        """Return at most `k` places of items that pass a well-formed filter, nearest first, ties by id."""
-        near = self._built.nearest(k, filter) if self._built is not None else []
+    def nearest(self, k: int, filter: Filter | None, *, surely: bool = True) -> list[Place]:
+        """Return at most `k` places of items that pass a well-formed filter, nearest first, ties by id.
+
+        Args:
+            k: At least 1.
+            filter: What they must pass.
+            surely: Whether to look further where a walk may have got lost.
+        """
+        near = self._built.nearest(k, filter, surely=surely) if self._built is not None else []
         # What is farther than k of the built part is not wanted.
         newer = self._fresh.nearest(k, filter, near[k - 1][0] if len(near) >= k else math.inf)
         if newer:
@@ -85,17 +94,18 @@ class Lookup:
             places.update(dict.fromkeys(self._chosen(enough, step)))
             if len(places) >= enough:
                 break
-        places.update(dict.fromkeys(self._chosen(k, steps[-1])))
+        # Those of the last step come after all others: where these are enough, it hardly matters who they are.
+        places.update(dict.fromkeys(self._chosen(k, steps[-1], surely=len(places) < enough)))
         rows = [place for place in places if place >= 0]
         found = self._built.ranked(rows) if self._built is not None and rows else []
         slots = [place for place in places if place < 0]
         return _merged(found, self._fresh.ranked(slots)) if slots else found
 
-    def _chosen(self, k: int, filter: Filter | None) -> list[int]:
+    def _chosen(self, k: int, filter: Filter | None, *, surely: bool = True) -> list[int]:
         """Return where the k nearest are, in no order."""
         if self._built is None or self._fresh.holds_any(filter):
-            return [place for _, _, place in self.nearest(k, filter)]
-        return self._built.chosen(k, filter)
+            return [place for _, _, place in self.nearest(k, filter, surely=surely)]
+        return self._built.chosen(k, filter, surely=surely)
 
     def encoded(self, place: int) -> Any:
         """Return the metadata at a place as its JSON text, bytes or a view of them."""
@@ -133,13 +143,13 @@ class _Rows:
         self._distances: dict[int, float] = {}
         self._scores: np.ndarray | None = None
 
-    def nearest(self, k: int, filter: Filter | None) -> list[Place]:
+    def nearest(self, k: int, filter: Filter | None, *, surely: bool = True) -> list[Place]:
         """Return the nearest rows, sorted; at least `k` when so many pass, ties at the end complete."""
-        return self.ranked(self._near(k, filter))
+        return self.ranked(self._near(k, filter, surely=surely))
 
-    def chosen(self, k: int, filter: Filter | None) -> list[int]:
+    def chosen(self, k: int, filter: Filter | None, *, surely: bool = True) -> list[int]:
         """Return the first `k` rows of `nearest`, in no order."""
-        return self._first(k, self._near(k, filter))
+        return self._first(k, self._near(k, filter, surely=surely))
 
     def among(self, steps: Sequence[Filter | None], enough: int, k: int) -> list[Place]:
         """Do what `Lookup.among` does."""
@@ -154,7 +164,7 @@ class _Rows:
             if len(chosen) >= enough:
                 break
         passing = self._passing(steps[-1])
-        walked, settled = self._walked(k, passing)
+        walked, settled = self._walked(k, passing, surely=len(chosen) + len(many) < enough)
         # One pass over the vectors of all that may be chosen.
         self._measure(chosen.union(many, walked))
         if many:
@@ -197,10 +207,10 @@ class _Rows:
     def _passing(self, filter: Filter | None) -> np.ndarray | None:
         return self._built.passing(filter) if filter is not None else None
 
-    def _near(self, k: int, filter: Filter | None) -> list[int]:
+    def _near(self, k: int, filter: Filter | None, *, surely: bool = True) -> list[int]:
         """Return the `k` nearest rows, whatever may tie with the last of them, and perhaps others."""
         passing = self._passing(filter)
-        walked, settled = self._walked(k, passing)
+        walked, settled = self._walked(k, passing, surely=surely)
         if settled or self._settled(k, walked):
             return walked
         return self._by_scoring(k, passing)
@@ -216,16 +226,26 @@ class _Rows:
         distances = sorted(map(self._distances.__getitem__, walked))
         return distances[-1] > distances[k - 1]
 
-    def _walked(self, k: int, passing: np.ndarray | None) -> tuple[list[int], bool]:
-        """Search the graphs for more than `k` rows, and tell whether those they found are surely enough.
+    def _walked(self, k: int, passing: np.ndarray | None, *, surely: bool) -> tuple[list[int], bool]:
+        """Search without scoring all rows for more than `k`, and tell whether those found are surely enough.
 
-        Of many rows only those are returned that may be among the first `k`; none when a walk costs more than scoring.
+        Of many rows only those are returned that may be among the first `k`; none when scoring costs less.
+
+        Args:
+            k: At least 1.
+            passing: The rows that count, None for all.
+            surely: Whether to look further where a walk may have got lost.
         """
         count = self._worth_walking(k, passing)
         if not count:
             return [], False
         built = self._built
+        groups = built.groups if surely else None
+        if groups is not None and groups.is_far(self._query):
+            return self._around(groups, k, passing)
         found, last = built.walk(self._query, count, self._ef)
+        if groups is not None and found and self._ends_far(found):
+            return self._around(groups, k, passing)
         if passing is None and self._out is None and len(found) <= _FEW:
             return found, False
         rows = np.array(found, dtype=np.int64)
@@ -241,6 +261,27 @@ class _Rows:
         if len(rows) <= max(k, _FEW):
             return rows.tolist(), False
         near = built.best(self._query, rows, k)
+        return near.tolist(), len(near) < len(rows)
+
+    def _ends_far(self, walked: list[int]) -> bool:
+        """Tell whether the nearest of what a walk found is farther than where walks are known not to get lost."""
+        # The distances of few are wanted anyway, and one by one they cost more.
+        self._measure(walked if len(walked) <= _FEW else walked[:1])
+        return self._distances[walked[0]] > self._built.trusted
+
+    def _around(self, groups: Groups, k: int, passing: np.ndarray | None) -> tuple[list[int], bool]:
+        """Do what `_walked` does, by the groups around the query."""
+        # Who is excluded was found before and is likely near.
+        count = len(self._built) if passing is None else len(passing)
+        wanted = groups.wanted(k, count / len(self._built)) + self._excluded
+        if count <= wanted + _GROUPS:
+            return [], False
+        rows = groups.around(self._query, wanted, passing)
+        if self._out is not None:
+            rows = rows[~self._out[rows]]
+        if len(rows) <= k:
+            return [], False
+        near = self._built.likely_best(self._query, rows, k)
         return near.tolist(), len(near) < len(rows)
 
     def _worth_walking(self, k: int, passing: np.ndarray | None) -> int:

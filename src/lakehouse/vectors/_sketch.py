@@ -82,6 +82,11 @@ class Sketch:
         products *= -1
         return products
 
+    def along(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the parts of one vector or of several, `(d,)` or `(n, d)`, along the directions."""
+        parts: np.ndarray = vectors @ self._directions
+        return parts
+
     def near(self, query: Query) -> np.ndarray:
         """Return a few rows, in no order, out of those around a query: the likely nearest of a sample of all rows."""
         rows, sketches = self._sample
@@ -89,7 +94,7 @@ class Sketch:
 
     def _wanted(self, query: Query) -> np.ndarray:
         """Return the sketch of a query."""
-        parts = query.vector @ self._directions
+        parts = self.along(query.vector)
         rest = max(0.0, query.length**2 - float(parts @ parts)) + _SLACK * query.length**2
         return np.append(parts, np.float32(rest**0.5))
 
