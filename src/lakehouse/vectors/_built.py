@@ -78,7 +78,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         indexed: Rows in graphs.
         findability: See `_build`; None without graphs.
         likely: See `Built.likely_found`; None when it was not tried.
-        trusted: See `_groups.trusted`; None without groups.
+        trusted: See `_groups.write`; None without groups.
     """
 
     format: int = FORMAT

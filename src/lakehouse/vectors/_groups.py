@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lakehouse.vectors._sketch import Sketch
 
 FILE = "groups.npz"
-# Fewer rows are scored faster, and of more so many would have to be looked at that a graph is faster.
+# Fewer rows are scored as fast; with more it was not tried.
 _FEWEST, _MOST = 10_000, 1 << 18
 # The square root of the number of rows gives so many times as many groups.
 _GROUPS = 4.5

@@ -274,6 +274,8 @@ class _Rows:
         # Who is excluded was found before and is likely near.
         count = len(self._built) if passing is None else len(passing)
         wanted = groups.wanted(k, count / len(self._built)) + self._excluded
+        # Rows that are gone lie in the groups still.
+        wanted = wanted * len(self._built) // max(1, self._built.live)
         if count <= wanted + _GROUPS:
             return [], False
         rows = groups.around(self._query, wanted, passing)
