@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from lakehouse.vectors._sketch import Sketch
 
 FILE = "groups.npz"
-# Fewer rows are scored as fast; with more it was not tried.
-_FEWEST, _MOST = 10_000, 1 << 18
-# The square root of the number of rows gives so many times as many groups.
-_GROUPS = 4.5
+# Fewer rows are scored as fast; no graph has more.
+_FEWEST, _MOST = 10_000, 1 << 20
+# The square root of the number of rows gives so many times as many groups, and so many at most, for all are compared.
+_GROUPS, _MOST_GROUPS = 4.5, 2_048
 # Centres are moved so often, each time to the middle of those of so many rows a group that are nearest.
 _ROUNDS, _SAMPLED = 6, 40
 # Queries of each kind that a build tries, the rows next to them that count, and the share of those to be found; and as
@@ -194,7 +194,7 @@ def _walked(built: Built, ef: int, queries: np.ndarray, nearest: np.ndarray) -> 
 
 def _centers(vectors: np.ndarray, lengths: np.ndarray, chance: np.random.Generator) -> np.ndarray:
     """Return centres of groups, by k-means on the sphere over samples of the rows."""
-    number = int(_GROUPS * len(vectors) ** 0.5)
+    number = min(_MOST_GROUPS, int(_GROUPS * len(vectors) ** 0.5))
     centers = _drawn(vectors, lengths, chance, number)
     for _ in range(_ROUNDS):
         sample = _drawn(vectors, lengths, chance, min(len(vectors), _SAMPLED * number))
