@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 import lakehouse
+from lakehouse.matrix import search
 from lakehouse.memory._index import index_name
 from lakehouse.memory.base import NewPlaybook
+from lakehouse.vectors import _kept_near
 
 ROLES = ("Forklift Operator", "Lift Truck Driver", "CNC Operator", "Line Cook", "Cook", "good with pallets")
 CITIES = ("Cleveland OH", "Detroit MI", "Chicago IL")
@@ -112,6 +114,9 @@ def test_crowded_memory_answers_as_if_nothing_was_kept(lake, monkeypatch, seed):
             assert bytes_of(lake, each, "alice") == plainly(lake, each, "alice", monkeypatch)
         for recollection, _ in lake.rooms.matrix._known.values():
             followed += recollection.change is not None
+            # As many demands as are kept find their look-ups kept as well, each of which is several.
+            steps = sum(len(found._steps) for found in recollection.found.values())
+            assert 4 <= steps <= _kept_near._MOST_KEPT / search._RECALLED_KEPT
     assert followed > 3
 
 

@@ -123,12 +123,13 @@ def build(request: Request, progress: Callable[[int, int], None]) -> int:
         share = _findability(built, request)
         if share < 1:
             _build_graph_of_hidden(built, request, steps)
-            share = _findability(Built(folder), request)
+            built = Built(folder)
+            share = _findability(built, request)
         summary = msgspec.structs.replace(
             summary,
             findability=share,
             likely=built.likely_found(_spread(built, _TRIED)),
-            trusted=_groups.write(Built(folder), request.ef_search),
+            trusted=_groups.write(built, request.ef_search),
         )
         (folder / SUMMARY).write_bytes(msgspec.json.encode(summary))
     steps.done()

@@ -109,25 +109,16 @@ class Groups:
             wanted: Groups are taken until they have so many rows.
             among: `(m,)` the rows that count, in rising order; None for all.
         """
-        nearness = _products(self._centers, query.vector)
-        if among is None:
-            # Twice as many as there are on average are surely enough, or else all.
-            most = min(len(nearness), 16 + 2 * wanted * len(nearness) // len(self._group_of))
-            order = np.argpartition(-nearness, most - 1)[:most]
-            order = order[np.argsort(-nearness[order])]
-            held = np.cumsum(self._sizes[order])
-            if held[-1] < wanted:
-                order = np.argsort(-nearness)
-                held = np.cumsum(self._sizes[order])
-            chosen = order[: int(np.searchsorted(held, wanted)) + 1]
+        order = np.argsort(-_products(self._centers, query.vector))
+        groups = self._group_of[among] if among is not None else None
+        sizes = self._sizes if groups is None else np.bincount(groups, minlength=len(order))
+        chosen = order[: int(np.searchsorted(np.cumsum(sizes[order]), wanted)) + 1]
+        if among is None or groups is None:
             rows = np.concatenate([self._rows_of[group] for group in chosen.tolist()])
             rows.sort()
             return rows
-        groups = self._group_of[among]
-        order = np.argsort(-nearness)
-        held = np.cumsum(np.bincount(groups, minlength=len(order))[order])
         taken = np.zeros(len(order), dtype=bool)
-        taken[order[: int(np.searchsorted(held, wanted)) + 1]] = True
+        taken[chosen] = True
         left: np.ndarray = among[taken[groups]]
         return left
 
