@@ -20,6 +20,7 @@ from lakehouse.matrix._candidate_search import CandidateSearch
 from lakehouse.matrix.requirements import Requirements
 from lakehouse.staffing.demand import Location
 from lakehouse.vectors.base import Condition, Filter, Item
+from lakehouse.vectors.filters import undecided
 from lakehouse.vectors.service import Vectors
 
 DIMENSION = 8
@@ -121,17 +122,24 @@ filters = st.sampled_from(
 
 def step_by_step(vectors, corpus, vector, wanted, *, k, filter, excluded):
     """The plain way: one search a step, everybody decoded."""
-    found = {}
     enough = min(2 * k, 10_000) if wanted.stated else k
-    *steps, last = wanted.filters(filter)
-    for step in steps:
-        for hit in vectors.nearest(corpus, vector, enough, filter=step, exclude=excluded):
-            found.setdefault(hit.id, hit)
-        if len(found) >= enough:
-            break
-    for hit in vectors.nearest(corpus, vector, k, filter=last, exclude=excluded):
-        found.setdefault(hit.id, hit)
-    return sorted((wanted.standing(hit.metadata), hit.distance, hit.id, hit.metadata) for hit in found.values())
+    filters, standings = wanted.steps(filter)
+    while True:
+        found, ended = {}, len(filters) - 1
+        for position, step in enumerate(filters[:-1]):
+            for hit in vectors.nearest(corpus, vector, enough, filter=step, exclude=excluded):
+                found.setdefault(hit.id, hit)
+            if len(found) >= enough:
+                ended = position
+                break
+        whole = ended == len(filters) - 1
+        for hit in vectors.nearest(corpus, vector, k, filter=filters[-1], exclude=excluded):
+            if whole or undecided(filters, hit.metadata):
+                found.setdefault(hit.id, hit)
+        order = sorted((wanted.standing(hit.metadata), hit.distance, hit.id, hit.metadata) for hit in found.values())
+        if whole or enough >= 10_000 or sum(standing <= standings[ended] for standing, *_ in order) >= k:
+            return order
+        enough *= 4
 
 
 @checked(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -156,6 +164,31 @@ def test_among_finds_whom_searching_step_by_step_finds(corpora, corpus, wanted, 
         assert [(each.corpus, each.memory, each.rating) for each in found] == [(corpus, None, None)] * len(found)
         got = sorted((each.standing, each.distance, each.id, each.metadata) for each in found)
         assert msgspec.json.encode(got) == msgspec.json.encode(expected)
+
+
+@checked(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    corpus=st.sampled_from(["graph", "exact", "fresh"]),
+    wanted=requirements,
+    seed=st.integers(0, 50),
+    k=st.sampled_from([1, 2, 10, 40]),
+    filter=filters,
+)
+def test_among_nobody_better_is_missing(corpora, corpus, wanted, seed, k, filter):
+    """By the order of all people; of some facts are unknown, and those count who are among the nearest."""
+    vector = vectors_of(1, 100 + seed)[0]
+    everybody = corpora.nearest(corpus, vector, 10_000, filter=filter, exact=True)
+    steps = wanted.steps(filter).filters
+    if len(steps) == 1:
+        # Nothing that a filter could ask, so nearness alone finds them.
+        everybody = everybody[:k]
+    near = {hit.id for hit in everybody[:k]}
+    meant = [hit for hit in everybody if hit.id in near or not undecided(steps, hit.metadata)]
+    best = sorted((wanted.standing(hit.metadata), hit.distance, hit.id) for hit in meant)
+    search = CandidateSearch(corpora, vector, wanted, k=k, filter=filter, excluded=frozenset(), rated=("rating", "any"))
+    got = sorted((each.standing, each.distance, each.id) for each in search.among(corpus))[:k]
+    assert len(got) == min(k, len(everybody))
+    assert [each for each in best if each < got[-1] and each not in got] == [] if got else True
 
 
 def test_among_reads_a_filter_as_its_definition_does(corpora):

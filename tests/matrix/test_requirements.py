@@ -80,7 +80,7 @@ def test_standing_nothing_stated_is_met_by_everyone():
     ask = Requirements(role="", role_code="", certs=(), shift="", place=None, near_km=0)
     assert not ask.stated
     assert ask.standing(person("Detroit")) == 0
-    assert ask.filters(None) == [None]
+    assert ask.steps(None) == ([None], [0])
 
 
 people = st.builds(
@@ -100,7 +100,7 @@ asks = st.builds(
 
 @given(asks, st.lists(people, min_size=1, max_size=12))
 def test_filters_order_never_finds_a_worse_person_in_an_earlier_step(ask, crowd):
-    steps = ask.filters(None)
+    steps = ask.steps(None).filters
 
     def found_at(who):
         return next(at for at, step in enumerate(steps) if step is None or passes(step, who))
@@ -113,10 +113,19 @@ def test_filters_order_never_finds_a_worse_person_in_an_earlier_step(ask, crowd)
 
 def test_filters_keep_the_callers_own_conditions_in_every_step():
     mine = Filter(must=[Condition(key="years", gte=2)], must_not=[Condition(key="state", match="MI")])
-    for step in wanted().filters(mine):
+    for step in wanted().steps(mine).filters:
         assert step.must[0] == mine.must[0]
         assert step.must_not == mine.must_not
 
 
 def test_filters_role_without_code_searches_by_nearness_alone():
-    assert wanted(role="Marine Radar Technician", role_code="").filters(None) == [None]
+    assert wanted(role="Marine Radar Technician", role_code="").steps(None).filters == [None]
+
+
+@given(asks, people)
+def test_standings_of_steps_are_those_of_the_people_who_pass(ask, who):
+    filters, standings = ask.steps(None)
+    assert standings == sorted(set(standings))
+    passed = [at for at, step in enumerate(filters) if step is None or passes(step, who)]
+    # Who passes a step is not better than it, and of whom everything is known is found by the first that is as good.
+    assert passed[0] == max(at for at, standing in enumerate(standings) if standing <= ask.standing(who))

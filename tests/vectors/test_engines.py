@@ -104,10 +104,10 @@ def test_answers_are_those_of_the_engine_in_files(
     assert files.ids(name) == served.ids(name)
 
 
-def among(vectors: Vectors, name: str, steps: list[Filter | None]) -> list[tuple[float, str, bytes]]:
+def among(vectors: Vectors, name: str, steps: list[Filter | None]) -> tuple[int, list[tuple[float, str, bytes]]]:
     lookup = vectors.lookup(name, np.array([1, 0.2, 0], dtype=np.float32), exclude={"p-3"})
-    found = lookup.among(steps, 4, 6)
-    return [(distance, id, bytes(lookup.encoded(place))) for distance, id, place in found]
+    found, ended = lookup.among(steps, 7, 6)
+    return ended, sorted((distance, id, bytes(lookup.encoded(place))) for distance, id, place in found)
 
 
 def test_steps_and_ties_beyond_what_is_fetched_are_the_same(both: tuple[Vectors, Vectors]) -> None:
@@ -115,9 +115,17 @@ def test_steps_and_ties_beyond_what_is_fetched_are_the_same(both: tuple[Vectors,
         Item(id=f"p-{number}", vector=[1.0, number % 3, 0], metadata={"n": number % 7, "s": ["x", "y"][number % 2]})
         for number in range(120)
     ]
+    # Of some of the nearest not all is known; of one of them enough to leave them out.
+    items += [
+        Item(id="q-1", vector=[1.0, 0.2, 0], metadata={}),
+        Item(id="q-2", vector=[1.0, 0.2, 0], metadata={"n": 3, "s": None}),
+        Item(id="q-3", vector=[1.0, 0.2, 0], metadata={"n": 4}),
+    ]
+    three, x = Condition(key="n", match=3), Condition(key="s", match="x")
     steps = [
         [None],
-        [Filter(must=[Condition(key="n", match=3), Condition(key="s", match="x")]), None],
+        [Filter(must=[three, x]), Filter(must=[three]), None],
+        [Filter(must=[x]), None],
         [Filter(must=[Condition(key="n", gte=9)]), Filter(must=[Condition(key="n", gt=2.5, lt=3.5)])],
     ]
     for vectors in both:
@@ -126,6 +134,8 @@ def test_steps_and_ties_beyond_what_is_fetched_are_the_same(both: tuple[Vectors,
     files, served = both
     for each in steps:
         assert among(files, "people", each) == among(served, "people", each)
+    ended, found = among(files, "people", steps[1])
+    assert (ended, len(found), {id for _, id, _ in found if id[0] == "q"}) == (0, 9, {"q-1", "q-2"})
     # 40 items have this vector; the first three by id win.
     assert [hit.id for hit in served.search("people", 3, vector=[2, 0, 0]).results] == ["p-0", "p-102", "p-105"]
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.errors import InvalidInput
+from lakehouse.vectors._conditions import Conditions
 from lakehouse.vectors.base import Condition, Filter, Place
 from lakehouse.vectors.columns import Columns, load_columns, mask
-from lakehouse.vectors.filters import check, passes
+from lakehouse.vectors.filters import check, passes, undecided
 
 CLEVELAND = Place(41.5, -81.7)
 COLUMBUS = {"lat": 39.96, "lon": -83.0}
@@ -141,6 +142,56 @@ def test_mask_stored_columns_agree_with_passes(
     stored = load_columns(path)
     for filter in filters:
         assert mask(stored, filter, len(rows)).tolist() == [passes(filter, metadata) for metadata in rows]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(METADATA, min_size=1, max_size=12), st.lists(CONDITIONS, max_size=4), st.booleans(), FILTERS)
+def test_undecided_rows_agree_with_their_definition(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[dict[str, Any]],
+    conditions: list[Condition],
+    always: bool,
+    filter: Filter,
+) -> None:
+    columns = Columns()
+    for row, metadata in enumerate(rows):
+        columns.add(row, metadata)
+    path: Path = tmp_path_factory.mktemp("columns") / "columns.npz"
+    columns.save(path)
+    last = filter if always else None
+    kept = last.must if last is not None else []
+    steps = [Filter(must=[*kept, *conditions[:number]]) for number in range(len(conditions), 0, -1)]
+    expected = [row for row, metadata in enumerate(rows) if undecided([*steps, last], metadata)]
+    for by_key in (columns, load_columns(path)):
+        found = Conditions(by_key, len(rows))
+        for _ in range(2):
+            assert found.undecided([*steps, last]).tolist() == expected
+        assert found.undecided_of([*steps, last], np.arange(len(rows))[::-1]).tolist() == expected[::-1]
+
+
+def test_undecided_is_who_lacks_a_key_and_may_still_meet_what_all_steps_ask() -> None:
+    role, shift = Condition(key="role", match="cook"), Condition(key="shifts", match="day")
+    steps = [Filter(must=[role, shift]), Filter(must=[role]), None]
+    assert undecided(steps, {})
+    assert undecided(steps, {"role": "cook"})
+    assert undecided(steps, {"role": "cook", "shifts": None})
+    assert undecided(steps, {"shifts": ["night"]})
+    assert not undecided(steps, {"role": "welder"})
+    assert not undecided(steps, {"role": "cook", "shifts": []})
+    assert not undecided([None], {})
+    # What the last step asks, too, is not given up, so nobody who lacks it is meant.
+    assert not undecided([Filter(must=[role]), Filter(must=[role])], {})
+
+
+def test_undecided_columns_of_an_earlier_edition_leave_everybody_undecided(tmp_path: Path) -> None:
+    columns = Columns()
+    columns.add(0, {"a": 1})
+    columns.save(tmp_path / "columns.npz")
+    with np.load(tmp_path / "columns.npz") as stored:
+        np.savez(tmp_path / "older.npz", **{name: stored[name] for name in stored.files if not name.endswith("held")})
+    for name, expected in (("columns", []), ("older", [0])):
+        found = Conditions(load_columns(tmp_path / f"{name}.npz"), 1)
+        assert found.undecided([must(key="a", match=2), None]).tolist() == expected
 
 
 def test_mask_rows_beyond_the_count_are_not_looked_at() -> None:

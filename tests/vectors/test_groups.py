@@ -15,7 +15,7 @@ from lakehouse.vectors import _groups
 from lakehouse.vectors._built import Built
 from lakehouse.vectors._groups import Groups
 from lakehouse.vectors._scoring import Query
-from lakehouse.vectors.base import Condition, Filter
+from lakehouse.vectors.base import Condition, Filter, Item
 from lakehouse.vectors.service import Vectors
 
 ROWS, WIDTH, KINDS = 16_000, 48, 200
@@ -118,17 +118,23 @@ def looked_around(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return wanted
 
 
-def test_walk_is_trusted_beside_somebody_and_not_made_far_from_everybody(
-    vectors: Vectors, monkeypatch: pytest.MonkeyPatch, looked_around: list[int]
-) -> None:
-    walks: list[int] = []
+@pytest.fixture
+def walks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each walk was asked for."""
+    wanted: list[int] = []
     walk = Built.walk
 
     def noted(self: Built, query: Query, count: int, ef: int) -> tuple[list[int], list[int]]:
-        walks.append(count)
+        wanted.append(count)
         return walk(self, query, count, ef)
 
     monkeypatch.setattr(Built, "walk", noted)
+    return wanted
+
+
+def test_walk_is_trusted_beside_somebody_and_not_made_far_from_everybody(
+    vectors: Vectors, monkeypatch: pytest.MonkeyPatch, looked_around: list[int], walks: list[int]
+) -> None:
     monkeypatch.setattr(part(vectors), "trusted", 0.1)
     beside, amid = people(ROWS, 1)[7], between(people(ROWS, 1), 2, 5)[1]
     monkeypatch.setattr(part(vectors).groups, "_far", 0.0)
@@ -146,12 +152,29 @@ def test_last_step_is_looked_at_closely_only_where_the_others_gave_too_few(
 ) -> None:
     query = between(people(ROWS, 1), 2, 5)[1]
     few, many = (Filter(must=[Condition(key="number", lt=limit)]) for limit in (5, 50))
-    assert len(vectors.lookup("workers", query).among([many, None], 20, 10)) >= 20
+    assert len(vectors.lookup("workers", query).among([many, None], 20, 10).found) == 20
     assert looked_around == []
-    found = vectors.lookup("workers", query).among([few, None], 20, 10)
+    found = vectors.lookup("workers", query).among([few, None], 20, 10).found
     assert len(looked_around) == 1
     truth = {hit.id for hit in vectors.nearest("workers", query, 10, exact=True)}
     assert len(truth & {id for _, id, _ in found}) >= 9
+
+
+def test_last_step_is_not_walked_where_no_key_is_lacking_near_the_query(vectors: Vectors, walks: list[int]) -> None:
+    query = people(ROWS, 1)[7]
+    steps = [Filter(must=[Condition(key="some", match=3), Condition(key="number", lt=400)]), None]
+    assert vectors.lookup("workers", query).among(steps, 20, 10).ended == 0
+    assert walks == []
+    vectors.add("workers", [Item(id="far", vector=(-query).tolist()), Item(id="near", vector=query.tolist())])
+    try:
+        # Of one of the two nothing is known, and they are the nearest.
+        found, ended = vectors.lookup("workers", query).among(steps, 20, 10)
+        assert ([id for _, id, _ in found if "-" not in id], ended, len(walks)) == (["near"], 0, 1)
+        vectors.delete_items("workers", ["near"])
+        found, ended = vectors.lookup("workers", query).among(steps, 20, 10)
+        assert (len(found), ended, len(walks)) == (20, 0, 1)
+    finally:
+        vectors.delete_items("workers", ["far", "near"])
 
 
 def test_same_rows_give_the_same_groups(vectors: Vectors, tmp_path: Path) -> None:

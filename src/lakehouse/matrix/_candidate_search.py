@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import NotFound
 from lakehouse.matrix import _quoted
 from lakehouse.matrix._candidates import Candidate, facts
-from lakehouse.matrix.requirements import Requirements, Standings
+from lakehouse.matrix.requirements import Requirements, Standings, Steps
 from lakehouse.vectors.base import Filter, Finder, Found
 
 if TYPE_CHECKING:
@@ -23,14 +22,8 @@ MAX_K = 10_000
 _NOTED = 200
 # Of somebody who was not looked at yet.
 _UNKNOWN = -1
-# Demands of a day ask for the same again and again.
-_STEPS_KEPT = 512
-
-
-@functools.lru_cache(maxsize=_STEPS_KEPT)
-def _steps(wanted: Requirements) -> list[Filter | None]:
-    """Return the steps of a demand without conditions of the caller's; not to be written on."""
-    return wanted.filters(None)
+# So many times as many are looked at where too few of them are what they seem.
+_FURTHER = 4
 
 
 class CandidateSearch:
@@ -68,12 +61,12 @@ class CandidateSearch:
         self._rated = rated
         self._described = described
         self._standings = Standings(wanted)
-        self._steps: list[Filter | None] | None = None
+        self._steps: Steps | None = None
 
     def among(self, corpus: str) -> list[Candidate]:
         """Search one corpus, strictest first, until k people are found.
 
-        The unconditional search always runs: people of whom a requirement is unknown are found by it alone.
+        People of whom a requirement is unknown, which no step finds, are there when they are among the k nearest.
 
         Raises:
             NotFound: There is no such corpus; the message names those there are.
@@ -87,13 +80,20 @@ class CandidateSearch:
                 f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
             ) from None
         if self._steps is None:
-            extra = self._vectors.checked(self._filter)
-            self._steps = _steps(self._wanted) if extra is None else self._wanted.filters(extra)
+            self._steps = self._wanted.steps(self._vectors.checked(self._filter))
         wanted = self._wanted
-        # Filters know neither expired certifications nor who is not free yet, only `standing` does: look further.
+        # Filters know neither expired certifications nor who is not free yet, only `standing` does.
         enough = min(2 * self._k, MAX_K) if wanted.stated else self._k
         last = max(self._k, _quoted.AMONG) if self._described else self._k
-        candidates = self._candidates(corpus, lookup, lookup.among(self._steps, enough, last))
+        filters, standings = self._steps
+        while True:
+            found, ended = lookup.among(filters, enough, last)
+            candidates = self._candidates(corpus, lookup, found)
+            met = sum(candidate.standing <= standings[ended] for candidate in candidates)
+            if met >= self._k or ended == len(filters) - 1 or enough >= MAX_K:
+                break
+            # Too many only seemed to meet it: those who do are farther away.
+            enough *= _FURTHER
         return self._quoted(candidates) if self._described else candidates
 
     def _quoted(self, candidates: list[Candidate]) -> list[Candidate]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,18 @@ from lakehouse.vectors.base import Condition, Filter, Place
 
 ANYONE = 6
 LAST_GOOD = 1
+
+
+class Steps(NamedTuple):
+    """The searches that find people by standing.
+
+    Attributes:
+        filters: Strictest first, each once; the last asks for nothing but what the caller does.
+        standings: Of each, the first row of the table above that it stands for.
+    """
+
+    filters: list[Filter | None]
+    standings: list[int]
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,18 +64,13 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         """Whether anything is asked for at all."""
         return bool(self.role or self.certs or self.shift or self.place)
 
-    def filters(self, extra: Filter | None) -> list[Filter | None]:
-        """Return the searches that find people by standing, strictest first, duplicates left out.
+    def steps(self, extra: Filter | None) -> Steps:
+        """Return the searches that find people by standing; not to be written on.
 
         Args:
             extra: The caller's own filter, joined to each.
-
-        Returns:
-            The last one asks for nothing but `extra`.
         """
-        if extra is None:
-            return list(_unfiltered(self))
-        return _filters(self, extra)
+        return _unfiltered(self) if extra is None else _steps(self, extra)
 
     def standing(self, person: Mapping[str, Any]) -> int:
         """Return the row of the table above that `person`'s metadata meets."""
@@ -170,13 +177,13 @@ def _satisfying(certifications: Certifications, wanted: str) -> tuple[str, ...]:
     return (wanted, *covering)
 
 
-@functools.lru_cache(maxsize=256)
-def _unfiltered(wanted: Requirements) -> tuple[Filter | None, ...]:
+@functools.lru_cache(maxsize=512)
+def _unfiltered(wanted: Requirements) -> Steps:
     # Demands differ in their clients and numbers more often than in what they require.
-    return tuple(_filters(wanted, None))
+    return _steps(wanted, None)
 
 
-def _filters(wanted: Requirements, extra: Filter | None) -> list[Filter | None]:
+def _steps(wanted: Requirements, extra: Filter | None) -> Steps:
     role = [Condition(key="role_code", match=wanted.role_code)] if wanted.role_code else []
     certs = [Condition(key="certs", any=[*names]) for names in wanted.certs]
     shift = [Condition(key="shifts", match=wanted.shift)] if wanted.shift else []
@@ -195,11 +202,12 @@ def _filters(wanted: Requirements, extra: Filter | None) -> list[Filter | None]:
             role,
         ]
     )
-    found: list[Filter | None] = []
-    for conditions in [*steps, []]:
+    found = Steps([], [])
+    for standing, conditions in [*enumerate(steps), (ANYONE, [])]:
         joined = _join(extra, conditions)
-        if joined not in found:
-            found.append(joined)
+        if joined not in found.filters:
+            found.filters.append(joined)
+            found.standings.append(standing)
     return found
 
 

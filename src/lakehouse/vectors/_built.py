@@ -246,6 +246,22 @@ class Built:
         """Return the numbers of the rows that pass `filter`, sorted, deleted ones among them; not to be written on."""
         return self._conditions.passing(filter)
 
+    def undecided(self, steps: Sequence[Filter | None]) -> np.ndarray | None:
+        """Return the rows that steps cannot decide (see `filters.undecided`), sorted; None when they are too many."""
+        return self._conditions.undecided(steps)
+
+    def undecided_of(self, steps: Sequence[Filter | None], rows: Sequence[int]) -> list[int]:
+        """Return those of some rows that steps cannot decide, in their order."""
+        left: list[int] = self._conditions.undecided_of(steps, np.array(rows, dtype=np.int64)).tolist()
+        return left
+
+    def likely(self, query: Query, rows: np.ndarray, distance: float) -> np.ndarray:
+        """Return those of some rows, given in rising order, that may be no farther than a distance."""
+        if self.sketch is None or not len(rows):
+            return rows
+        left: np.ndarray = rows[self.sketch.least(query, rows) <= query.limit(distance, self._longest)]
+        return left
+
     def read_vectors_ahead(self, rows: Sequence[int]) -> None:
         """Begin to read the vectors of some rows, for whoever is going to look at each of them."""
         size = self.vectors.itemsize * self.summary.dimension

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 import numpy as np
 
-from lakehouse.vectors import columns
+from lakehouse.vectors import columns, filters
 from lakehouse.vectors.base import Condition, Filter
 from lakehouse.vectors.columns import Column
 
@@ -21,9 +21,12 @@ from lakehouse.vectors.columns import Column
 _MASK_BYTES = 8 << 20
 _FEWEST, _MOST = 48, 256
 _FILTERS_KEPT = 256
+# So many undecided rows are named; more are not worth to be looked at one by one.
+_FEW_UNDECIDED = 4_096
 _NO_ROWS = np.empty(0, dtype=np.int64)
 
 _encode = msgspec.msgpack.Encoder().encode
+_Name = TypeVar("_Name", bytes, str)
 _Kept = TypeVar("_Kept")
 
 
@@ -48,6 +51,8 @@ class Conditions:
         self._kept = max(_FEWEST, min(_MOST, _MASK_BYTES // max(1, count)))
         self._met: dict[bytes, _Met] = {}
         self._passing: dict[bytes, np.ndarray] = {}
+        self._lacking: dict[str, np.ndarray] = {}
+        self._undecided: dict[bytes, tuple[np.ndarray | None]] = {}
 
     def passing(self, filter: Filter) -> np.ndarray:
         """Return the numbers of the rows that pass `filter`, int64, sorted; not to be written on."""
@@ -61,6 +66,36 @@ class Conditions:
     def holding(self, words: Iterable[tuple[str, str]]) -> np.ndarray:
         """Return the numbers of the rows that hold any of these strings under their keys, sorted; not remembered."""
         return columns.holding(self._by_key, words, self._count)
+
+    def undecided(self, steps: Sequence[Filter | None]) -> np.ndarray | None:
+        """Return the rows that steps cannot decide (see `filters.undecided`), sorted; None when they are too many."""
+        name = _encode(steps)
+        known = self._undecided.get(name)
+        if known is None:
+            rows = self.undecided_of(steps, np.arange(self._count))
+            known = (rows if len(rows) <= _FEW_UNDECIDED else None,)
+            _keep(self._undecided, name, known, most=_FILTERS_KEPT)
+        return known[0]
+
+    def undecided_of(self, steps: Sequence[Filter | None], rows: np.ndarray) -> np.ndarray:
+        """Return those of some rows that steps cannot decide, in their order."""
+        keys, common = filters.tested(steps)
+        lacking = np.zeros(len(rows), dtype=bool)
+        for key in keys:
+            lacking |= self._lack(key)[rows]
+        left = rows[lacking]
+        for condition in common:
+            left = left[self._lack(condition.key)[left] | self._where(condition).mask[left]]
+        return left
+
+    def _lack(self, key: str) -> np.ndarray:
+        """Return which rows lack a key: `(n,)` bool."""
+        known = self._lacking.get(key)
+        if known is None:
+            column = self._by_key.get(key)
+            known = column.lacking(self._count) if column is not None else np.ones(self._count, dtype=bool)
+            _keep(self._lacking, key, known, most=self._kept)
+        return known
 
     def _work_out(self, filter: Filter) -> np.ndarray:
         if not filter.must and not filter.must_not and all(map(_is_value, filter.should)):
@@ -106,7 +141,7 @@ def _is_value(condition: Condition) -> bool:
     return condition.any is not None or condition.match is not None
 
 
-def _keep(cache: dict[bytes, _Kept], name: bytes, value: _Kept, *, most: int) -> None:
+def _keep(cache: dict[_Name, _Kept], name: _Name, value: _Kept, *, most: int) -> None:
     """Add to a cache, dropping what came first; other threads may do the same at the same time."""
     while len(cache) >= most:
         cache.pop(next(iter(list(cache))), None)

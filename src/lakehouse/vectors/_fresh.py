@@ -278,6 +278,25 @@ class Sight:
                 return sorted((distances[at], id, ~numbers[at]) for id, at in newest.items())
             wanted += len(numbers) - len(newest)
 
+    def may_be_undecided(self, steps: Sequence[Filter | None], within: float) -> bool:
+        """Tell whether any slot within a distance may be one that steps cannot decide."""
+        if self.blank:
+            return False
+        slots = self._fresh.conditions(len(self._out)).undecided(steps)
+        if slots is None:
+            return True
+        limit = self._query.limit(within, self._fresh.longest)
+        slots = self._fresh.likely(self._query, slots[~self._out[slots]], limit)
+        return len(slots) > 0 and min(self._fresh.precise(self._query, slots)) <= within
+
+    def undecided_of(self, steps: Sequence[Filter | None], places: Sequence[int]) -> list[int]:
+        """Return those of some places, complements of slots, that steps cannot decide, in their order."""
+        if not places:
+            return []
+        slots = self._fresh.conditions(len(self._out)).undecided_of(steps, ~np.array(places, dtype=np.int64))
+        undecided: list[int] = (~slots).tolist()
+        return undecided
+
     @property
     def blank(self) -> bool:
         """Whether there are no slots at all."""

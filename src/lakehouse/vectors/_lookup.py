@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lakehouse.vectors.base import Collected
+
 if TYPE_CHECKING:
     from lakehouse.vectors._built import Built
     from lakehouse.vectors._fresh import Sight
@@ -76,30 +78,36 @@ class Lookup:
             near = _merged(near, newer) if near else newer
         return near[:k]
 
-    def among(self, steps: Sequence[Filter | None], enough: int, k: int) -> list[Place]:
-        """Collect the nearest by several filters, one after the other, until there are enough.
-
-        Args:
-            steps: Well-formed filters, strictest first; the last is asked in any case.
-            enough: How many are taken of each step but the last, and how many end the steps before it.
-            k: How many are taken of the last.
-
-        Returns:
-            Each item once, in no order.
-        """
+    def among(self, steps: Sequence[Filter | None], enough: int, k: int) -> Collected:
+        """Collect the nearest by several filters, each less strict than those before it; see `Finder.among`."""
         if self._built is not None and self._fresh.blank:
             return self._built.among(steps, enough, k)
-        places: dict[int, None] = {}
-        for step in steps[:-1]:
-            places.update(dict.fromkeys(self._chosen(enough, step)))
+        places: set[int] = set()
+        for position, step in enumerate(steps[:-1]):
+            places.update(self._chosen(enough, step))
             if len(places) >= enough:
-                break
-        # Those of the last step come after all others: where these are enough, it hardly matters who they are.
-        places.update(dict.fromkeys(self._chosen(k, steps[-1], surely=len(places) < enough)))
+                found = self._ranked(places)
+                if self._may_be_undecided(steps, found[min(k, len(found)) - 1][0]):
+                    last = set(self._chosen(k, steps[-1], surely=False)) - places
+                    found = self._ranked(places.union(self._undecided_of(steps, last)))
+                return Collected(found, position)
+        places.update(self._chosen(k, steps[-1]))
+        return Collected(self._ranked(places), len(steps) - 1)
+
+    def _ranked(self, places: set[int]) -> list[Place]:
         rows = [place for place in places if place >= 0]
         found = self._built.ranked(rows) if self._built is not None and rows else []
         slots = [place for place in places if place < 0]
         return _merged(found, self._fresh.ranked(slots)) if slots else found
+
+    def _may_be_undecided(self, steps: Sequence[Filter | None], within: float) -> bool:
+        built = self._built is not None and self._built.may_be_undecided(steps, within)
+        return built or self._fresh.may_be_undecided(steps, within)
+
+    def _undecided_of(self, steps: Sequence[Filter | None], places: set[int]) -> list[int]:
+        rows = [place for place in places if place >= 0]
+        found = self._built.undecided_of(steps, rows) if self._built is not None and rows else []
+        return found + self._fresh.undecided_of(steps, [place for place in places if place < 0])
 
     def _chosen(self, k: int, filter: Filter | None, *, surely: bool = True) -> list[int]:
         """Return where the k nearest are, in no order."""
@@ -151,29 +159,48 @@ class _Rows:
         """Return the first `k` rows of `nearest`, in no order."""
         return self._first(k, self._near(k, filter, surely=surely))
 
-    def among(self, steps: Sequence[Filter | None], enough: int, k: int) -> list[Place]:
+    def among(self, steps: Sequence[Filter | None], enough: int, k: int) -> Collected:
         """Do what `Lookup.among` does."""
         chosen: set[int] = set()
-        many: list[int] = []
-        for step in steps[:-1]:
+        for position, step in enumerate(steps[:-1]):
             near = self._near(enough, step)
             if len(near) > enough:
-                many = near
-                break
+                # One pass over the vectors of all that may be chosen.
+                self._measure(chosen.union(near))
+                near = self._first(enough, near)
             chosen.update(near)
             if len(chosen) >= enough:
-                break
+                self._measure(chosen)
+                nearest = sorted(map(self._distances.__getitem__, chosen))
+                if self.may_be_undecided(steps, nearest[min(k, len(nearest)) - 1]):
+                    last = set(self.chosen(k, steps[-1], surely=False)) - chosen
+                    chosen.update(self.undecided_of(steps, [*last]))
+                    self._measure(chosen)
+                return Collected(self._placed(chosen), position)
         passing = self._passing(steps[-1])
-        walked, settled = self._walked(k, passing, surely=len(chosen) + len(many) < enough)
-        # One pass over the vectors of all that may be chosen.
-        self._measure(chosen.union(many, walked))
-        if many:
-            chosen.update(self._first(enough, many))
+        walked, settled = self._walked(k, passing, surely=True)
+        # In one pass, too.
+        self._measure(chosen.union(walked))
         if not (settled or self._settled(k, walked)):
             walked = self._by_scoring(k, passing)
             self._measure(walked)
         chosen.update(self._first(k, walked))
-        return self._placed(chosen)
+        return Collected(self._placed(chosen), len(steps) - 1)
+
+    def may_be_undecided(self, steps: Sequence[Filter | None], within: float) -> bool:
+        """Tell whether any row within a distance may be one that steps cannot decide."""
+        rows = self._built.undecided(steps)
+        if rows is not None and self._out is not None:
+            rows = rows[~self._out[rows]]
+        if rows is None or (len(rows) and self._built.cost(len(rows)) > _WALK):
+            return True
+        near = self._built.likely(self._query, rows, within).tolist()
+        self._measure(near)
+        return any(self._distances[row] <= within for row in near)
+
+    def undecided_of(self, steps: Sequence[Filter | None], rows: Sequence[int]) -> list[int]:
+        """Return those of some rows that steps cannot decide, in their order."""
+        return self._built.undecided_of(steps, rows)
 
     def ranked(self, rows: Collection[int]) -> list[Place]:
         """Return rows with their distances and ids, sorted."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from lakehouse.vectors import filters
 from lakehouse.vectors._projection import tests_of
+from lakehouse.vectors.base import Collected
 
 if TYPE_CHECKING:
     from lakehouse.vectors._scoring import Query
@@ -74,15 +75,19 @@ class RemoteLookup:
                 return [(distance, id, self._place(rows[at])) for distance, id, at in order[:k]]
             limit *= _MORE
 
-    def among(self, steps: Sequence[Filter | None], enough: int, k: int) -> list[tuple[float, str, int]]:
-        """Collect the nearest by several filters, one after the other, until there are enough; see `Lookup.among`."""
+    def among(self, steps: Sequence[Filter | None], enough: int, k: int) -> Collected:
+        """Collect the nearest by several filters, each less strict than those before it; see `Finder.among`."""
         places: dict[str, tuple[float, str, int]] = {}
-        for step in steps[:-1]:
+        ended = len(steps) - 1
+        for position, step in enumerate(steps[:-1]):
             places.update((place[1], place) for place in self.nearest(enough, step) if place[1] not in places)
             if len(places) >= enough:
+                ended = position
                 break
-        places.update((place[1], place) for place in self.nearest(k, steps[-1]) if place[1] not in places)
-        return sorted(places.values())
+        last = [place for place in self.nearest(k, steps[-1]) if place[1] not in places]
+        if ended < len(steps) - 1:
+            last = [place for place in last if filters.undecided(steps, _decode(self._metadata[place[2]]))]
+        return Collected([*places.values(), *last], ended)
 
     def encoded(self, place: int) -> bytes:
         """Return the metadata at a place as its JSON text."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -131,14 +131,35 @@ class Merged(msgspec.Struct, frozen=True):
 Found = tuple[float, str, int]
 
 
+class Collected(NamedTuple):
+    """Whom several steps found.
+
+    Attributes:
+        found: Each item once, in no order.
+        ended: Which step was the last that was asked for whoever passes it.
+    """
+
+    found: list[Found]
+    ended: int
+
+
 class Finder(Protocol):
     """The nearest items of an index to one vector, under any filters, on whatever engine; see `Lookup`."""
 
     def nearest(self, k: int, filter: Filter | None) -> list[Found]:
         """Return at most `k` places of items that pass a well-formed filter, nearest first, ties by id."""
 
-    def among(self, steps: Sequence[Filter | None], enough: int, k: int) -> list[Found]:
-        """Collect the nearest by several filters, one after the other, until there are enough."""
+    def among(self, steps: Sequence[Filter | None], enough: int, k: int) -> Collected:
+        """Collect the nearest by several well-formed filters, each less strict than those before it.
+
+        One step after the other is asked until there are enough. Of the `k` nearest by the last step then only those
+        are added that the steps cannot decide, see `filters.undecided`.
+
+        Args:
+            steps: Strictest first. The last is asked like all others, but for `k`.
+            enough: How many are taken of each step but the last, and how many end the steps.
+            k: How many are taken of the last; at most `enough`.
+        """
 
     def encoded(self, place: int) -> Any:
         """Return the metadata at a place as its JSON text, bytes or a view of them."""

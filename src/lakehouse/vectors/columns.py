@@ -48,6 +48,13 @@ class Column:
                 parts.append(self._with_number(filters.double(choice)))
         return np.concatenate(parts) if parts else _NONE
 
+    def lacking(self, count: int) -> np.ndarray:
+        """Return which of the first `count` rows have nothing under the key, or null: `(count,)` bool.
+
+        Of a column that does not say so, all.
+        """
+        raise NotImplementedError
+
     def holding(self, values: Sequence[str]) -> list[np.ndarray]:
         """Return the numbers of the rows that have each of these strings, int32, in rising order, possibly repeated.
 
@@ -161,6 +168,7 @@ class GrowingColumn(Column):
     """The column of one key while items come in; one writer, any number of readers."""
 
     def __init__(self) -> None:
+        self.held_rows = _Growing(np.int32)
         self.terms: dict[bytes, _Growing] = {}
         self.numbers = _Growing(np.float64)
         self.number_rows = _Growing(np.int32)
@@ -169,6 +177,8 @@ class GrowingColumn(Column):
 
     def add(self, row: int, value: Any) -> None:
         """Take in the value of a row."""
+        if value is not None:
+            self.held_rows.append(row)
         for single in filters.values_of(value):
             if isinstance(single, str | bool):
                 self._term(term(single)).append(row)
@@ -178,6 +188,13 @@ class GrowingColumn(Column):
             elif (place := filters.place(single)) is not None:
                 self.places.append(place)
                 self.place_rows.append(row)
+
+    def lacking(self, count: int) -> np.ndarray:
+        """Return which rows lack the key, as any column does."""
+        lacking = np.ones(count, dtype=bool)
+        rows = self.held_rows.view()
+        lacking[rows[: int(np.searchsorted(rows, count))]] = False
+        return lacking
 
     def _term(self, name: bytes) -> _Growing:
         rows = self.terms.get(name)
@@ -260,6 +277,15 @@ class StoredColumn(Column):
         self._number_rows = arrays["number_rows"]
         self._places = arrays["places"]
         self._place_rows = arrays["place_rows"]
+        self._held: np.ndarray | None = arrays.get("held")
+
+    def lacking(self, count: int) -> np.ndarray:
+        """Return which rows lack the key, as any column does."""
+        lacking = np.ones(count, dtype=bool)
+        if self._held is not None:
+            held = np.unpackbits(self._held).view(bool)[:count]
+            lacking[: len(held)] = ~held
+        return lacking
 
     def holding(self, values: Sequence[str]) -> list[np.ndarray]:
         """Return the rows of these strings as any column does; many are looked up at once."""
@@ -342,12 +368,25 @@ def load_columns(path: Path) -> dict[str, StoredColumn]:
     with np.load(path, allow_pickle=False) as stored:
         keys = msgspec.json.decode(stored["keys"].tobytes(), type=list[str])
         return {
-            key: StoredColumn({name: stored[f"{position}.{name}"] for name in _ARRAYS})
+            # Columns of an earlier edition do not say which rows hold the key.
+            key: StoredColumn(
+                {name: stored[each] for name in _ARRAYS if (each := f"{position}.{name}") in stored.files}
+            )
             for position, key in enumerate(keys)
         }
 
 
-_ARRAYS = ("term_bytes", "term_ends", "term_starts", "term_rows", "numbers", "number_rows", "places", "place_rows")
+_ARRAYS = (
+    "term_bytes",
+    "term_ends",
+    "term_starts",
+    "term_rows",
+    "numbers",
+    "number_rows",
+    "places",
+    "place_rows",
+    "held",
+)
 _FIRST = np.ones(1, dtype=bool)
 _NONE = np.empty(0, dtype=np.int32)
 _NONE.flags.writeable = False
@@ -359,6 +398,9 @@ def _sorted_form(column: GrowingColumn) -> dict[str, np.ndarray]:
     numbers = column.numbers.view()
     # A stable sort keeps equal numbers in row order, so the file is the same for the same rows.
     order = np.argsort(numbers, kind="stable")
+    held_rows = column.held_rows.view()
+    held = np.zeros(int(held_rows[-1]) + 1 if len(held_rows) else 0, dtype=bool)
+    held[held_rows] = True
     return {
         "term_bytes": np.frombuffer(b"".join(names), dtype=np.uint8),
         "term_ends": np.cumsum([len(name) for name in names], dtype=np.int64),
@@ -368,6 +410,7 @@ def _sorted_form(column: GrowingColumn) -> dict[str, np.ndarray]:
         "number_rows": column.number_rows.view()[order],
         "places": column.places.view(),
         "place_rows": column.place_rows.view(),
+        "held": np.packbits(held),
     }
 
 

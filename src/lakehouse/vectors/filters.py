@@ -8,8 +8,8 @@ missing value passes no condition; a list passes when any of its elements does.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from lakehouse.errors import InvalidInput
 from lakehouse.vectors.base import Condition, Filter, Place
@@ -44,6 +44,38 @@ def passes(filter: Filter, metadata: Mapping[str, Any]) -> bool:
 def meets(condition: Condition, metadata: Mapping[str, Any]) -> bool:
     """Return whether `metadata` meets one condition."""
     return any(_value_meets(condition, value) for value in values_of(metadata.get(condition.key)))
+
+
+class Tested(NamedTuple):
+    """What steps test an item by: filters of which each gives up something that those before it ask.
+
+    Attributes:
+        keys: Metadata keys of all tests that are given up sooner or later, sorted.
+        common: The tests that only the last step gives up.
+    """
+
+    keys: list[str]
+    common: list[Condition]
+
+
+def tested(steps: Sequence[Filter | None]) -> Tested:
+    """Return what steps ask that the last of them does not."""
+    always = steps[-1].must if steps[-1] is not None else []
+    given_up = [[test for test in step.must if test not in always] if step is not None else [] for step in steps[:-1]]
+    keys = {test.key for tests in given_up for test in tests}
+    first = given_up[0] if given_up else []
+    return Tested(sorted(keys), [test for test in first if all(test in tests for tests in given_up)])
+
+
+def undecided(steps: Sequence[Filter | None], metadata: Mapping[str, Any]) -> bool:
+    """Tell whether steps cannot say how much of what they ask an item meets, because it lacks a key.
+
+    One that fails for certain what all steps but the last ask is decided, whatever it lacks.
+    """
+    keys, common = tested(steps)
+    return any(metadata.get(key) is None for key in keys) and all(
+        metadata.get(test.key) is None or meets(test, metadata) for test in common
+    )
 
 
 def values_of(value: Any) -> Iterator[Any]:
