@@ -57,7 +57,7 @@ def apply(
     memory = Memory(recalled, rater, k=k, filter=filter, excluded=excluded)
     if filter is not None or excluded:
         return memory.apply(candidates), memory.dropped
-    if not recalled.applied:
+    if not recalled.applied and not recalled.asked_before:
         # Most demands come once; what was made of them is noted from the second time on.
         recalled.applied[None] = _NOTHING
         return memory.apply(candidates), memory.dropped

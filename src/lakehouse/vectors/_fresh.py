@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _FEW = 0.3
 # Of fewer slots all are scored; of more, those that their sketches do not rule out.
 _SKETCHED_FROM = 300
-# Notes for so many purposes about so many places; beyond that, what came first is forgotten.
-_NOTES_KEPT = 128
+# Notes for so many purposes, two for each demand of a day, and about so many places; what came first is forgotten.
+_NOTES_KEPT = 1_024
 _NOTES_ON_PLACES = 500
 _NO_SLOTS = np.empty(0, dtype=np.int64)
 _NOBODY = np.empty(0, dtype=bool)
