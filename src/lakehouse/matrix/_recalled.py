@@ -155,7 +155,6 @@ class Recalled:
         leads: What puts answers first, best first.
         known_missing: As given in `missing`.
         applied: What it made of results, kept by `_replay`.
-        asked_before: Whether the same demand came before.
     """
 
     def __init__(
@@ -173,7 +172,6 @@ class Recalled:
         self.count = len(recalls)
         self._recalls = recalls
         self.applied: dict[Hashable, Applied] = {}
-        self.asked_before = before is not None
         self._rules = rules
         self._person = person
         self.known_missing = missing

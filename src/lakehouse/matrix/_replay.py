@@ -32,9 +32,6 @@ class Applied(msgspec.Struct, frozen=True):
     dropped: list[DroppedMemory]
 
 
-_NOTHING = Applied([], [])
-
-
 def apply(
     recalled: Recalled,
     candidates: list[Candidate],
@@ -56,10 +53,6 @@ def apply(
     """
     memory = Memory(recalled, rater, k=k, filter=filter, excluded=excluded)
     if filter is not None or excluded:
-        return memory.apply(candidates), memory.dropped
-    if not recalled.applied and not recalled.asked_before:
-        # Most demands come once; what was made of them is noted from the second time on.
-        recalled.applied[None] = _NOTHING
         return memory.apply(candidates), memory.dropped
     name = (k, *map(_PLACED, candidates))
     known = recalled.applied.get(name)
