@@ -106,7 +106,7 @@ class Said(msgspec.Struct, gc=False):
             that is so again.
     """
 
-    weighed: list[Weighed]
+    weighed: tuple[Weighed, ...]
     trust: float | None = None
     pooled: Posterior | None = None
     against: Recall | None = None
@@ -257,7 +257,8 @@ class Recalled:
 
     def _say(self, about: list[Weighed]) -> Said:
         """Work out what is said of one answer; of all that gates stop the first is noted."""
-        said = Said(about)
+        # A tuple, for Python's search for garbage passes it over.
+        said = Said(tuple(about))
         usable = []
         for weighed in about:
             reason = self._of_other_role(weighed)

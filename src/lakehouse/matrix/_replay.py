@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Sequence
 
@@ -16,19 +17,20 @@ from lakehouse.vectors.base import Filter
 
 # The same demand is asked with few values of k.
 _KEPT = 4
-_PLACED = operator.attrgetter("corpus", "id", "distance", "standing")
+_PLACED = [operator.attrgetter(name) for name in ("corpus", "id", "distance", "standing")]
 
 
 class Applied(msgspec.Struct, frozen=True):
     """What memory made of some candidates.
 
     Attributes:
-        order: Who comes first, and so on: the position among those candidates with what became of their distance,
-            memory and rejection; or somebody who was put in.
+        order: Who comes first, and so on: the position among those candidates, or somebody who was put in.
+        changed: By position, what became of distance, memory and rejection.
         dropped: What was stopped.
     """
 
-    order: list[tuple[int, float, MemoryUse | None, Recall | None] | Candidate]
+    order: list[int | Candidate]
+    changed: dict[int, tuple[float, MemoryUse | None, Recall | None]]
     dropped: list[DroppedMemory]
 
 
@@ -54,7 +56,8 @@ def apply(
     memory = Memory(recalled, rater, k=k, filter=filter, excluded=excluded)
     if filter is not None or excluded:
         return memory.apply(candidates), memory.dropped
-    name = (k, *map(_PLACED, candidates))
+    # One flat tuple: what is kept for every demand is gone through by Python's search for garbage.
+    name = (k, *itertools.chain.from_iterable(map(placed, candidates) for placed in _PLACED))
     known = recalled.applied.get(name)
     if known is not None:
         return _again(known, candidates), list(known.dropped)
@@ -62,30 +65,29 @@ def apply(
     if len(recalled.applied) >= _KEPT:
         recalled.applied.clear()
     dropped = memory.dropped
-    recalled.applied[name] = Applied(_noted(applied, candidates), dropped)
+    recalled.applied[name] = _noted(applied, candidates, dropped)
     return applied, list(dropped)
 
 
-def _noted(
-    applied: Sequence[Candidate], candidates: Sequence[Candidate]
-) -> list[tuple[int, float, MemoryUse | None, Recall | None] | Candidate]:
+def _noted(applied: Sequence[Candidate], candidates: Sequence[Candidate], dropped: list[DroppedMemory]) -> Applied:
     at = {id(each): position for position, each in enumerate(candidates)}
-    return [
-        (at[id(each)], each.distance, each.memory, each.rejected_by) if id(each) in at else _copy(each)
-        for each in applied
-    ]
+    return Applied(
+        order=[at[id(each)] if id(each) in at else _copy(each) for each in applied],
+        changed={
+            position: (each.distance, each.memory, each.rejected_by)
+            for position, each in enumerate(candidates)
+            # Nobody is moved without being told why.
+            if each.memory is not None or each.rejected_by is not None
+        },
+        dropped=dropped,
+    )
 
 
 def _again(known: Applied, candidates: Sequence[Candidate]) -> list[Candidate]:
-    found = []
-    for each in known.order:
-        if isinstance(each, Candidate):
-            found.append(_copy(each))
-            continue
-        candidate = candidates[each[0]]
-        _, candidate.distance, candidate.memory, candidate.rejected_by = each
-        found.append(candidate)
-    return found
+    for position, changed in known.changed.items():
+        candidate = candidates[position]
+        candidate.distance, candidate.memory, candidate.rejected_by = changed
+    return [candidates[each] if isinstance(each, int) else _copy(each) for each in known.order]
 
 
 def _copy(candidate: Candidate) -> Candidate:

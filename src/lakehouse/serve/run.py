@@ -25,6 +25,7 @@ import lakehouse
 from lakehouse.app import Lakehouse, connect
 from lakehouse.errors import InvalidInput
 from lakehouse.serve import console, logs, ports
+from lakehouse.serve._garbage import THRESHOLDS, Garbage
 from lakehouse.serve.api import Api
 from lakehouse.serve.console import login
 from lakehouse.serve.doors import Doors
@@ -37,10 +38,6 @@ _LEAST_DRAIN_MS = 500
 # As the server calls `on_tick`.
 _TICKS_A_SECOND = 10
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Objects that one search makes and drops again must not be taken for growth: with Python's own limit of 700 every other
-# search looked for garbage, of which there is next to none, and that took a tenth of the time. What is kept (answers,
-# demands) is gone through a few thousand objects at a time, so that nobody waits long.
-_GARBAGE = (5_000, 5, 10)
 # How long a thread at work keeps the interpreter from the one that answers requests, which lets go of it several times
 # for each. Python's own 5 ms made one in a hundred searches beside 200 adds a second take two to four times as long.
 _TURN_S = 0.0005
@@ -251,7 +248,8 @@ class _Server(uvicorn.Server):
         self._warm = warm
         self._warming: asyncio.Task[None] | None = None
         self._settled = 0
-        self._garbage = gc.get_threshold()
+        self._garbage = Garbage()
+        self._thresholds = gc.get_threshold()
         self._turn_s = sys.getswitchinterval()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -259,7 +257,7 @@ class _Server(uvicorn.Server):
         if self.started:
             self.ready()
             if _owns_process():
-                gc.set_threshold(*_GARBAGE)
+                gc.set_threshold(*THRESHOLDS)
                 sys.setswitchinterval(_TURN_S)
             self._warming = asyncio.create_task(self._warmed())
 
@@ -269,12 +267,14 @@ class _Server(uvicorn.Server):
         if self._warming:
             await asyncio.wait([self._warming], timeout=self.config.timeout_graceful_shutdown)
         if _owns_process():
-            gc.set_threshold(*self._garbage)
+            gc.set_threshold(*self._thresholds)
             sys.setswitchinterval(self._turn_s)
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % _TICKS_A_SECOND == 0 and self._warming and self._warming.done():
-            self._settle()
+        if self._warming and self._warming.done() and _owns_process():
+            if counter % _TICKS_A_SECOND == 0:
+                self._settle()
+            self._garbage.tick(self.server_state.total_requests)
         return await super().on_tick(counter)
 
     async def _warmed(self) -> None:
@@ -295,7 +295,7 @@ class _Server(uvicorn.Server):
         them. A process that has other things to do than to serve is left as it is.
         """
         modules = len(sys.modules)
-        if modules == self._settled or not _owns_process():
+        if modules == self._settled:
             return
         self._settled = modules
         gc.collect(1)
