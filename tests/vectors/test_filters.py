@@ -120,12 +120,17 @@ FILTERS = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.lists(METADATA, max_size=12), FILTERS)
-def test_mask_growing_columns_agree_with_passes(rows: list[dict[str, Any]], filter: Filter) -> None:
+def columns_of(rows: list[dict[str, Any]]) -> Columns:
     columns = Columns()
     for row, metadata in enumerate(rows):
         columns.add(row, metadata)
+    return columns
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(METADATA, max_size=12), FILTERS)
+def test_mask_growing_columns_agree_with_passes(rows: list[dict[str, Any]], filter: Filter) -> None:
+    columns = columns_of(rows)
     assert mask(columns, filter, len(rows)).tolist() == [passes(filter, metadata) for metadata in rows]
 
 
@@ -134,9 +139,7 @@ def test_mask_growing_columns_agree_with_passes(rows: list[dict[str, Any]], filt
 def test_mask_stored_columns_agree_with_passes(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], filters: list[Filter]
 ) -> None:
-    columns = Columns()
-    for row, metadata in enumerate(rows):
-        columns.add(row, metadata)
+    columns = columns_of(rows)
     path: Path = tmp_path_factory.mktemp("columns") / "columns.npz"
     columns.save(path)
     stored = load_columns(path)
@@ -153,9 +156,7 @@ def test_undecided_rows_agree_with_their_definition(
     always: bool,
     filter: Filter,
 ) -> None:
-    columns = Columns()
-    for row, metadata in enumerate(rows):
-        columns.add(row, metadata)
+    columns = columns_of(rows)
     path: Path = tmp_path_factory.mktemp("columns") / "columns.npz"
     columns.save(path)
     last = filter if always else None

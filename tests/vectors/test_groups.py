@@ -167,7 +167,7 @@ def test_last_step_is_not_walked_where_no_key_is_lacking_near_the_query(vectors:
     assert walks == []
     vectors.add("workers", [Item(id="far", vector=(-query).tolist()), Item(id="near", vector=query.tolist())])
     try:
-        # Of one of the two nothing is known, and they are the nearest.
+        # Of both nothing is known, and one is the nearest of all.
         found, ended = vectors.lookup("workers", query).among(steps, 20, 10)
         assert ([id for _, id, _ in found if "-" not in id], ended, len(walks)) == (["near"], 0, 1)
         vectors.delete_items("workers", ["near"])

@@ -64,7 +64,7 @@ class CandidateSearch:
         self._steps: Steps | None = None
 
     def among(self, corpus: str) -> list[Candidate]:
-        """Search one corpus, strictest first, until k people are found.
+        """Search one corpus, strictest first, until k people are found who meet a step in full.
 
         People of whom a requirement is unknown, which no step finds, are there when they are among the k nearest.
 
