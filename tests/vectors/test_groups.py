@@ -11,14 +11,16 @@ import pyarrow as pa
 import pytest
 
 from lakehouse import settings
-from lakehouse.vectors import _groups
+from lakehouse.vectors import _groups, _sketch
 from lakehouse.vectors._built import Built
 from lakehouse.vectors._groups import Groups
 from lakehouse.vectors._scoring import Query
+from lakehouse.vectors._sketch import Sketch
 from lakehouse.vectors.base import Condition, Filter, Item
 from lakehouse.vectors.service import Vectors
 
 ROWS, WIDTH, KINDS = 16_000, 48, 200
+GROUPED = (_groups.FILE, _groups.RESIDUALS)
 
 
 def people(rows: int, seed: int) -> np.ndarray:
@@ -110,7 +112,9 @@ def looked_around(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     wanted: list[int] = []
     around = Groups.around
 
-    def noted(self: Groups, query: Query, number: int, among: np.ndarray | None = None) -> np.ndarray:
+    def noted(
+        self: Groups, query: Query, number: int, among: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         wanted.append(number)
         return around(self, query, number, among)
 
@@ -177,20 +181,74 @@ def test_last_step_is_not_walked_where_no_key_is_lacking_near_the_query(vectors:
         vectors.delete_items("workers", ["far", "near"])
 
 
+@pytest.mark.parametrize("scale", [1, 30])
+@pytest.mark.parametrize("share", [1, 3])
+def test_what_is_said_of_rows_is_off_by_no_more_than_what_is_left_over(
+    vectors: Vectors, scale: float, share: int
+) -> None:
+    built = part(vectors)
+    groups = built.groups
+    assert groups is not None
+    among = np.arange(0, ROWS, share) if share > 1 else None
+    for vector in between(people(ROWS, 1), 20, 6) * np.float32(scale):
+        query = Query(vector, "cosine")
+        rows, likely = groups.around(query, groups.wanted(10), among)
+        assert len(np.unique(rows)) == len(rows) >= groups.wanted(10)
+        assert among is None or not (rows % share).any()
+        exact = -query.rough(built.vectors[rows], np.linalg.norm(built.vectors[rows], axis=1))
+        left_over = groups._residuals[groups._place[rows], -1]
+        assert (np.abs(likely - exact) <= 1.3 * left_over * query.length + 1e-4 * query.length).all()
+
+
+def test_what_rows_have_beside_their_groups_middles_is_told_where_it_lies_along_few_directions(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    centers = np.linalg.qr(rng.normal(size=(WIDTH, 20)))[0].T.astype(np.float32)
+    ways = rng.normal(size=(WIDTH // _groups._SHORTER, WIDTH))
+    group_of = np.repeat(np.arange(20), 300)
+    vectors = (centers[group_of] + 0.1 * rng.normal(size=(6_000, len(ways))) @ ways).astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=1)
+    order = rng.permutation(6_000)
+    vectors, lengths, group_of = vectors[order], lengths[order], group_of[order]
+    rows = np.argsort(group_of, kind="stable").astype(np.int32)
+    middles = np.stack([(vectors / lengths[:, None])[group_of == group].mean(axis=0) for group in range(20)])
+    residuals, directions = _groups._write_residuals(tmp_path, vectors, lengths, middles, group_of, rows)
+    _sketch.write(tmp_path, vectors, lengths)
+    sketch = Sketch.load(tmp_path)
+    assert sketch is not None
+    stored = {
+        "centers": centers,
+        "rows": rows,
+        "sizes": np.full(20, 300),
+        "lengths": np.ones(20),
+        "directions": directions,
+    }
+    stored |= {"reach": 900, "scored": 40, "far": 0.5}
+    groups = Groups(stored, residuals, sketch)
+    for vector in between(vectors, 20, 4):
+        query = Query(vector, "cosine")
+        found, likely = groups.around(query, 900)
+        exact = -query.rough(vectors[found], lengths[found])
+        nearest = found[np.argsort(-exact)[:10]]
+        assert len(set(nearest.tolist()) & set(found[np.argsort(-likely)[:40]].tolist())) >= 9
+        assert np.corrcoef(likely, exact)[0, 1] > 0.95
+
+
 def test_same_rows_give_the_same_groups(vectors: Vectors, tmp_path: Path) -> None:
     built = part(vectors)
-    before = (built.folder / _groups.FILE).read_bytes()
+    before = [(built.folder / name).read_bytes() for name in GROUPED]
     copy = tmp_path / "copy"
     shutil.copytree(built.folder, copy)
-    (copy / _groups.FILE).unlink()
+    for name in GROUPED:
+        (copy / name).unlink()
     assert _groups.write(Built(copy), 16) is not None
-    assert (copy / _groups.FILE).read_bytes() == before
+    assert [(copy / name).read_bytes() for name in GROUPED] == before
 
 
-def test_part_whose_groups_are_damaged_is_searched_by_walks(vectors: Vectors, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", GROUPED)
+def test_part_whose_groups_are_damaged_is_searched_by_walks(vectors: Vectors, tmp_path: Path, name: str) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(part(vectors).folder, copy)
-    (copy / _groups.FILE).write_bytes((copy / _groups.FILE).read_bytes()[:5_000])
+    (copy / name).write_bytes((copy / name).read_bytes()[:5_000])
     built = Built(copy)
     assert built.groups is None
     assert built.has_graph
@@ -199,12 +257,13 @@ def test_part_whose_groups_are_damaged_is_searched_by_walks(vectors: Vectors, tm
 def test_rows_that_lie_in_no_groups_get_none(vectors: Vectors, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(part(vectors).folder, copy)
-    (copy / _groups.FILE).unlink()
+    for name in GROUPED:
+        (copy / name).unlink()
     rows = np.random.default_rng(1).standard_normal((ROWS, WIDTH)).astype(np.float32)
     np.save(copy / "vectors.npy", rows)
     np.save(copy / "lengths.npy", np.linalg.norm(rows, axis=1).astype(np.float32))
     assert _groups.write(Built(copy), 16) is None
-    assert not (copy / _groups.FILE).exists()
+    assert not any((copy / name).exists() for name in GROUPED)
 
 
 def test_wanted_rows_grow_with_results_and_shrink_with_a_filter(vectors: Vectors) -> None:
@@ -212,3 +271,15 @@ def test_wanted_rows_grow_with_results_and_shrink_with_a_filter(vectors: Vectors
     assert groups is not None
     assert groups.wanted(5) == groups.wanted(10) == groups.reach + 1
     assert groups.wanted(100) > groups.wanted(10) > groups.wanted(10, 0.25) > groups.wanted(10) // 4
+    assert groups.scored(5) == groups.scored(10) == groups.scored(100) // 10
+
+
+def test_build_finds_out_how_many_rows_must_be_scored(vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = part(vectors).groups
+    assert groups is not None
+    # Of these rows little can be said in short, so most of those around a query are scored; fewer would not do.
+    assert groups.reach // 2 < groups.scored(10) <= groups.wanted(10) + ROWS // KINDS
+    queries = between(people(ROWS, 1), 60, 7)
+    assert recall(vectors, queries) >= 0.98
+    monkeypatch.setattr(groups, "_scored", groups.scored(10) // 8)
+    assert recall(vectors, queries) < 0.95

@@ -53,9 +53,6 @@ _SKETCH = 0.2
 _MANY = 8_000
 _SCORED = 60
 _FOUND = 0.99
-# Of the rows in the groups around a query so many times what is wanted are scored, or one in so many if that is more:
-# the more of them there are, the more look alike to sketches.
-_AROUND, _AROUND_OF = 100, 8
 # Around a query so many times fewer rows may pass than on average before a walk is taken for vain.
 _SPARSER = 4
 # So many times what is wanted are scored first; the last of the nearest among them rules the others out.
@@ -342,12 +339,11 @@ class Built:
         """
         return self._best(query, rows, k, likely=self.scores_likely and not exact)
 
-    def likely_best(self, query: Query, rows: np.ndarray, k: int) -> np.ndarray:
-        """Return what `best` does, of far more than `k` rows around a query; one in some hundred may be missing."""
-        most = max(_AROUND * k, len(rows) // _AROUND_OF)
-        if self.sketch is not None and len(rows) > most:
-            least = self.sketch.least(query, rows)
-            rows = rows[np.sort(np.argpartition(least, most)[:most])]
+    def likely_best(self, query: Query, rows: np.ndarray, likely: np.ndarray, most: int, k: int) -> np.ndarray:
+        """Return what `best` does, of the rows that `Groups.around` gave: the `most` likely near are scored."""
+        if len(rows) > most:
+            rows = rows[np.argpartition(likely, -most)[-most:]]
+        rows = np.sort(rows)
         best: np.ndarray = rows[self.smallest(query, self.rough(query, rows), k)]
         return best
 

@@ -2,23 +2,29 @@
 
 Where a query lies between the rows and not among them, as the demand for an occupation does that hardly anybody on the
 roster has, a walk ends among people who are not the nearest, and nothing tells. Centres are all looked at, so nothing
-gets lost on the way to the nearest groups. How many rows these must hold, and how near somebody has to be for a walk to
-be trusted, is measured by the build.
+gets lost on the way to the nearest groups. Which of their rows are likely near tells a short form of what a row has
+beside the middle of its group: it is closer to the truth than a sketch, which knows of no middle, and lies group by
+group, so that what is looked at lies together. How many rows the groups must hold, how many of these must be scored,
+and how near somebody has to be for a walk to be trusted, is measured by the build.
 
-`groups.npz` lies beside the vectors of a part for cosine: `centers` `(n, d)` float32 of length 1, `rows` int32, the
-numbers of all rows group by group, rising in each, `sizes` int64, how many of them each group has, `reach`, and `far`.
+`groups.npz` lies beside the vectors of a part for cosine: `centers` `(n, d)` float32 of length 1, the directions of the
+middles of groups, `lengths` `(n,)` float32, those of the middles, `rows` `(r,)` int32, the numbers of all rows group by
+group, rising in each, `sizes` `(n,)` int64, how many of them each group has, `directions` `(d, m)` float32, and the
+numbers `reach`, `scored` and `far`. `residuals.npy` `(r, m + 1)` float32 has, in the order of `rows`, the parts along
+the directions of what a row has beside the middle of its group, and the length of what is left over.
 """
 
 from __future__ import annotations
 
 import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from lakehouse.vectors import _sketch
 from lakehouse.vectors._scoring import Query
 
 if TYPE_CHECKING:
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from lakehouse.vectors._sketch import Sketch
 
 FILE = "groups.npz"
+RESIDUALS = "residuals.npy"
 # Fewer rows are scored as fast; no graph has more.
 _FEWEST, _MOST = 10_000, 1 << 20
 # The square root of the number of rows gives so many times as many groups, and so many at most, for all are compared.
@@ -44,6 +51,12 @@ _ROUNDED = 2e-6
 _TOO_MANY = 0.25
 # For each result beyond the first ten, so many more rows are looked at.
 _MORE = 40
+# Of what a row has beside the middle of its group one number for so many of the vector is kept, along directions that
+# are taken from so many rows. What is left over of a row that is near points more to a query than away, by so much.
+_SHORTER, _DIRECTED = 8, 4_096
+_LEANING = 0.3
+# The share of the nearest among the rows looked at that is to be among those scored.
+_LIKELY = 0.997
 # Rows and numbers multiplied at once: the latter few enough for the linear algebra library to stay on one core, see
 # `_scoring`.
 _PORTION, _NUMBERS = 8_192, 65_536
@@ -55,26 +68,25 @@ class Groups:
     """The groups of a part's rows.
 
     Args:
-        centers: `(n, d)` float32.
-        rows: `(r,)` int32, group by group.
-        sizes: `(n,)` int64.
-        reach: How many rows a search for ten looks at.
-        far: Of queries for which walks can be trusted nearly all have a centre that is nearer; see `is_far`.
+        stored: What `groups.npz` holds.
+        residuals: `(r, m + 1)` float32.
         sketch: Of the part.
     """
 
-    def __init__(
-        self, centers: np.ndarray, rows: np.ndarray, sizes: np.ndarray, reach: int, far: float, sketch: Sketch
-    ) -> None:
-        self.reach = reach
-        self._centers = centers
-        self._far = far
+    def __init__(self, stored: Mapping[str, Any], residuals: np.ndarray, sketch: Sketch) -> None:
+        # How many rows a search for ten looks at, and scores; of queries for which walks can be trusted nearly all have
+        # a centre that is nearer than `far`, see `is_far`.
+        self.reach, self._scored, self._far = int(stored["reach"]), int(stored["scored"]), float(stored["far"])
+        self._centers, self._sizes, self._rows = stored["centers"], stored["sizes"], stored["rows"]
+        self._lengths, self._directions = stored["lengths"], stored["directions"]
+        self._residuals = residuals
         self._sketch = sketch
-        self._short = sketch.along(centers)
-        self._sizes = sizes
-        self._rows_of = np.split(rows, np.cumsum(sizes)[:-1])
-        self._group_of = np.empty(len(rows), dtype=np.int32)
-        self._group_of[rows] = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        self._short = sketch.along(self._centers)
+        self._begins = np.cumsum(self._sizes) - self._sizes
+        self._place = np.empty_like(self._rows)
+        self._place[self._rows] = np.arange(len(self._rows), dtype=np.int32)
+        self._group_of = np.empty_like(self._rows)
+        self._group_of[self._rows] = np.repeat(np.arange(len(self._sizes), dtype=np.int32), self._sizes)
 
     @classmethod
     def load(cls, folder: Path, sketch: Sketch) -> Self | None:
@@ -82,8 +94,8 @@ class Groups:
         try:
             # Opened here: numpy would not close what it cannot read.
             with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                reach, far = int(stored["reach"]), float(stored["far"])
-                return cls(stored["centers"], stored["rows"], stored["sizes"], reach, far, sketch)
+                residuals = np.load(folder / RESIDUALS, mmap_mode="r").view(np.ndarray)
+                return cls(dict(stored), residuals, sketch)
         except (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile) as error:
             # They only make sure that walks lose nobody; the rows are all there.
             _log.warning("%s is searched by walks alone until it is built anew: %s", folder, error)
@@ -94,6 +106,10 @@ class Groups:
         # The nearest of a tenth of all rows lie farther out than those of all, but not ten times as many rows do.
         return int((self.reach + _MORE * max(0, k - _NEAREST)) * share**0.5) + 1
 
+    def scored(self, k: int) -> int:
+        """Return how many of the likely nearest of these to score for `k` results."""
+        return self._scored * max(k, _NEAREST) // _NEAREST
+
     def is_far(self, query: Query) -> bool:
         """Tell whether a query is so far from all centres that no walk is to be trusted anyway.
 
@@ -101,26 +117,44 @@ class Groups:
         """
         return float(_products(self._short, self._sketch.along(query.vector)).max()) < self._far * query.length
 
-    def around(self, query: Query, wanted: int, among: np.ndarray | None = None) -> np.ndarray:
-        """Return the rows of the groups nearest to a query, in rising order.
+    def around(self, query: Query, wanted: int, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of the groups nearest to a query, in no order, and what puts the likely nearest first.
 
         Args:
             query: For cosine.
             wanted: Groups are taken until they have so many rows.
-            among: `(m,)` the rows that count, in rising order; None for all.
+            among: `(m,)` the rows that count, each once; None for all.
+
+        Returns:
+            The rows, and for each about the product of its direction with the query, `(n,)` float32: larger is nearer.
         """
-        order = np.argsort(-_products(self._centers, query.vector))
-        groups = self._group_of[among] if among is not None else None
-        sizes = self._sizes if groups is None else np.bincount(groups, minlength=len(order))
-        chosen = order[: int(np.searchsorted(np.cumsum(sizes[order]), wanted)) + 1]
-        if among is None or groups is None:
-            rows = np.concatenate([self._rows_of[group] for group in chosen.tolist()])
-            rows.sort()
-            return rows
-        taken = np.zeros(len(order), dtype=bool)
-        taken[chosen] = True
-        left: np.ndarray = among[taken[groups]]
-        return left
+        products = _products(self._centers, query.vector)
+        order = np.argsort(-products)
+        products *= self._lengths
+        if among is None:
+            chosen = np.sort(_first(order, self._sizes, wanted))
+            sizes = self._sizes[chosen]
+            ends = np.cumsum(sizes)
+            places = np.arange(ends[-1]) + np.repeat(self._begins[chosen] - (ends - sizes), sizes)
+            rows, likely = self._rows.take(places), np.repeat(products[chosen], sizes)
+        else:
+            groups = self._group_of[among]
+            taken = np.zeros(len(order), dtype=bool)
+            taken[_first(order, np.bincount(groups, minlength=len(order)), wanted)] = True
+            places = self._place[among[taken[groups]]]
+            places.sort()
+            rows = self._rows.take(places)
+            likely = products[self._group_of[rows]]
+        parts = query.vector @ self._directions
+        rest = _LEANING * max(0.0, query.length**2 - float(parts @ parts)) ** 0.5
+        likely += _sketch.products(self._residuals, places, np.append(parts, np.float32(rest)))
+        return rows, likely
+
+
+def _first(order: np.ndarray, sizes: np.ndarray, wanted: int) -> np.ndarray:
+    """Return the first groups in an order that have so many rows together, all when they have not."""
+    chosen: np.ndarray = order[: int(np.searchsorted(np.cumsum(sizes[order]), wanted)) + 1]
+    return chosen
 
 
 def write(built: Built, ef: int) -> float | None:
@@ -143,6 +177,11 @@ def write(built: Built, ef: int) -> float | None:
     centers = _centers(vectors, lengths, chance)
     group_of = np.concatenate([(part @ centers.T).argmax(axis=1) for _, part in _portions(vectors, lengths)])
     sizes = np.bincount(group_of, minlength=len(centers))
+    middles = np.zeros_like(centers)
+    for start, part in _portions(vectors, lengths):
+        np.add.at(middles, group_of[start : start + len(part)], part)
+    middles /= np.maximum(sizes, 1)[:, None]
+    centers = _of_length_one(middles)
     drawn = [_drawn(vectors, lengths, chance, _TRIED) for _ in range(3)]
     # Beside somebody, and between two or three people who are unlike each other.
     queries = [drawn[0], _of_length_one(drawn[0] + drawn[1]), _of_length_one(drawn[0] + drawn[1] + drawn[2])]
@@ -159,9 +198,36 @@ def write(built: Built, ef: int) -> float | None:
     near = (built.sketch.along(every) @ built.sketch.along(centers).T).max(axis=1)[best <= trusted]
     far = float(np.quantile(near, _IN_VAIN)) if len(near) else np.inf
     rows = np.argsort(group_of, kind="stable").astype(np.int32)
+    residuals, directions = _write_residuals(built.folder, vectors, lengths, middles, group_of, rows)
+    stored: dict[str, Any] = {"centers": centers, "lengths": np.linalg.norm(middles, axis=1), "rows": rows}
+    stored |= {"sizes": sizes, "directions": directions, "reach": reach, "scored": count, "far": far}
+    groups = Groups(stored, residuals, built.sketch)
+    stored["scored"] = max(_scored(groups, each, rows) for each, (_, rows) in zip(queries, nearest, strict=True))
     with (built.folder / FILE).open("wb") as file:
-        np.savez(file, allow_pickle=False, centers=centers, rows=rows, sizes=sizes, reach=np.int64(reach), far=far)
+        np.savez(file, allow_pickle=False, **stored)
     return trusted
+
+
+def _write_residuals(
+    folder: Path, vectors: np.ndarray, lengths: np.ndarray, middles: np.ndarray, group_of: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write `residuals.npy`; return it and the directions."""
+    count, dimension = vectors.shape
+    every = max(1, count // _DIRECTED)
+    sample = (vectors[::every] / lengths[::every, None] - middles[group_of[::every]]).astype(np.float64)
+    numbers = max(1, dimension // _SHORTER)
+    directions = np.linalg.eigh(sample.T @ sample)[1][:, -numbers:].astype(np.float32)
+    residuals = np.lib.format.open_memmap(folder / RESIDUALS, "w+", dtype=np.float32, shape=(count, numbers + 1))
+    place = np.empty(count, dtype=np.int64)
+    place[rows] = np.arange(count)
+    for start, portion in _portions(vectors, lengths):
+        part = slice(start, start + len(portion))
+        beside = portion - middles[group_of[part]]
+        parts = beside @ directions
+        rest = np.maximum(0, np.vecdot(beside, beside) - np.vecdot(parts, parts)) ** 0.5
+        residuals[place[part]] = np.column_stack([parts, rest])
+    residuals.flush()
+    return residuals, directions
 
 
 def _walked(built: Built, ef: int, queries: np.ndarray, nearest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -217,6 +283,15 @@ def _reach(
     held_before = np.empty_like(before)
     np.put_along_axis(held_before, order, before, axis=1)
     return int(np.quantile(np.take_along_axis(held_before, group_of[nearest], axis=1), _FOUND)) + 1
+
+
+def _scored(groups: Groups, queries: np.ndarray, nearest: np.ndarray) -> int:
+    """Return how many of the likely nearest around some queries hold nearly all of the nearest that are there."""
+    before: list[int] = []
+    for vector, wanted in zip(queries, nearest, strict=True):
+        rows, likely = groups.around(Query(vector, "cosine"), groups.wanted(_NEAREST))
+        before += (likely > likely[np.isin(rows, wanted)][:, None]).sum(axis=1).tolist()
+    return int(np.quantile(before, _LIKELY)) + 1
 
 
 def _products(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:

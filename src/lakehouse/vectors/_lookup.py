@@ -305,12 +305,13 @@ class _Rows:
         wanted = wanted * len(self._built) // max(1, self._built.live)
         if count <= wanted + _GROUPS:
             return [], False
-        rows = groups.around(self._query, wanted, passing)
+        rows, likely = groups.around(self._query, wanted, passing)
         if self._out is not None:
-            rows = rows[~self._out[rows]]
+            left = ~self._out[rows]
+            rows, likely = rows[left], likely[left]
         if len(rows) <= k:
             return [], False
-        near = self._built.likely_best(self._query, rows, k)
+        near = self._built.likely_best(self._query, rows, likely, groups.scored(k), k)
         return near.tolist(), len(near) < len(rows)
 
     def _worth_walking(self, k: int, passing: np.ndarray | None) -> int:

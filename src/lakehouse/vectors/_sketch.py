@@ -77,10 +77,10 @@ class Sketch:
             rows: One or more, in rising order.
             sketches: Where they are, instead of in this part.
         """
-        products = _products(self._rows if sketches is None else sketches, rows, self._wanted(query))
-        products += np.float32(_SLACK * query.length)
-        products *= -1
-        return products
+        least = products(self._rows if sketches is None else sketches, rows, self._wanted(query))
+        least += np.float32(_SLACK * query.length)
+        least *= -1
+        return least
 
     def along(self, vectors: np.ndarray) -> np.ndarray:
         """Return the parts of one vector or of several, `(d,)` or `(n, d)`, along the directions."""
@@ -90,7 +90,7 @@ class Sketch:
     def near(self, query: Query) -> np.ndarray:
         """Return a few rows, in no order, out of those around a query: the likely nearest of a sample of all rows."""
         rows, sketches = self._sample
-        return rows[np.argpartition(_products(sketches, np.arange(len(rows)), self._wanted(query)), -_NEAR)[-_NEAR:]]
+        return rows[np.argpartition(products(sketches, np.arange(len(rows)), self._wanted(query)), -_NEAR)[-_NEAR:]]
 
     def _wanted(self, query: Query) -> np.ndarray:
         """Return the sketch of a query."""
@@ -107,15 +107,15 @@ class Sketch:
         return rows, np.ascontiguousarray(self._rows[rows])
 
 
-def _products(sketches: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def products(sketches: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return the product of some sketches, given by row numbers in rising order, with one, `(n,)` float32."""
-    products = np.empty(len(rows), dtype=np.float32)
+    found = np.empty(len(rows), dtype=np.float32)
     for start in range(0, len(rows), _PORTION):
         portion = rows[start : start + _PORTION]
         first, span = int(portion[0]), int(portion[-1]) + 1 - int(portion[0])
         part = sketches[first : first + span] if span == len(portion) else sketches.take(portion, axis=0)
-        np.matmul(part, wanted, out=products[start : start + _PORTION])
-    return products
+        np.matmul(part, wanted, out=found[start : start + _PORTION])
+    return found
 
 
 def write(folder: Path, vectors: np.ndarray, lengths: np.ndarray) -> None:
