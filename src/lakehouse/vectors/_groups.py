@@ -177,10 +177,7 @@ def write(built: Built, ef: int) -> float | None:
     centers = _centers(vectors, lengths, chance)
     group_of = np.concatenate([(part @ centers.T).argmax(axis=1) for _, part in _portions(vectors, lengths)])
     sizes = np.bincount(group_of, minlength=len(centers))
-    middles = np.zeros_like(centers)
-    for start, part in _portions(vectors, lengths):
-        np.add.at(middles, group_of[start : start + len(part)], part)
-    middles /= np.maximum(sizes, 1)[:, None]
+    middles = _middles(vectors, lengths, group_of, sizes)
     centers = _of_length_one(middles)
     drawn = [_drawn(vectors, lengths, chance, _TRIED) for _ in range(3)]
     # Beside somebody, and between two or three people who are unlike each other.
@@ -202,7 +199,7 @@ def write(built: Built, ef: int) -> float | None:
     stored: dict[str, Any] = {"centers": centers, "lengths": np.linalg.norm(middles, axis=1), "rows": rows}
     stored |= {"sizes": sizes, "directions": directions, "reach": reach, "scored": count, "far": far}
     groups = Groups(stored, residuals, built.sketch)
-    stored["scored"] = max(_scored(groups, each, rows) for each, (_, rows) in zip(queries, nearest, strict=True))
+    stored["scored"] = max(_scored(groups, each, near) for each, (_, near) in zip(queries, nearest, strict=True))
     with (built.folder / FILE).open("wb") as file:
         np.savez(file, allow_pickle=False, **stored)
     return trusted
@@ -260,6 +257,15 @@ def _centers(vectors: np.ndarray, lengths: np.ndarray, chance: np.random.Generat
         used, begins = np.unique(nearest[order], return_index=True)
         centers[used] = _of_length_one(np.add.reduceat(sample[order], begins))
     return centers
+
+
+def _middles(vectors: np.ndarray, lengths: np.ndarray, group_of: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the middles of groups of so many rows, `(n, d)` float32, rows taken as of length 1."""
+    middles = np.zeros((len(sizes), vectors.shape[1]), dtype=np.float32)
+    for start, part in _portions(vectors, lengths):
+        np.add.at(middles, group_of[start : start + len(part)], part)
+    middles /= np.maximum(sizes, 1).astype(np.float32)[:, None]
+    return middles
 
 
 def _nearest(queries: np.ndarray, vectors: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
