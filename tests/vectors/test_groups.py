@@ -216,10 +216,10 @@ def test_what_rows_have_beside_their_groups_middles_is_told_where_it_lies_along_
     sketch = Sketch.load(tmp_path)
     assert sketch is not None
     stored = {
-        "centers": centers,
+        "centers": middles / np.linalg.norm(middles, axis=1)[:, None],
+        "lengths": np.linalg.norm(middles, axis=1),
         "rows": rows,
         "sizes": np.full(20, 300),
-        "lengths": np.ones(20),
         "directions": directions,
     }
     stored |= {"reach": 900, "scored": 40, "far": 0.5}

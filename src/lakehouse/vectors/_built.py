@@ -1,8 +1,9 @@
 """The built part of an index: rows in files that never change, searched by graph or exactly.
 
 A folder holds `vectors.npy` `(n, d)` float32, `lengths.npy` `(n,)` float32, ids and metadata as texts laid end to end
-(`ids.bin`, `ids.npy`, ...), `columns.npz`, `graph-NNNN/` and sketches (see `_sketch`) when there are enough rows,
-`graph-hidden/` when walks of these miss some, and `summary.json`, written last. The files are mapped, not read.
+(`ids.bin`, `ids.npy`, ...), `columns.npz`, `graph-NNNN/` with sketches (see `_sketch`) and groups (see `_groups`) when
+there are enough rows, `graph-hidden/` when walks of these miss some, and `summary.json`, written last. The files are
+mapped, not read.
 
 Where most rows share their vector with others, `runs.npy` `(n,)` int32 numbers the runs of rows with one vector; within
 a run rows lie in the order of their ids. A run is then scored once, and of its ties only the first are looked at.
