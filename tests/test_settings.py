@@ -1,3 +1,6 @@
+import typing
+
+import msgspec
 import pytest
 
 from lakehouse import settings
@@ -29,6 +32,40 @@ def test_load_data_folder_from_environment():
 def test_load_list_setting_from_environment_is_split():
     config = settings.load(environ={"LAKEHOUSE_MODELS__WEAK_MODELS": "a,b"})
     assert config.models.weak_models == ("a", "b")
+
+
+def test_load_every_list_and_table_can_come_from_the_environment():
+    environ, wanted = {}, {}
+    for section in msgspec.structs.fields(settings.Settings):
+        for field in msgspec.structs.fields(section.type) if section.name != "data" else ():
+            kind = typing.get_origin(field.type)
+            if kind in {tuple, dict}:
+                environ[f"LAKEHOUSE_{section.name}__{field.name}".upper()] = "a,b" if kind is tuple else "{}"
+                wanted[section.name, field.name] = ("a", "b") if kind is tuple else {}
+    config = settings.load(environ=environ)
+    assert {key: getattr(getattr(config, key[0]), key[1]) for key in wanted} == wanted
+    assert {("vectors", "laid_by"), ("chat", "providers")} <= wanted.keys()
+
+
+def test_load_table_setting_from_environment_is_json():
+    config = settings.load(environ={"LAKEHOUSE_CHAT__FALLBACKS": '{"big": ["small"]}'})
+    assert config.chat.fallbacks == {"big": ("small",)}
+    with pytest.raises(InvalidInput, match="LAKEHOUSE_CHAT__FALLBACKS is not JSON"):
+        settings.load(environ={"LAKEHOUSE_CHAT__FALLBACKS": "big=small"})
+
+
+@pytest.mark.parametrize(
+    ("file", "environ", "model"),
+    [
+        ('[models]\nembed = "one"\n', {}, "one"),
+        ('[embed]\nmodel = "one"\n', {"LAKEHOUSE_MODELS__EMBED": "two"}, "two"),
+        ('[models]\nembed = "one"\n', {"LAKEHOUSE_EMBED__MODEL": "two"}, "two"),
+        ('[models]\nembed = "one"\n[embed]\nmodel = "two"\n', {}, "two"),
+    ],
+)
+def test_load_embedding_model_is_that_of_the_models(tmp_path, file, environ, model):
+    (tmp_path / "lakehouse.toml").write_text(file)
+    assert settings.load(tmp_path / "lakehouse.toml", environ=environ).embed.model == model
 
 
 @pytest.mark.parametrize(

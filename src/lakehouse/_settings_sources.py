@@ -8,10 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from lakehouse.errors import InvalidInput
 
 _PREFIX = "LAKEHOUSE_"
-_LISTS = frozenset({("models", "weak_models"), ("chat", "personal_providers"), ("learn", "evaluation_sets")})
+_LISTS = frozenset(
+    {("models", "weak_models"), ("chat", "personal_providers"), ("learn", "evaluation_sets"), ("vectors", "laid_by")}
+)
+_TABLES = frozenset({("chat", "fallbacks"), ("chat", "providers"), ("chat", "budgets")})
 _NOT_SETTINGS = frozenset({"LAKEHOUSE_CONFIG", "LAKEHOUSE_TOKEN", "LAKEHOUSE_IMAP_PASSWORD", "LAKEHOUSE_OTLP_HEADERS"})
 
 
@@ -34,18 +39,40 @@ def from_file(path: str | os.PathLike[str] | None, environ: Mapping[str, str]) -
 
 
 def from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return what `LAKEHOUSE_SECTION__KEY` and `LAKEHOUSE_DATA` say; lists are parted by commas."""
+    """Return what `LAKEHOUSE_SECTION__KEY` and `LAKEHOUSE_DATA` say; lists are parted by commas, tables are JSON.
+
+    Raises:
+        InvalidInput: A table is not JSON.
+    """
     values: dict[str, Any] = {}
     for name, text in environ.items():
         if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
             continue
         section, _, key = name[len(_PREFIX) :].lower().partition("__")
         if key:
-            value: Any = text.split(",") if (section, key) in _LISTS else text
-            values.setdefault(section, {})[key] = value
+            values.setdefault(section, {})[key] = _value(name, text, (section, key))
         elif section == "data":
             values["data"] = text
     return values
+
+
+def _value(name: str, text: str, key: tuple[str, str]) -> Any:
+    if key in _LISTS:
+        return text.split(",")
+    if key not in _TABLES:
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"{name} is not JSON: {error}", source="the environment") from None
+
+
+def with_embedding_model(layer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what one source says, with the model of `models.embed` as that of `embed.model` unless it names one."""
+    models, embed = layer.get("models"), layer.get("embed", {})
+    if not (isinstance(models, Mapping) and isinstance(embed, Mapping)) or "embed" not in models or "model" in embed:
+        return layer
+    return {**layer, "embed": {**embed, "model": models["embed"]}}
 
 
 def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

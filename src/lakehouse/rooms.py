@@ -77,6 +77,7 @@ class Rooms:
     """
 
     def __init__(self, config: settings.Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
+        from lakehouse.chat.prompting import prompting
         from lakehouse.embed.service import Embeddings
         from lakehouse.lake.catalog import Catalog
         from lakehouse.lake.store import Store
@@ -84,6 +85,7 @@ class Rooms:
         from lakehouse.ledger.replicas import Replicas, require_shared
         from lakehouse.matrix.corpora import Corpora
         from lakehouse.staffing.parse import Parser
+        from lakehouse.staffing.role_reader import role_reader
         from lakehouse.state.database import Database
         from lakehouse.state.folder import open_folder
         from lakehouse.state.quiet import Gate
@@ -117,7 +119,10 @@ class Rooms:
                 )
             )
             places, self.roles, certifications = _vocabularies()
-            self.demand = Parser(places, self.roles, certifications)
+            reader = prompting(config.models.local_parse, lambda: self.chat)
+            self.demand = Parser(
+                places, self.roles, certifications, role_model=role_reader(reader) if reader is not None else None
+            )
             self.corpora = Corpora(
                 self.state,
                 path,
@@ -145,13 +150,14 @@ class Rooms:
 
     def _remember(self, config: settings.Settings, clock: Callable[[], datetime]) -> Asks:
         """Open memory, and search with it."""
-        from lakehouse.chat.opinions import second_opinions
+        from lakehouse.chat.prompting import prompting
         from lakehouse.matrix.search import Matrix
         from lakehouse.memory.asks import Asks
         from lakehouse.memory.pathways import Pathways
         from lakehouse.memory.playbooks import Playbooks
 
         asks = Asks(self.demand, self.roles, self.embed.array)
+        judge = prompting(config.models.local_judge, lambda: self.chat)
         self.playbooks = self._closing(
             Playbooks(
                 self.state,
@@ -171,7 +177,7 @@ class Rooms:
             playbooks=self.playbooks,
             today=lambda: clock().date(),
             weak_models=config.models.weak_models,
-            judge=second_opinions(config.models.local_judge, lambda: self.chat),
+            judge=(config.models.local_judge, judge) if judge is not None else None,
         )
         return asks
 

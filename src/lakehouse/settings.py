@@ -237,7 +237,7 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         holdout: Share of demands, 0 to 1, that memory leaves alone so that its effect can be measured.
         near_km: How far from a place still counts as there.
         good_rating: Least rating of a good match, 1 to 5.
-        max_k: Most results of one search.
+        max_k: Most results of one search, at most 10,000.
         kept_answers: Answers kept to be given again while nothing they were made from has changed; 0 keeps none.
     """
 
@@ -448,9 +448,10 @@ class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tiers to model names.
 
     Attributes:
-        embed: Embedding model.
+        embed: Embedding model; `embed.model` says the same, and counts where both are set in one place.
         local_judge: Chat model that rates; empty means rules only.
-        local_parse: Chat model that reads roles the rules do not find; empty means rules only.
+        local_parse: Chat model that reads roles the rules do not find, for who asks with `use_model`; empty means rules
+            only.
         weak_models: Models that get the full context.
     """
 
@@ -556,7 +557,7 @@ def load(
     ]
     merged: dict[str, Any] = {}
     for source, layer in layers:
-        merged = _settings_sources.merge(merged, layer)
+        merged = _settings_sources.merge(merged, _settings_sources.with_embedding_model(layer))
         _convert(merged, source)
     return _convert(merged, "the settings")
 

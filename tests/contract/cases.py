@@ -303,6 +303,13 @@ CORPORA = [
         says="id_prefix",
     ),
     Case(
+        "corpus-prefix-that-begins-as-another",
+        [dataset("co6"), ("corpora.build", {"name": "co6", "dataset": "co6", "id_prefix": "c6-", **ROSTER}),
+         ("corpora.build", {"name": "co7", "dataset": "co6", "id_prefix": "c6-1", **ROSTER})],
+        raises=InvalidInput,
+        says="cannot be told from 'c6-' of the corpus 'co6'",
+    ),
+    Case(
         "corpus-absent-dataset",
         [("corpora.build", {"name": "co5", "dataset": "nobody", "id_prefix": "c5-", **ROSTER})],
         raises=NotFound,

@@ -1,8 +1,11 @@
 import json
+import shutil
 
 import msgspec
 import pytest
 
+import lakehouse
+from lakehouse import settings
 from lakehouse.errors import InvalidInput, NotFound, TooLarge
 
 FORKLIFT = "Need 2 Forklift Operators in Cleveland OH, day shift, must have OSHA-30"
@@ -58,6 +61,15 @@ def test_search_filter_is_met_by_every_result(shared_lake):
 def test_search_k_is_the_most_results(shared_lake):
     assert len(shared_lake.matrix.search("cook", ["workers"], k=1).results) == 1
     assert len(shared_lake.matrix.search("cook", ["workers"], k=10_000).results) == 36
+
+
+def test_search_of_more_than_the_setting_allows_is_refused(built, people, tmp_path):
+    folder = shutil.copytree(built(people), tmp_path / "lake")
+    config = settings.load(environ={}, overrides={"data": str(folder), "matrix": {"max_k": 5}})
+    with lakehouse.connect(config=config) as lake:
+        assert len(lake.matrix.search("cook", ["workers"], k=5).results) == 5
+        with pytest.raises(InvalidInput, match=r"k is 6; at most 5 \(matrix\.max_k\)"):
+            lake.matrix.search("cook", ["workers"], k=6)
 
 
 def test_search_max_distance_leaves_far_results_out(shared_lake):

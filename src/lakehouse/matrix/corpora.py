@@ -217,14 +217,21 @@ class Corpora:
         return Shape(id_column, id_prefix, tuple(text_columns), tuple(metadata_columns))
 
     def _own_prefix(self, name: str, prefix: str) -> None:
+        """Refuse a prefix with which ids might be those of another corpus; a corpus keeps the one it has."""
         with self._state.read() as connection:
-            for other in self._rows_of.all_corpora(connection):
-                if other.name != name and other.id_prefix == prefix:
-                    raise InvalidInput(
-                        f"id_prefix {prefix!r} belongs to the corpus {other.name!r}; choose another",
-                        field="id_prefix",
-                        corpus=other.name,
-                    )
+            corpora = list(self._rows_of.all_corpora(connection))
+        if any(corpus.name == name and corpus.id_prefix == prefix for corpus in corpora):
+            return
+        for other in corpora:
+            theirs = other.id_prefix
+            # "w-" and an id 12 are "w-1" and an id 2.
+            if other.name != name and (theirs.startswith(prefix) or prefix.startswith(theirs)):
+                same = "belongs to" if theirs == prefix else f"cannot be told from {theirs!r} of"
+                raise InvalidInput(
+                    f"id_prefix {prefix!r} {same} the corpus {other.name!r}; choose another",
+                    field="id_prefix",
+                    corpus=other.name,
+                )
 
     def _build_here(self, name: str) -> None:
         from lakehouse.matrix._corpus_rows import Shape

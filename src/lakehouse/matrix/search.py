@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from lakehouse import settings, tracing
+from lakehouse.errors import InvalidInput
 from lakehouse.matrix import _replay, context
 from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
 from lakehouse.matrix._candidates import Candidate, Rater, sort
@@ -140,6 +141,9 @@ class Matrix:
             NotFound: A corpus does not exist; the message names those that do.
         """
         judge = second_judge(self._judge, opinions)
+        if k > self._config.max_k:
+            most = self._config.max_k
+            raise InvalidInput(f"k is {k}; at most {most} (matrix.max_k)", field="k", limit=most)
         with tracing.span("embed", texts=1):
             ask = self._asks.of(query_text)
         wanted = self._requirements(ask, query_role)

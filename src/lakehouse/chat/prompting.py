@@ -1,4 +1,4 @@
-"""How a chat model is asked for a second opinion."""
+"""How a room asks a chat model for a few words: a second opinion on a rating, the role that rules do not find."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lakehouse.chat.base import Message
 if TYPE_CHECKING:
     from lakehouse.chat.service import Chat
 
-# Enough for a digit and a few words around it.
+# Enough for a digit, or a title, and a few words around it.
 _TOKENS = 16
 
 
-def second_opinions(model: str, chat: Callable[[], Chat]) -> tuple[str, Callable[[str], str]] | None:
-    """Return a model's name and what takes a prompt to its text; None when no model is named.
+def prompting(model: str, chat: Callable[[], Chat]) -> Callable[[str], str] | None:
+    """Return what takes a prompt to a model's text; None when no model is named.
 
     Args:
         model: Its name, empty for none.
@@ -23,9 +23,9 @@ def second_opinions(model: str, chat: Callable[[], Chat]) -> tuple[str, Callable
     """
 
     def ask(prompt: str) -> str:
-        # What is said of a person is personal, though no name is among it.
+        # What is said of a person, or written by one, is personal, though no name is among it.
         messages = [Message(role="user", content=prompt)]
         answer = chat().complete(model, messages, max_tokens=_TOKENS, temperature=0.0, data_class="personal")
         return answer.content
 
-    return (model, ask) if model else None
+    return ask if model else None
