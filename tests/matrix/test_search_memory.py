@@ -147,7 +147,10 @@ def test_search_tells_which_entry_acted_by_whom_and_how_near(lake):
     used = search(lake, REWORDED, k=1).results[0].memory
     assert (used.effect, used.by, used.why, used.factor) == ("inject", "dana", "asked back twice", 0.5)
     assert used.query_distance <= 0.2
-    assert {"role", "place", "certs", "judge"} <= set(used.gates)
+    passed = "excluded role turned_down trust distance gone certs place shift available judge".split()
+    assert used.gates == passed
+    ohio = {"must": [{"key": "state", "match": "OH"}]}
+    assert search(lake, REWORDED, k=1, filter=ohio).results[0].memory.gates == [*passed[:6], "filter", *passed[6:]]
     assert used.posterior.mean == pytest.approx(2 / 3)
     assert search(lake, k=4).results[0].id == answer
 
@@ -169,9 +172,19 @@ def test_search_contradicting_outcomes_leave_no_trust_and_more_good_ones_restore
     first, *_, answer = ids(lake.matrix.search(ASK, ["workers"], k=4))
     for outcome in ("worked", "rejected"):
         lake.playbooks.record(ASK, answer, "workers", 1.0, outcome=outcome)
-    assert ids(search(lake, k=4))[0] == first
+    found = search(lake, k=4)
+    assert ids(found)[0] == first
+    assert [each.reason for each in found.dropped] == ["nothing good is left of its outcomes"]
     lake.playbooks.record(ASK, answer, "workers", 1.0, outcome="asked_back")
     assert ids(search(lake, k=4))[0] == answer
+
+
+def test_search_entry_recorded_with_no_score_says_so(lake):
+    answer = record_last(lake, score=0.0)
+    found = search(lake, k=4)
+    assert [(each.answer_id, each.gate, each.reason) for each in found.dropped] == [
+        (answer, "trust", "recorded with a score of 0")
+    ]
 
 
 def test_search_no_show_elsewhere_bars_for_like_demands_only(lake):

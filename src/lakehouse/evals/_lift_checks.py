@@ -25,8 +25,9 @@ _PROMPTS = (
 )
 _SAMPLE = 60
 _HOSTILE = "mallory"
-# Somebody put in has to meet the demand; somebody the search found itself only has to be remembered for the role.
-_NEEDED = {"inject": {"role", "place", "certs", "judge"}, "boost": {"role"}}
+# Somebody put in has to be of the role, hold the certifications and be near: that is so from this rating on, which does
+# not know of gates. Somebody the search found itself only has to be remembered for the role.
+_MEETS = 4
 
 
 class Checks:
@@ -196,14 +197,16 @@ class Checks:
 
 
 def _honest(clean: Sequence[Any], dirty: Sequence[Any]) -> bool:
-    """Tell whether every newcomer was let in by every gate, and nobody's place went to somebody rated worse."""
+    """Tell whether every newcomer was rightly let in by every gate, and nobody's place went to somebody rated worse."""
     before = {match.id for match in clean}
     newcomers = [match for match in dirty if match.id not in before]
     worst_before = min(match.rating or 0 for match in clean)
     ratings = [[match.rating or 0 for match in results] for results in (clean, dirty)]
     kept = all(old <= new for old, new in zip(sorted(ratings[0]), sorted(ratings[1]), strict=True))
     passed = all(
-        match.memory is not None and _NEEDED.get(match.memory.effect, {"none"}) <= set(match.memory.gates)
+        match.memory is not None
+        and "role" in match.memory.gates
+        and (match.memory.effect == "boost" or (match.rating or 0) >= _MEETS)
         for match in newcomers
     )
     no_worse = ratings[1][0] >= ratings[0][0] and all((match.rating or 0) >= worst_before for match in newcomers)

@@ -35,17 +35,10 @@ _FIRST = operator.itemgetter(0)
 # `Drop.order`.
 _NEAREST = operator.attrgetter("recall.distance", "recall.id")
 _ANSWER = operator.attrgetter("corpus", "id")
-_PASSED: list[Gate] = [
-    "excluded",
-    "role",
-    "distance",
-    "filter",
-    "certs",
-    "place",
-    "shift",
-    "available",
-    "judge",
-]
+# In the order in which they stop; one that the demand gives nothing to look at is passed.
+_BOOSTED: list[Gate] = ["excluded", "role", "turned_down", "trust"]
+_INJECTED: list[Gate] = [*_BOOSTED, "distance", "gone", "certs", "place", "shift", "available", "judge"]
+_FILTERED: list[Gate] = [*_BOOSTED, "distance", "gone", "filter", "certs", "place", "shift", "available", "judge"]
 
 
 class Memory:
@@ -217,9 +210,9 @@ class Memory:
             self._drop(recall, "judge", (rating, last.id, self._rated(last)))
             return
         said = self._recalled.said[recall.answer]
-        use = said.injected
-        if use is None or use.playbook_id != recall.id:
-            use = _use("inject", recall, lead.posterior, recall.distance, lead.factor, _PASSED)
+        use, gates = said.injected, _INJECTED if self._filter is None else _FILTERED
+        if use is None or use.playbook_id != recall.id or use.gates is not gates:
+            use = _use("inject", recall, lead.posterior, recall.distance, lead.factor, gates)
             said.injected = use
         new = msgspec.structs.replace(
             person, distance=recall.distance * lead.factor, stored=dict(person.metadata), memory=use
@@ -259,7 +252,7 @@ def _boost(candidate: Candidate, said: Said, lead: Lead) -> None:
     if candidate.memory is None or moved < candidate.distance:
         use = said.boosted
         if use is None or use.base_distance != base:
-            use = said.boosted = _use("boost", lead.recall, lead.posterior, base, lead.factor, ["excluded", "role"])
+            use = said.boosted = _use("boost", lead.recall, lead.posterior, base, lead.factor, _BOOSTED)
         candidate.distance, candidate.memory = moved, use
 
 

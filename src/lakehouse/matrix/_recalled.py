@@ -310,9 +310,8 @@ class Recalled:
             strength = recall.playbook.score * trust
             if strength >= LEAST_STRENGTH:
                 self._take(said, weighed, found, strength)
-            elif said.dropped is None and not recall.playbook.bad:
-                what = "nothing" if strength <= 0 else "hardly anything"
-                said.dropped = Drop(recall, "trust", f"{what} good is left of its outcomes")
+            elif said.dropped is None and (recall.playbook.good or not recall.playbook.bad):
+                said.dropped = Drop(recall, "trust", _weak(recall.playbook.score, trust))
 
     def _take(self, said: Said, weighed: Weighed, found: Posterior, strength: float) -> None:
         recall, lead = weighed.recall, None
@@ -336,6 +335,13 @@ class Recalled:
             said.leading = _better(said.leading, lead)
             if known:
                 said.missing = _better(said.missing, lead)
+
+
+def _weak(score: float, trust: float) -> str:
+    """Return why an entry has no strength."""
+    if trust >= LEAST_STRENGTH:
+        return f"recorded with a score of {score:g}"
+    return f"{'nothing' if trust <= 0 else 'hardly anything'} good is left of its outcomes"
 
 
 def _nearest_first(weighed: Weighed) -> tuple[float, str]:
