@@ -5,6 +5,8 @@ import socket
 
 import pytest
 
+from lakehouse.ledger import keys, ledger
+
 
 def _checks(run, *words) -> tuple[int, dict[str, tuple[str, str]]]:
     code, out, err = run("doctor", "--json", *words)
@@ -51,6 +53,17 @@ def test_doctor_finds_a_lake_of_a_newer_version(run, port, folder) -> None:
     code, checks = _checks(run)
     assert (code, checks["lake"][0]) == (1, "wrong")
     assert "install a newer lakehouse" in checks["lake"][1]
+
+
+def test_doctor_finds_keys_of_the_ledger_that_the_lake_cannot_work_with(run, port, folder) -> None:
+    keys.open_keys(folder / ledger.FOLDER / ledger.KEYS, make=True)
+    code, checks = _checks(run)
+    assert (code, checks["ledger keys"][0]) == (0, "ok")
+    (key,) = (folder / ledger.FOLDER / ledger.KEYS).glob("k*.key")
+    key.write_bytes(b"short")
+    code, checks = _checks(run)
+    assert (code, checks["ledger keys"][0]) == (1, "wrong")
+    assert key.name in checks["ledger keys"][1]
 
 
 def test_doctor_finds_a_port_that_somebody_else_holds(run, monkeypatch) -> None:

@@ -59,8 +59,9 @@ def refused(answer, status, code):
 def test_health_of_the_gateway_and_of_every_service(client):
     assert client.get("/health").json() == {"status": "ok", "service": "gateway", "version": lakehouse.__version__}
     for word, service in {
-        "storaged": "storaged", "catalogd": "catalogd", "ingestd": "ingestd", "queryd": "queryd", "vectord": "vectord",
-        "embedd": "embedd", "matrixd": "matrixd", "sql": "queryd", "vectors": "vectord", "demand": "matrixd",
+        "gateway": "gateway", "storaged": "storaged", "catalogd": "catalogd", "ingestd": "ingestd", "queryd": "queryd",
+        "vectord": "vectord", "embedd": "embedd", "matrixd": "matrixd", "sql": "queryd", "vectors": "vectord",
+        "demand": "matrixd",
     }.items():  # fmt: skip
         assert client.get(f"/v1/{word}/health").json()["service"] == service
 

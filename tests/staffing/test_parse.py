@@ -141,6 +141,25 @@ def test_parse_role_has_its_code():
 
 
 @pytest.mark.parametrize(
+    ("text", "role", "city"),
+    [
+        ("Looking for crane operator Chicago, NCCCO certified", "crane operator", "Chicago"),
+        ("Looking for 2 welders Toledo", "welder", "Toledo"),
+        ("2 welders San Antonio", "welder", "San Antonio"),
+        ("need crane operator, Chicago, nights", "crane operator", "Chicago"),
+        ("need bilingual safety coordinator in Indianapolis asap", "bilingual safety coordinator", "Indianapolis"),
+        ("need 3 welders mobile", None, None),
+        ("Need a cook, Jackson said", "cook", None),
+        ("Need 2 forklift operators Beacon Freight", None, None),
+    ],
+)
+def test_parse_message_with_a_large_city_and_neither_in_nor_state(text, role, city):
+    demand = PARSER.parse(text)
+    assert (demand.role, demand.location and demand.location.city) == (role, city)
+    assert demand.location is None or (demand.location.state is None and demand.location.lat is not None)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Roses are red, violets are blue, I need you and you need me too",

@@ -86,6 +86,7 @@ def examine(arguments: argparse.Namespace) -> Iterator[Check]:
         return
     folder = Path(session.where(arguments) or config.data).absolute()
     yield _lake(folder)
+    yield from _ledger(config, folder)
     yield _disk(folder)
     yield _port(config)
 
@@ -188,6 +189,15 @@ def _lake(folder: Path) -> Check:
         return Check("lake", "note", error.message)
     except LakehouseError as error:
         return Check("lake", "wrong", error.message)
+
+
+def _ledger(config: Settings, folder: Path) -> Iterator[Check]:
+    """Look at the keys of a lake that has a ledger; whether its rows hold takes `lakehouse subject verify`."""
+    from lakehouse.ledger import keys, ledger
+
+    held = ledger.folder_of_keys(config.ledger, folder)
+    if config.ledger.enabled and (folder / ledger.FOLDER).exists():
+        yield _checked("ledger keys", lambda: f"{keys.open_keys(held, make=False).origin} in {held}")
 
 
 def _disk(folder: Path) -> Check:

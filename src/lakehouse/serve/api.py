@@ -62,7 +62,7 @@ class Api:
         name = services.GATEWAY if only is None else "+".join(sorted(services.find(word).name for word in only))
         routes = [
             *pages,
-            Route("/health", health(name), methods=None),
+            *(Route(path, health(name), methods=None) for path in _own_health(only)),
             Route("/metrics", Counters(self.runtime), methods=None),
             Route("/openapi.json", Described(self.runtime, served, prefixes[0]), methods=None),
             *_health_routes(served, prefixes),
@@ -193,6 +193,10 @@ def _search_endpoints(runtime: Runtime, served: Sequence[Operation], prefixes: S
         for prefix in prefixes
         if operation.name == "matrix.search"
     }
+
+
+def _own_health(only: frozenset[str] | None) -> tuple[str, ...]:
+    return ("/health",) if only is not None else ("/health", f"{_PREFIX}/{services.GATEWAY}/health")
 
 
 def _health_routes(served: Sequence[Operation], prefixes: Sequence[str]) -> list[Route]:

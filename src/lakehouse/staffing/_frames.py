@@ -74,6 +74,8 @@ _NEEDED = re.compile(
 _AFTER_COUNT = re.compile(r"[\s(\u00d7xX)\u2013-]|\+\s|$")
 _SEPARATOR = re.compile(r"\s*[-:|,;\u2013\u2014]+\s*")
 _UNKNOWN_LEAD = re.compile(r"(?P<city>[^\W\d][\w.' -]{1,40}?)\s*[, (/]\s*(?P<state>[A-Za-z]{2})\)?\s*[:\u2013-]\s*")
+# "Chicago" of "a cook, Chicago, nights".
+_BARE_CITY = re.compile(r",[ \t]*(?P<city>[^\W\d_][\w.' -]*?)[ \t]*(?=[,.;!?\n]|$)")
 _PARTED = re.compile(r"\s*[,|(\u2013-]\s*")
 _MOST_VERBS = 8
 _SHORT_WORDS = 30
@@ -142,6 +144,7 @@ class Frames:
         subject = subject_of(reading, segment.start, verb.start())
         role = self._role(reading, start, Around(segment.end, client=subject))
         count, role = self._count_after(reading, count, role, segment.end)
+        role = self._with_bare_city(reading, role, segment.end)
         anybody = count is not None and role.place is not None and role.end == role.start
         if not (anybody or acceptable(reading, role, self._roles, counted=count is not None)):
             return None
@@ -209,7 +212,7 @@ class Frames:
         start = times.end() if times else count.end
         role = self._role(reading, start, Around(segment.end, placed=placed))
         if not placed:
-            role = self._with_place(reading, role, segment.end)
+            role = self._with_bare_city(reading, self._with_place(reading, role, segment.end), segment.end)
         role, client = self._without_company(reading, role)
         if not acceptable(reading, role, self._roles, counted=True, placed=placed):
             return None
@@ -302,6 +305,22 @@ class Frames:
             start = text.index(city, begin)
             place = self._places.narrow(PlaceMatch(state.location, start, state.end, False, stop), text, start)
             return msgspec.structs.replace(role, end=begin, place=place)
+        return role
+
+    def _with_bare_city(self, reading: Reading, role: RoleSpan, end: int) -> RoleSpan:
+        """Find a large city right behind a known title, as messages have it: "2 welders Toledo", "a cook, Chicago"."""
+        text = reading.text
+        if role.place is not None or role.end == role.start:
+            return role
+        if self._roles.known(text[role.start : role.end]):
+            after = _BARE_CITY.match(text, role.end, end)
+            place = after and self._places.bare_city(text, after.start("city"), after.end("city"))
+            return msgspec.structs.replace(role, place=place) if place else role
+        for at in [*_spaces(text, role.start, role.end)][-_CITY_WORDS:]:
+            title = text[role.start : at]
+            place = self._places.bare_city(text, role.end - len(text[at : role.end].lstrip()), role.end)
+            if place and self._roles.known(title):
+                return msgspec.structs.replace(role, end=at, place=place)
         return role
 
     def _set_apart(self, text: str, role: RoleSpan, state: PlaceMatch, stop: int) -> RoleSpan:

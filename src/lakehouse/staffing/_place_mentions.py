@@ -51,6 +51,8 @@ _NEVER_IN_NAME = frozenset(
 _NAME_AND_STATE_PEOPLE = 500_000
 _FEWEST_PEOPLE = 1_000
 _FEWEST_PEOPLE_UNCASED = 20_000
+# A city by itself, without "in" and without its state.
+_FEWEST_PEOPLE_BARE = 100_000
 
 
 class PlaceMatch(msgspec.Struct, frozen=True):
@@ -277,6 +279,19 @@ class Mentions:
         if cased:
             return people >= _FEWEST_PEOPLE
         return people >= _FEWEST_PEOPLE_UNCASED and not (len(keys) == 1 and keys[0] in _ORDINARY)
+
+
+def bare_city(gazetteer: Gazetteer, text: str, start: int, end: int) -> PlaceMatch | None:
+    """Return the large city that a stretch of text is the name of, null when it names none."""
+    written = text[start:end]
+    key = place_key(written)
+    people = max((city.population for city in gazetteer.cities(key).values()), default=0)
+    if people < _FEWEST_PEOPLE_BARE or key in _NOT_A_CITY:
+        return None
+    cased = Casing(text).at(start)
+    if (cased and written[:1].islower()) or (not cased and key in _ORDINARY):
+        return None
+    return PlaceMatch(_located(written, None, gazetteer.dominant(key)), start, end, True, end)
 
 
 def narrowed(gazetteer: Gazetteer, match: PlaceMatch, text: str, start: int) -> PlaceMatch:

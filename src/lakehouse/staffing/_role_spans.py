@@ -181,10 +181,9 @@ def acceptable(reading: Reading, span: RoleSpan, roles: RoleVocabulary, *, count
         return False
     if (_TALK.search(phrase) or _JOINING.match(phrase)) and not roles.known(phrase):
         return False
-    placed = placed or (span.place is not None and span.place.location.state is not None)
     if is_role(phrase, roles):
-        return counted or placed or roles.known(phrase)
-    return counted and placed
+        return counted or placed or span.place is not None or roles.known(phrase)
+    return counted and (placed or (span.place is not None and span.place.location.state is not None))
 
 
 def _after_leading(reading: Reading, start: int, end: int, roles: RoleVocabulary) -> int:

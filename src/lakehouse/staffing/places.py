@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lakehouse.staffing._gazetteer import City, Gazetteer, place_key, read_cities, read_states
-from lakehouse.staffing._place_mentions import Mentions, PlaceMatch, narrowed
+from lakehouse.staffing._place_mentions import Mentions, PlaceMatch, bare_city, narrowed
 from lakehouse.staffing._tokens import Token, tokens
 from lakehouse.staffing.demand import Location
 from lakehouse.staffing.shipped import shipped
@@ -95,6 +95,13 @@ class Places:
     def mentions(self, text: str, words: Sequence[Token]) -> Mentions:
         """Return one text, given with its tokens, read for places and for states wherever they stand."""
         return Mentions(self._gazetteer, text, words)
+
+    def bare_city(self, text: str, start: int, end: int) -> PlaceMatch | None:
+        """Return the city of 100,000 people or more that a stretch of text names and nothing else, else null.
+
+        Its state is not said and stays null; coordinates as `find` gives them to a city alone.
+        """
+        return bare_city(self._gazetteer, text, start, end)
 
     def narrow(self, match: PlaceMatch, text: str, start: int) -> PlaceMatch:
         """Return a match in which the city begins later, at an offset into the text.
