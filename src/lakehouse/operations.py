@@ -35,10 +35,11 @@ _READS_BY_POST = frozenset(
 
 # What changes something, and the same again changes nothing more.
 _REPEATABLE = frozenset(
-    "ingest.file vectors.add vectors.merge corpora.build playbooks.record playbooks.bulk playbooks.handover"
-    " playbooks.merge playbooks.import_ pathways.add_idempotent learn.materialize learn.score learn.export_sft"
-    " demands.file demands.edit demands.place".split()
+    "ingest.file vectors.add vectors.merge corpora.build playbooks.handover playbooks.import_ pathways.add_idempotent"
+    " learn.materialize learn.score learn.export_sft demands.file demands.edit demands.place".split()
 )
+# What would count the same again once more, unless it comes with the key of the first time.
+_KEYED = frozenset("playbooks.record playbooks.bulk playbooks.merge".split())
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,12 +93,20 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return self.verb not in {"GET", "HEAD"} and self.name not in _READS_BY_POST
 
     @property
+    def keyed(self) -> bool:
+        """Whether a key tells a call that is sent again from another one that is the same; see `idempotency`."""
+        return self.name in _KEYED
+
+    @property
     def repeatable(self) -> bool:
-        """Whether sending it twice is as good as once, so that it may be sent again when an answer was lost."""
+        """Whether sending it twice is as good as once, so that it may be sent again when an answer was lost.
+
+        One that is `keyed` must be sent with the same key.
+        """
         if self.runs == "upstream":
             # Somebody else's model, which was asked again already as often as makes sense, and costs.
             return False
-        return self.verb in {"GET", "HEAD", "PUT"} or not self.changes or self.name in _REPEATABLE
+        return self.verb in {"GET", "HEAD", "PUT"} or not self.changes or self.name in _REPEATABLE | _KEYED
 
     @property
     def path_arguments(self) -> tuple[str, ...]:
@@ -293,7 +302,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("inbox.file", "POST /v1/observer/inbox/file", _INBOX, raw="source"),
     _operation("inbox.get", "GET /v1/observer/inbox/{id}", _INBOX),
     _operation("inbox.match", "POST /v1/observer/inbox/{id}/match", _INBOX),
-    _operation("workflow.run", "POST /v1/observer/workflow/run", _WORKFLOWS),
+    _operation("workflow.run", "POST /v1/observer/workflow/run", _WORKFLOWS, runs="upstream"),
     _operation("workflow.modes", "GET /v1/observer/workflow/modes", _WORKFLOWS),
     _operation("workflow.list", "GET /v1/observer/workflow/runs", _WORKFLOWS, query=("status", "limit")),
     _operation("workflow.resume", "POST /v1/observer/workflow/resume", _WORKFLOWS),

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
-from lakehouse import errors, operations, tracing
+from lakehouse import errors, idempotency, operations, tracing
 from lakehouse.errors import DeadlineExceeded, InvalidInput, Unavailable, Upstream
 from lakehouse.operations import Operation
 
@@ -78,7 +78,8 @@ class Remote:
         An error that is retryable is waited out, for at most `retry_within_ms`, when the call has changed nothing: the
         stack refused it as unavailable, or could not be reached. When a connection broke or a part of the stack broke
         off, the call may have been carried out; it is sent again only when twice is as good as once
-        (`Operation.repeatable`). A stack that has never answered is not waited for.
+        (`Operation.repeatable`), every try with the same `Idempotency-Key` where it would count twice. A stack that has
+        never answered is not waited for.
 
         Raises:
             LakehouseError: Whatever the stack raised, as the same class; `InvalidInput` without a round trip.
@@ -94,7 +95,8 @@ class Remote:
     def _persistently(self, operation: Operation, values: Mapping[str, Any]) -> Any:
         until = 0.0
         pauses = itertools.chain(_PAUSES_S, itertools.repeat(_PAUSES_S[-1]))
-        with tracing.trace():
+        key = idempotency.current() or idempotency.new_key() if operation.keyed else ""
+        with tracing.trace(), idempotency.keyed(key):
             while True:
                 try:
                     return self._once(operation, values)
@@ -191,6 +193,8 @@ def _query(operation: Operation, values: Mapping[str, Any]) -> dict[str, str]:
 
 def _headers(operation: Operation, media: str) -> dict[str, str]:
     headers = tracing.headers()
+    if operation.keyed:
+        headers[idempotency.HEADER] = idempotency.current()
     if media:
         headers["Content-Type"] = media
     if operation.accept:

@@ -294,7 +294,12 @@ class Rooms:
         )
         self._here = Eraser(path, {**holding.local(), "training data (rows)": purge(path)})
         self.keys = Access(self.state, clock=clock)
-        self.around.append(Gate())
+        self.around.append(
+            Gate(
+                owner=lambda entry: self.playbooks.get(entry).entry.namespace,
+                used_by=lambda namespace: [used for used, _ in self.playbooks.version(namespace)],
+            )
+        )
         if config.ledger.enabled:
             witness = Witness(
                 self.ledger,

@@ -333,7 +333,7 @@ class Validatord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         roster: Corpus or dataset that people must be in when a request names none; empty means all corpora.
         near_km: Farthest home from the place of work in a fill.
-        sms_segments: Most segments of a text message.
+        sms_segments: A text message has at most 160 characters for each; if the network needs more, that is a warning.
         session_log_path: Log of all iterates, below the data folder unless absolute; empty means none is kept.
         max_iterations: Tries of an iterate that does not say.
         max_tokens: Completion tokens of all tries of an iterate that does not say.

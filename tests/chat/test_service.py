@@ -159,6 +159,7 @@ KEYS = dict.fromkeys(("OLLAMA_API_KEY", "OPENROUTER_API_KEY", "OPENCODE_API_KEY"
         ("hf.co/somebody/model", "ollama", "hf.co/somebody/model"),
         ("ollama_cloud/deepseek-v3.2", "ollama_cloud", "deepseek-v3.2"),
         ("kimi-k2.6:cloud", "ollama_cloud", "kimi-k2.6"),
+        ("ollama_cloud/kimi-k2.6:cloud", "ollama_cloud", "kimi-k2.6"),
         ("ollama/kimi-k2.6:cloud", "ollama", "kimi-k2.6:cloud"),
         ("openrouter/moonshotai/kimi-k2", "openrouter", "moonshotai/kimi-k2"),
         ("opencode/claude", "opencode", "claude"),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from lakehouse import operations, settings
+from lakehouse.errors import LakehouseError
 from lakehouse.learn.base import EvidenceRecord, Provenance
 from lakehouse.observe.base import Op
-from lakehouse.observe.traces import SpanRow
+from lakehouse.observe.traces import Traces
 from lakehouse.validate.session import Attempt, Session, row
 
 PROMPT = "Need 1 Forklift Operator in Cleveland OH. To choose from: w-1, reach truck; w-2, pallet jack."
@@ -22,23 +27,21 @@ def op(nth: int, **more: Any) -> bytes:
     return msgspec.json.encode(Op(op_id=f"op-s-{nth}", time=f"2026-11-{day}T09:00:00.{nth:06d}Z", **(fields | more)))
 
 
-def span(name: str, given: Any, answer: Any, **attributes: Any) -> bytes:
-    content = {"lakehouse.input": msgspec.json.encode(given).decode()}
-    content["lakehouse.output"] = msgspec.json.encode(answer).decode()
-    return msgspec.json.encode(
-        SpanRow(
-            trace_id="t",
-            span_id="s",
-            parent_id="",
-            name=name,
-            kind="internal",
-            service="lakehouse",
-            started="2026-11-26T09:00:00.000000Z",
-            elapsed_ms=2.0,
-            status=str(attributes.pop("status", "ok")),
-            attributes={**content, **{f"lakehouse.{key}": value for key, value in attributes.items()}},
-        )
-    )
+def traced(path: Path, calls: Sequence[tuple[str, dict[str, Any], Any]]) -> Path:
+    """The log of spans of calls with their arguments and their answers or errors, written as that of a lake is."""
+
+    def ended(came: Any) -> Any:
+        if isinstance(came, LakehouseError):
+            raise came
+        return came
+
+    traces = Traces(settings.Traces(log=True, content=True), path, version="1")
+    for name, values, came in calls:
+        operation = operations.BY_NAME[name]
+        with contextlib.suppress(LakehouseError):
+            traces.around(operation, operations.arguments(operation, values), functools.partial(ended, came))
+    traces.close()
+    return path
 
 
 def session(nth: int = 0, **more: Any) -> bytes:

@@ -39,6 +39,14 @@ def test_numbers_that_stayed_are_stable(tmp_path):
     assert report(*lake(tmp_path, 0.0)).verdict == "stable"
 
 
+def test_one_side_alone_is_too_little_to_call_it_stable(tmp_path):
+    folders = lake(tmp_path, 0.0)
+    for since, sides in (("2026-11-01", (0, 800)), ("2026-11-03", (800, 0))):
+        found = report(*folders, since=since)
+        assert (found.before, found.after, found.verdict) == (*sides, "insufficient_data")
+        assert found.scorer.verdict == "stable"
+
+
 def test_verdicts_of_older_rules_are_told(tmp_path):
     evidence, scored = lake(tmp_path, 0.0)
     file = scored / "2026/11/01/sessions.iterates.jsonl"

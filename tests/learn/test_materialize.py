@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lakehouse.learn import reading
 from lakehouse.learn.base import EVIDENCE_COLUMNS, EvidenceRecord
-from lakehouse.learn.materialize import materialize, records_of, waiting
+from lakehouse.learn.materialize import VERSION, materialize, records_of, waiting
 from lakehouse.learn.transforms.table import LINES, TRANSFORMS
 from lakehouse.state.log import Log
 from learn.made import FILL, PROMPT, op, session, tree, written
@@ -65,9 +65,44 @@ def test_records_say_what_their_lines_say(logs, tmp_path):
     assert found["ratings", "matrix.rate"].labels == ("judge",)
     assert found["playbooks", "playbook.record"].status == "worked"
     assert found["fills", "fill.outcome"].labels == ("outcome",)
-    assert found["validations", "validate.check"].status == "failed"
-    assert found["chats", "chat.complete"].output == "hello"
+    refused = found["validations", "validate.check"]
+    assert (refused.status, refused.labels, refused.subjects) == ("failed", ("validator",), ("w-2",))
+    assert (msgspec.json.decode(refused.output), refused.metadata) == (FILL, {"artifact": "fill"})
+    chat = found["chats", "chat.complete"]
+    assert (msgspec.json.decode(chat.input), chat.output) == ([{"role": "user", "content": "hi"}], "hello")
+    assert (chat.model, chat.provider, chat.namespace, chat.prompt_tokens) == ("small", "ollama", "default", 4)
     assert found["searches", "matrix.search"].subjects == ("w-1", "w-2")
+
+
+def test_spans_of_earlier_versions_are_read(tmp_path):
+    def span(name: str, status: str, **attributes: str) -> bytes:
+        row = {"trace_id": "t", "name": name, "started": "2026-11-26T09:00:00Z", "elapsed_ms": 2.0, "status": status}
+        return msgspec.json.encode({**row, "attributes": attributes})
+
+    said = msgspec.json.encode([{"role": "user", "parts": [{"type": "text", "content": "hi"}]}]).decode()
+    lines = [
+        span("validate.check", "ValidationFailed", **{"error.type": "ValidationFailed"}),
+        span("chat.complete", "Upstream", **{"gen_ai.provider.name": "lakehouse", "error.type": "Upstream"}),
+        span("chat.complete", "ok", **{"gen_ai.input.messages": said, "gen_ai.output.messages": said}),
+        span("chat.complete", "ok", **{"gen_ai.input.messages": said[:-9], "gen_ai.output.messages": said[:-9]}),
+        *(span(name, "ok") for name in ("demands.fill", "demands.outcome", "demands.undo", "playbooks.bulk")),
+    ]
+    done = run({"spans": written(tmp_path / "logs/spans.jsonl", lines)}, tmp_path)
+    assert (done.by_kind, done.rejected) == ({"chats": 3, "validations": 1}, 0)
+    failed, whole, cut, refused = reading.evidence(tmp_path / "evidence")
+    assert (refused.status, refused.labels, refused.output) == ("failed", ("validator",), "")
+    assert (failed.status, failed.input, failed.namespace) == ("Upstream", "", "")
+    assert (msgspec.json.decode(whole.input), whole.output) == ([{"role": "user", "content": "hi"}], "hi")
+    assert (cut.input, cut.output) == ("", "")
+
+
+def test_evidence_of_an_earlier_version_is_made_anew(logs, tmp_path):
+    run(logs, tmp_path)
+    before = tree(tmp_path / "evidence")
+    state = tmp_path / "evidence/state.json"
+    state.write_bytes(state.read_bytes().replace(VERSION.encode(), b"evidence.v1/1"))
+    assert run(logs, tmp_path).started_over
+    assert tree(tmp_path / "evidence") == before
 
 
 def test_first_line_has_offset_zero_written(logs, tmp_path):

@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from lakehouse import caller, settings
@@ -59,13 +60,83 @@ def test_what_looks_people_up_for_a_manifest_is_no_use_of_their_data(lake):
     assert shown_by(lake, lambda: lake.subjects.get("w-1")) == []
 
 
+FORKLIFT = "Need 2 Forklift Operators in Cleveland OH, day shift"
+
+
+def test_remembered_people_of_whom_a_search_tells_why_not_are_shown(lake):
+    for id in ("w-1", "w-36", "w-35"):
+        lake.playbooks.record(FORKLIFT, id, "workers", 1.0)
+    found = []
+    ask = {"query_text": FORKLIFT, "corpora": ["workers"], "k": 3, "use_playbook": True}
+    seen = shown_by(lake, lambda: found.append(lake.matrix.search(**ask)))
+    results = {match.id for match in found[0].results}
+    assert {each.answer_id for each in found[0].dropped} == {"w-35", "w-36"}
+    assert set(seen) == results | {"w-35", "w-36"}
+    row = lake.subjects.audit("w-36").rows[-1]
+    assert (row.action, row.result, row.fields) == ("search", "shown", ["gate", "reason"])
+    rows = rows_of(lake, "w-1")
+    lake.matrix.search(**ask, exclude_ids=["w-36"])
+    # A row each, also of somebody of whom both are told.
+    assert rows_of(lake, "w-1") == rows + 1
+
+
+def test_people_in_entries_of_memory_are_shown_by_them_once_each(lake):
+    other = "Need 1 Line Cook in Parma OH"
+    first = lake.playbooks.record(FORKLIFT, "w-1", "workers", 1.0, why="on time").playbook_id
+    for text, id in ((FORKLIFT, "w-2"), (other, "w-1")):
+        lake.playbooks.record(text, id, "workers", 1.0)
+    before = rows_of(lake, "w-1")
+    assert shown_by(lake, lake.playbooks.list) == ["w-1", "w-2"]
+    assert rows_of(lake, "w-1") == before + 1
+    row = lake.subjects.audit("w-1").rows[-1]
+    assert (row.action, {"query_text", "why", "outcome"} <= set(row.fields)) == ("view", True)
+    assert shown_by(lake, lambda: lake.playbooks.get(first)) == ["w-1"]
+    assert shown_by(lake, lambda: lake.playbooks.list(limit=1)) == ["w-1"]
+    carried = []
+    assert shown_by(lake, lambda: carried.extend(lake.playbooks.export().entries)) == ["w-1", "w-2"]
+    assert lake.subjects.audit("w-2").rows[-1].action == "export"
+    gone = [{**msgspec.structs.asdict(carried[0]), "answer_id": "w-999"}]
+    entries = [*map(msgspec.structs.asdict, carried), *gone]
+    assert shown_by(lake, lambda: lake.playbooks.import_(entries, "mia", skip_unknown=True)) == ["w-1", "w-2"]
+    assert lake.subjects.audit("w-2").rows[-1].action == "remember"
+    assert rows_of(lake, "w-999") == 0
+
+
+def test_people_in_an_index_that_is_no_corpus_are_shown_by_it_and_other_items_are_not(lake):
+    dimension = lake.vectors.stats("workers").dimension
+    lake.vectors.create("fresh", dimension)
+    vector = [1.0] * dimension
+    lake.vectors.add(
+        "fresh",
+        [
+            {"id": "w-5", "vector": vector, "metadata": {"role": "Welder"}},
+            {"id": "f-1", "vector": vector, "metadata": {"name": "Jo", "role": "Welder"}},
+            {"id": "akron", "vector": vector, "metadata": {"state": "OH"}},
+        ],
+    )
+    for ask in (lambda: lake.vectors.search("fresh", vector=vector), lambda: lake.vectors.get("fresh", "w-5")):
+        assert shown_by(lake, ask) == ["w-5"]
+    lake.vectors.get("fresh", "f-1")
+    lake.vectors.get("fresh", "akron")
+    assert [row.action for row in lake.subjects.audit("f-1").rows] == ["search", "view"]
+    assert lake.subjects.audit("f-1").rows[-1].fields == ["name", "role"]
+    assert rows_of(lake, "akron") == 0
+
+
+def test_people_whom_entries_in_the_index_of_a_memory_are_about_are_shown_by_it(lake):
+    id = lake.playbooks.record(FORKLIFT, "w-1", "workers", 1.0).playbook_id
+    index = "playbook_default"
+    for ask in (lambda: lake.vectors.search(index, text=FORKLIFT), lambda: lake.vectors.get(index, id)):
+        assert shown_by(lake, ask) == ["w-1"]
+
+
 SEARCH = SimpleNamespace(name="matrix.search")
 
 
 def answer_of(*ids, fields=("city", "name")):
     """Return an answer of a search, as far as a witness looks at it."""
     metadata = dict.fromkeys(fields, "")
-    return SimpleNamespace(results=[SimpleNamespace(id=id, metadata=metadata) for id in ids])
+    return SimpleNamespace(results=[SimpleNamespace(id=id, metadata=metadata) for id in ids], dropped=[])
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
 import lakehouse
-from lakehouse import settings
-from lakehouse.errors import InvalidInput, NotFound
-from lakehouse.vectors.base import Item
+from conftest import CORPUS
+from lakehouse import idempotency, settings
+from lakehouse.errors import InvalidInput, NotFound, Unavailable
+from lakehouse.memory._index import RecallIndex
 
 ASK = "Need 2 Forklift Operators in Cleveland OH for Beacon Freight"
 
@@ -239,7 +242,8 @@ def test_lake_of_layout_2_opens_with_its_entries_filed_anew(lake, reopen):
         connection.execute(text("UPDATE schema_version SET version = 2 WHERE room = 'memory'"))
     # As layout 2 left it: the entry's fields side by side, without the words of today.
     (entry,) = lake.playbooks.list().entries
-    lake.vectors.add("playbook_default", [Item(id=entry.id, text="forklift", metadata={"answer_id": "w-3"})])
+    vectors = np.ones((1, lake.rooms.embed.dimension), dtype=np.float32)
+    lake.rooms.vectors.put("playbook_default", [entry.id], vectors, [b'{"answer_id":"w-3"}'])
     again = reopen(lake)
     assert again.matrix.search(ASK, ["workers"], k=4, use_playbook=True).results[0].id == "w-3"
 
@@ -255,3 +259,145 @@ def test_bulk_counts_use_of_each_answer_for_its_own_demand(lake):
     first = {entry.answer_id: entry for entry in lake.playbooks.list().entries if entry.query_text == ASK}
     assert (first["w-1"].helped, first["w-1"].overridden) == (2, 0)
     assert (first["w-2"].helped, first["w-2"].overridden) == (0, 1)
+
+
+def test_lake_of_layout_4_opens_and_notes_calls_with_a_key(lake, reopen):
+    with lake.rooms.state.write() as connection:
+        connection.execute(text("DROP TABLE playbook_receipts"))
+        connection.execute(text("UPDATE schema_version SET version = 4 WHERE room = 'memory'"))
+    again = reopen(lake)
+    with idempotency.keyed("k-1"):
+        assert record(again) == record(again)
+
+
+def history(lake, answer, namespace) -> list[str]:
+    (entry,) = [each for each in lake.playbooks.list(namespace).entries if each.answer_id == answer]
+    return [each.outcome for each in lake.playbooks.get(entry.id).outcomes]
+
+
+@pytest.mark.parametrize("mode", ["copy", "move"])
+def test_handover_joins_the_outcomes_of_an_entry_both_have(lake, mode):
+    record(lake, namespace="ben", outcome="no_show", by="ben")
+    record(lake, namespace="anna", by="anna", why="fast")
+    for _ in range(2):
+        assert lake.playbooks.handover("anna", "ben", mode).entries == 0
+    (entry,) = lake.playbooks.list("ben").entries
+    assert (entry.good, entry.bad, entry.outcome, entry.by) == (1.0, 2.0, "worked", "anna")
+    assert history(lake, "w-1", "ben") == ["no_show", "worked"]
+    assert answers(lake, "anna") == (set() if mode == "move" else {"w-1"})
+
+
+def test_handover_copy_again_brings_only_what_is_new(lake):
+    record(lake, namespace="anna")
+    lake.playbooks.handover("anna", "ben", "copy")
+    record(lake, namespace="ben", outcome="accepted")
+    record(lake, namespace="anna", outcome="rejected")
+    for _ in range(2):
+        lake.playbooks.handover("anna", "ben", "copy")
+        lake.playbooks.merge("anna", "ben")
+    (entry,) = lake.playbooks.list("ben").entries
+    assert (entry.good, entry.bad) == (1.5, 1.0)
+    assert history(lake, "w-1", "ben") == ["worked", "accepted", "rejected"]
+
+
+def test_handover_of_what_was_imported_takes_its_evidence_along_once(lake):
+    record(lake, namespace="there", outcome="asked_back")
+    lake.playbooks.import_(lake.playbooks.export("there").entries, namespace="anna")
+    record(lake, namespace="ben", outcome="rejected")
+    for _ in range(2):
+        lake.playbooks.handover("anna", "ben", "copy")
+    (entry,) = lake.playbooks.list("ben").entries
+    assert (entry.good, entry.bad) == (2.0, 1.0)
+
+
+def test_record_of_somebody_in_an_index_of_memory_is_refused(lake):
+    made = record(lake, namespace="anna")
+    entry = {"query_text": ASK, "answer_id": made.playbook_id, "corpus": "playbook_anna", "score": 1}
+    with pytest.raises(NotFound, match=r"'playbook_anna'.* is memory"):
+        lake.playbooks.record(**entry)
+    with pytest.raises(NotFound, match=r"entries\[0\].*'playbook_anna'"):
+        lake.playbooks.bulk([entry])
+    assert answers(lake) == set()
+
+
+def test_corpus_under_the_name_of_memory_is_refused(lake):
+    with pytest.raises(InvalidInput, match="/v1/matrix/playbooks"):
+        lake.corpora.build(name="playbook_anna", **{**CORPUS, "id_prefix": "x-"})
+
+
+def served(lake) -> int:
+    return lake.matrix.search(ASK, ["workers"], use_playbook=True, playbook="anna").boosted
+
+
+def test_record_makes_an_index_that_was_deleted_of_all_rows(lake):
+    for answer in ("w-1", "w-2"):
+        record(lake, answer, namespace="anna")
+    assert served(lake) == 2
+    lake.vectors.delete("playbook_anna")
+    assert served(lake) == 0
+    record(lake, "w-3", namespace="anna")
+    assert lake.vectors.stats("playbook_anna").items == 3
+    assert served(lake) == 3
+
+
+def test_memory_without_its_index_can_be_deleted_handed_over_and_made_again(lake, reopen):
+    first, _ = record(lake, "w-1", namespace="anna"), record(lake, "w-2", namespace="anna")
+    lake.vectors.delete("playbook_anna")
+    lake.playbooks.delete(first.playbook_id)
+    assert lake.playbooks.handover("anna", "ben", "copy").entries == 1
+    assert lake.rooms.playbooks.purge(["w-2"]) == 2
+    record(lake, "w-3", namespace="anna")
+    lake.vectors.delete("playbook_anna")
+    lake.playbooks.handover("anna", "ben", "move")
+    assert lake.vectors.stats("playbook_ben").items == 1
+    again = reopen(lake)
+    assert (answers(again, "anna"), answers(again, "ben")) == (set(), {"w-3"})
+
+
+@pytest.mark.parametrize("pending", [False, True], ids=["closed", "killed"])
+@pytest.mark.parametrize("shape", [(3, "m"), (384, "another model")])
+def test_start_and_record_make_an_index_that_does_not_fit_anew(lake, reopen, shape, pending):
+    """As an older version let others make it, or as a change of the embedding model leaves it."""
+    dimension, model = shape
+    for answer in ("w-1", "w-2"):
+        record(lake, answer, namespace="anna")
+    vectors = lake.rooms.vectors
+    for name in ("playbook_anna", "playbook_new"):
+        if name == "playbook_anna":
+            vectors.delete(name)
+        vectors.create_unwalked(name, dimension, model=model)
+        vectors.put(name, ["x"], np.ones((1, dimension), dtype=np.float32), [b"{}"])
+    record(lake, namespace="new")
+    assert lake.vectors.stats("playbook_new").dimension == lake.rooms.embed.dimension
+    if pending:
+        with lake.rooms.state.write() as connection:
+            connection.execute(text("UPDATE playbooks SET pending = true WHERE answer_id = 'w-2'"))
+        lake.rooms.playbooks._store._settled.clear()
+    again = reopen(lake)
+    assert served(again) == 2
+    stats = again.vectors.stats("playbook_anna")
+    assert (stats.items, stats.dimension, stats.model) == (2, again.rooms.embed.dimension, again.rooms.embed.model)
+
+
+def test_start_goes_on_when_an_index_cannot_be_made(lake, reopen, monkeypatch, caplog):
+    record(lake, "w-1", namespace="anna")
+    lake.vectors.delete("playbook_anna")
+
+    def away(*_words):
+        raise Unavailable("the model is away")
+
+    with monkeypatch.context() as without:
+        without.setattr(RecallIndex, "filed", away)
+        again = reopen(lake)
+    assert "the model is away" in caplog.text
+    assert answers(again, "anna") == {"w-1"}
+    assert served(again) == 0
+    record(again, "w-2", namespace="anna")
+    assert served(again) == 2
+
+
+def test_start_a_damaged_index_is_made_of_the_rows(lake, reopen):
+    record(lake, namespace="anna")
+    (Path(lake.rooms.settings.data) / "vectors" / "playbook_anna" / "index.json").write_bytes(b"?")
+    again = reopen(lake)
+    assert served(again) == 1

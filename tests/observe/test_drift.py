@@ -36,7 +36,22 @@ def test_levels():
     assert distribution([5.0] * 10, [5.0] * 3).buckets[0].old == 10
 
 
-@pytest.mark.parametrize(("old", "new"), [([], [1.0]), ([1.0], []), ([math.nan], [1.0]), ([1.0], [math.inf])])
+@pytest.mark.parametrize(("old", "new"), [([], [1.0]), ([1.0], []), ([], [])])
+def test_empty_side_is_nothing_to_compare_and_no_error(old, new):
+    found = distribution(old, new)
+    assert (found.psi, found.level, found.buckets, found.verdict) == (0, "stable", [], "insufficient_data")
+    if old or new:
+        assert compared([], old, new).verdict == "insufficient_data"
+    assert compared([Verdict("a", "accepted", "accepted")], old, new).verdict == "stable"
+
+
+@pytest.mark.parametrize("buckets", [0, -1, 1])
+def test_fewer_buckets_than_one_are_one(buckets):
+    found = distribution([1.0, 2.0], [3.0, 4.0], buckets)
+    assert [(bucket.old, bucket.new) for bucket in found.buckets] == [(2, 2)]
+
+
+@pytest.mark.parametrize(("old", "new"), [([math.nan], [1.0]), ([1.0], [math.inf]), ([math.nan], [])])
 def test_what_cannot_be_compared_is_refused(old, new):
     with pytest.raises(InvalidInput):
         distribution(old, new)

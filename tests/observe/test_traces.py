@@ -1,5 +1,6 @@
 """Traces: one tree over services, nothing personal unless asked for, and no collector that can do harm."""
 
+import itertools
 import json
 import shutil
 import socket
@@ -12,7 +13,7 @@ import pytest
 
 import lakehouse
 from lakehouse import operations, settings, tracing
-from lakehouse.errors import InvalidInput, NotFound
+from lakehouse.errors import InvalidInput, NotFound, Upstream, ValidationFailed
 from lakehouse.evals.fake_provider import FakeProvider
 from lakehouse.observe import _conventions
 from lakehouse.observe.traces import Traces
@@ -307,8 +308,58 @@ def test_chat_is_told_in_the_form_of_the_conventions(collector, opened):
     assert attributes(spans["chat.stream"])["langfuse.observation.type"] == "span"
 
 
+def test_failed_model_call_says_what_was_asked_and_of_whom(collector, opened):
+    with FakeProvider() as model:
+        traces = {"endpoint": collector.url, "send_every_ms": 1, "content": True, "langfuse": True}
+        chat = {"ollama_url": model.url, "retries": 0}
+        lake = opened(traces=traces, chat=chat)
+        said = [{"role": "user", "content": "call 216-555-0101"}]
+        for ask in (lake.chat.complete, lake.chat.stream):
+            model.manners.append("500")
+            with pytest.raises(Upstream):
+                ask("m", said, max_tokens=9)
+        with pytest.raises(NotFound):
+            lake.chat.complete("openrouter/m", said)
+        assert lake.rooms.traces.flush()
+    whole, streamed, nowhere = (attributes(span) for _, span in collector.spans)
+    asked = [{"role": "user", "parts": [{"type": "text", "content": "call [phone]"}]}]
+    for facts in (whole, streamed):
+        assert (facts["gen_ai.request.model"], facts["gen_ai.request.max_tokens"]) == ("m", 9)
+        assert (facts["gen_ai.provider.name"], facts["error.type"]) == ("ollama", "Upstream")
+        assert json.loads(facts["langfuse.observation.input"]) == asked
+        assert "langfuse.observation.output" not in facts
+    assert json.loads(whole["gen_ai.input.messages"]) == asked
+    # Nobody was asked, least of all this product.
+    assert (nowhere["gen_ai.request.model"], nowhere.get("gen_ai.provider.name")) == ("openrouter/m", None)
+
+
+def test_failed_call_says_what_it_was_about(opened):
+    lake = opened(traces={"log": True, "content": True})
+    with lake.phase("failing") as trace_id:
+        with pytest.raises(NotFound):
+            lake.matrix.search(FORKLIFT, ["nowhere"], 3)
+        with pytest.raises(ValidationFailed):
+            lake.validate.check("sms", {"to": "Ann", "body": "x" * 500})
+    told = {line.name: line.attributes for line in lake.traces.show(trace_id).spans}
+    search, check = told["matrix.search"], told["validate.check"]
+    assert (search["gen_ai.request.top_k"], search["gen_ai.data_source.id"]) == (3, "nowhere")
+    assert json.loads(search["gen_ai.retrieval.query.text"])["corpora"] == ["nowhere"]
+    assert (check["lakehouse.artifact"], check["error.type"]) == ("sms", "ValidationFailed")
+    assert json.loads(check["lakehouse.input"])["payload"]["to"] == "Ann"
+
+
+def test_failed_call_without_content_tells_no_words(opened):
+    lake = opened(traces={"log": True})
+    with lake.phase("failing") as trace_id, pytest.raises(ValidationFailed):
+        lake.validate.check("sms", {"to": "Ann", "body": "x" * 500})
+    _, check = lake.traces.show(trace_id).spans
+    assert check.attributes == {"lakehouse.artifact": "sms", "error.type": "ValidationFailed"}
+
+
 def test_conventions_name_operations_that_there_are():
-    assert {*_conventions._FACTS, *_conventions._WITH_CONTENT} <= operations.BY_NAME.keys()
+    tables = (_conventions._ASKED, _conventions._ANSWERED, _conventions._OUTPUT_OF, _conventions._WITH_CONTENT)
+    assert {*itertools.chain(*tables)} <= operations.BY_NAME.keys()
+    assert _conventions._OUTPUT_OF.keys() <= _conventions._WITH_CONTENT
 
 
 def test_chat_reads_as_generation():
@@ -317,7 +368,9 @@ def test_chat_reads_as_generation():
 
     traces = Traces(settings.Traces(), None, version="1")
     span = tracing.begin(traces, "chat.complete")
-    span.set(**_conventions.facts("chat.complete", {"model": "ollama/m", "max_tokens": 9}, Answer()))
+    asked = {"model": "ollama/m", "max_tokens": 9}
+    _conventions.ask(span, asked, content=False)
+    _conventions.answer(span, asked, Answer(), content=False)
     found = _conventions.attributes(span, langfuse=True, session="", tags=())
     assert found["gen_ai.operation.name"] == "chat"
     assert (found["gen_ai.request.model"], found["gen_ai.response.model"]) == ("ollama/m", "m-1")

@@ -3,7 +3,9 @@
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from lakehouse import operations
@@ -12,6 +14,7 @@ from lakehouse.evals.workflow_kills import killed_at_every_boundary
 from lakehouse.observe import modes, runs
 from lakehouse.observe.modes import Mode
 from lakehouse.observe.runs import Node, Retry
+from serving import stack_of
 
 BUILT_IN = modes.by_name(modes.built_in())
 TRIES: list[str] = []
@@ -45,11 +48,32 @@ def test_order_is_what_is_needed_first_then_as_given():
         ([node("b", value=1), node("a", "fixture.upper", txt=source("b"))], "no input 'txt'; there are: text"),
         ([node("b", value=1), node("a", "drift.scorer", verdicts=source("b"), x=1)], "no input 'x'"),
         ([node("a", "distillation.score", record={"rating": "five"})], "rating"),
+        (
+            [node("b", value=[1]), node("a", "drift.scorer", old_scores=source("b"), new_scores="ten")],
+            r"'a' \(drift.scorer\): Expected 'array', got 'str' - at 'new_scores'",
+        ),
+        (
+            [node("b", value=[1]), node("a", "drift.scorer", old_scores=source("b"), verdicts=[{"id": 1}])],
+            r"'a' \(drift.scorer\): Expected 'str', got 'int' - at 'verdicts\[0\].id'",
+        ),
     ],
 )
 def test_graph_that_is_wrong_is_refused_before_it_begins(graph, says):
     with pytest.raises(InvalidInput, match=says):
         runs.ordered(graph, BUILT_IN)
+
+
+def test_graph_with_inputs_beside_a_reference_is_in_order_when_they_have_their_type():
+    graph = [node("b", value=[1]), node("a", "drift.scorer", old_scores=source("b"), verdicts=[], new_scores=[1, 2.5])]
+    assert [each.id for each in runs.ordered(graph, BUILT_IN)] == ["b", "a"]
+
+
+def test_input_that_is_wrong_beside_a_reference_begins_no_run(opened):
+    lake = opened()
+    search = {"query_text": source("a"), "corpora": ["workers"], "k": "ten"}
+    with pytest.raises(InvalidInput, match=r"'s' \(matrix.search\): Expected 'int', got 'str' - at 'k'"):
+        lake.workflow.run([node("a", value="welder"), node("s", "matrix.search", **search)])
+    assert lake.workflow.list().runs == []
 
 
 def test_reference_reaches_into_an_output():
@@ -191,6 +215,23 @@ def test_runs_at_once_do_not_mix(opened):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert found == {number: number for number in range(6)}
+
+
+def test_runs_that_are_waited_for_keep_no_other_call_waiting(opened):
+    lake = opened(server={"threads": 2})
+    body = {"nodes": [{"id": "a", "mode": "fixture.wait", "inputs": {"ms": 3_000}}]}
+    message = {"artifact": "sms", "payload": {"to": "216-555-0101", "body": "Monday 06:00"}}
+    with (
+        stack_of(lake) as stack,
+        httpx.Client(base_url=stack.url, timeout=60, trust_env=False) as http,
+        ThreadPoolExecutor(4) as callers,
+    ):
+        waiting = [callers.submit(http.post, "/v1/observer/workflow/run", json=body) for _ in range(4)]
+        while len(lake.workflow.list("running").runs) < 2:
+            time.sleep(0.01)
+        assert http.post("/v1/validate", json=message).status_code == 200
+        assert not any(call.done() for call in waiting), "it was answered after a run had ended"
+        assert [call.result().json()["status"] for call in waiting] == ["succeeded"] * 4
 
 
 def test_run_of_another_lake_is_not_found(opened):

@@ -154,6 +154,7 @@ PAGES = {"Work queue": "/queue", "Memory": "/memory", "Operations": "/operations
 def test_pages_of_a_role_open_without_trouble_and_the_others_show_nothing(lake, role, named):
     lake.playbooks.record("Need 1 Welder in Toledo OH", "w-1", "workers", 1.0, why="asked for Jo")
     lake.inbox.receive(type="email", body="Quill Yards needs 2 welders in Toledo, OH.", subject="Welders for Quill")
+    lake.subjects.put("w-1", legal_hold="case 17")
     made = lake.keys.add("anna", [role])
     with (
         serving(lake) as stack,
@@ -170,7 +171,12 @@ def test_pages_of_a_role_open_without_trouble_and_the_others_show_nothing(lake, 
         assert ("asked for Jo" in opened["Memory"].text) == (role != "auditor")
         assert ('name="correct"' in opened["Memory"].text) == (role != "auditor")
         assert ("The record holds" in opened["Audit"].text) == ("Audit" in named)
-        assert ('name="erase"' in opened["Audit"].text) == (role == "operator")
+        for press in ("erase", "manifest"):
+            assert (f'name="{press}"' in opened["Audit"].text) == (role == "operator")
+        assert ("case 17" in opened["Audit"].text) == ("Audit" in named)
+        lifted = browser.post("/audit", data={"id": "w-1", "manifest": "on", "consent": "given", "legal_hold": ""})
+        assert lifted.status_code == (200 if role == "operator" else 403)
+    assert lake.subjects.get("w-1").legal_hold == ("" if role == "operator" else "case 17")
 
 
 def test_coordinators_key_reads_the_inbox_and_what_auditors_may_not(lake):

@@ -41,6 +41,22 @@ OBJECTS = st.dictionaries(st.text(), VALUES, max_size=4)
         ('{"a": 1e999}', None),
         ('{"a": "\\ud800"}', None),
         ('{"a": 1}}}} trailing', {"a": 1}),
+        ('{workers: [{"id": "w-1"}]}', None),
+        ('{workers: [{"id": "w-1"}, {"id": "w-2}]}', None),
+        ('{workers: [{"id": "w-1"}, {"id"}', None),
+        ('{\'workers\': [{"id": "w-1"}, {', None),
+        ('{workers: [{"id": "w-1"}]} {"c": 3}', {"c": 3}),
+        ('{see {"a": 1}}', None),
+        ('{see "}" and {"a": 1}} {"c": 3}', {"c": 3}),
+        ('```json\n{workers: [{"id": "w-1"}]}\n```', None),
+        ('use {name} then {"a": 1}', {"a": 1}),
+        ('an open { in prose, then {"a": 1}', {"a": 1}),
+        ('three { open { braces { and {"a": {"b": 1}} {"c": 3}', {"a": {"b": 1}}),
+        ('a quote in {one" brace, then {"a": 1}', {"a": 1}),
+        ('an open { before "{"a": 1}"', {"a": 1}),
+        ('["{}"]', None),
+        ('[["{}", 1], [{"a": "{}"}], {"b": 2}]', {"a": "{}"}),
+        ('"{}"', None),
         ("", None),
         ("```", None),
         ('{"caf\u00e9": "\u2b50 \u4f60\u597d"}', {"caf\u00e9": "\u2b50 \u4f60\u597d"}),
@@ -67,7 +83,11 @@ def test_extract_json_any_text_never_raises(text):
 
 
 @pytest.mark.parametrize(
-    "unit", ["{", '{"a":', '{"', "[{", '{"a":{', '{"":}', "```", "```json\n", '\\"', "{ ", '{"a":"\\']
+    "unit",
+    [
+        *("{", '{"a":', '{"', "[{", '{"a":{', '{"":}', "```", "```json\n", '\\"', "{ ", '{"a":"\\'),
+        *("{x:", '["', '{ "', '{x\\"', '{x} {y "'),
+    ],
 )
 @pytest.mark.parametrize("ending", ["", "}"])
 def test_extract_json_megabyte_of_nonsense_is_linear(unit, ending):

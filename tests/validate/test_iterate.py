@@ -101,15 +101,51 @@ def test_iterate_token_budget_holds_for_all_tries_together(lake, model):
     [
         ({"model": "kimi/k2"}, NotFound),
         ({"context": {"roster": "nobody"}}, NotFound),
+        ({"artifact": "sms", "context": {"roster": "nobody"}}, NotFound),
+        ({"artifact": "email", "context": {"snapshot_id": "77"}}, NotFound),
+        ({"context": {"snapshot_id": "newest"}}, InvalidInput),
         ({"max_iterations": 0}, InvalidInput),
         ({"artifact": "letter"}, InvalidInput),
     ],
 )
-def test_iterate_caller_mistake_is_no_session(lake, model, more, error):
+def test_iterate_caller_mistake_asks_no_model_and_is_no_session(lake, model, more, error):
     script(model, GOOD)
     with pytest.raises(error):
         lake.iterate.run(**{"artifact": "fill", "prompt": "x", "model": "small", **more})
+    assert model.requests == []
     assert sessions(lake) == []
+
+
+@pytest.mark.parametrize("answers", [[GOOD], ["no JSON", GOOD]])
+def test_iterate_roster_that_goes_while_a_model_is_asked_is_an_infra_error(open_copy, model, answers):
+    lake = open_copy(chat={"ollama_url": model.url, "retries": 0})
+    lake.ingest.file(b"id,name\nw-1,Maria Lopez\n", "crew", "text/csv")
+    left = list(answers)
+
+    def say(request):
+        if len(left) == 1:
+            lake.catalog.drop("crew")
+        answer = left.pop(0)
+        return answer if isinstance(answer, str) else json.dumps(answer)
+
+    model.say = say
+    with pytest.raises(Upstream) as caught:
+        lake.iterate.run("fill", "One forklift operator.", "small", context={"roster": "crew"})
+    detail = caught.value.detail
+    assert (detail["status"], detail["cause"]) == ("infra_error", "not_found")
+    assert (
+        detail["attempts"][-1]["error"]
+        == "roster 'crew' is neither a corpus nor a dataset; see `lakehouse corpus list`"
+    )
+    assert [row[0] for row in sessions(lake)] == ["infra_error"]
+    assert sessions(lake)[0][3:] == [len(answers), None, detail["session_id"]]
+
+
+def test_iterate_playbook_names_its_own_roster(lake, model):
+    script(
+        model, {"query_text": "Forklift operator in Cleveland OH", "answer_id": "w-1", "corpus": "workers", "score": 1}
+    )
+    assert lake.iterate.run("playbook", "Keep it.", "small", context={"roster": "nobody"}).status == "accepted"
 
 
 def test_iterate_data_is_personal_unless_the_caller_says_otherwise(open_copy, model):

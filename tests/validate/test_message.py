@@ -47,13 +47,31 @@ def codes(lake, artifact, payload, context=None):
         (" ", {}, ["no_body"]),
         ("x" * 160, {}, []),
         ("x" * 161, {}, ["too_long"]),
-        ("x" * 159 + "\u20ac", {}, ["too_long"]),
-        ("\u4f60" * 70, {}, []),
-        ("\u4f60" * 71, {}, ["too_long"]),
+        ("x" * 159 + "\u20ac", {}, []),
+        ("\u4f60" * 160, {}, []),
+        ("\u4f60" * 161, {}, ["too_long"]),
+        ("x" * 160 + "\u2019", {}, ["too_long"]),
     ],
 )
 def test_sms_body_gives_findings(roster_lake, body, context, found):
     assert codes(roster_lake, "sms", {**TO_MARIA, "body": body}, context) == found
+
+
+@pytest.mark.parametrize(
+    ("body", "segments", "says"),
+    [
+        ("x" * 160, 1, None),
+        ("x" * 159 + "\u20ac", 1, "2 segments (161 units of GSM-7), not as 1"),
+        ("\u2019" + "x" * 69, 1, None),
+        ("\u2019" + "x" * 70, 1, "2 segments (71 units of UCS-2), not as 1; '\\u2019' is not in GSM-7"),
+        ("x" * 320, 2, "3 segments (320 units of GSM-7), not as 2"),
+    ],
+)
+def test_sms_of_more_segments_than_its_characters_need_passes_with_a_warning(open_copy, body, segments, says):
+    lake = open_copy(validatord={"sms_segments": segments})
+    findings = lake.validate.check("sms", {**TO_MARIA, "body": body}, MARIA).findings
+    assert [(each.code, each.severity) for each in findings] == ([("many_segments", "warning")] if says else [])
+    assert not says or says in findings[0].reason
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -392,3 +393,32 @@ def test_any_order_of_writes_and_restarts_leaves_the_last_of_each(
     hits = vectors.search("people", vector=[1, 0], k=100).results
     assert [hit.id for hit in hits] == sorted(model, key=lambda name: (model[name], name))
     vectors.close()
+
+
+def test_indexes_of_memory_are_written_by_memory_alone(vectors: Vectors, tmp_path: Path) -> None:
+    vectors.create_unwalked("playbook_x", 2, model="m")
+    vectors.put("playbook_x", ["a"], np.ones((1, 2), dtype=np.float32), [b"{}"])
+    vectors.create("towns", 2)
+    for write in (
+        lambda: vectors.create("playbook_y", 2),
+        lambda: vectors.add("playbook_x", [item("b", 1, 0)]),
+        lambda: vectors.merge("towns", "playbook_x"),
+        lambda: vectors.merge("playbook_x", "towns", clear_source=True),
+        lambda: vectors.delete_item("playbook_x", "a"),
+        lambda: vectors.replace("playbook_x", tmp_path / "rows.arrow", dimension=2),
+    ):
+        with pytest.raises(InvalidInput, match="/v1/matrix/playbooks"):
+            write()
+    assert vectors.merge("playbook_x", "towns").merged == 1
+    assert vectors.ids("playbook_x").ids == ["a"]
+    vectors.delete("playbook_x")
+    with pytest.raises(NotFound):
+        vectors.stats("playbook_x")
+
+
+def test_is_unwalked_knows_what_create_unwalked_makes(vectors: Vectors) -> None:
+    vectors.create_unwalked("small", 2, model="m")
+    vectors.create("large", 2, model="m")
+    assert vectors.is_unwalked("small", 2, model="m")
+    others = [("small", 3, "m"), ("small", 2, "n"), ("large", 2, "m"), ("none", 2, "m")]
+    assert not any(vectors.is_unwalked(name, dimension, model=model) for name, dimension, model in others)

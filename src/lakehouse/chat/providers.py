@@ -84,9 +84,12 @@ class Registry:
         if prefix:
             name, known_as = self._by_prefix[prefix], model[len(prefix) :]
         elif model.endswith(_CLOUD):
-            name, known_as = _CLOUD_PROVIDER, model.removesuffix(_CLOUD)
+            name, known_as = _CLOUD_PROVIDER, model
         else:
             name, known_as = self._default, model
+        if name == _CLOUD_PROVIDER:
+            # The ending says where a model runs, to us; whoever runs it knows it without, by either way of asking.
+            known_as = known_as.removesuffix(_CLOUD)
         if not known_as:
             raise InvalidInput(f"model {model!r} names a provider and no model", field="model")
         provider = self._providers.get(name)

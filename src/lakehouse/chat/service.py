@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from lakehouse import tracing
 from lakehouse.chat._reading import End, answer_of, estimated, events, lines, readable, refused, rest_of
 from lakehouse.chat.base import (
     Call,
@@ -207,6 +208,9 @@ class Chat:
     ) -> tuple[Provider, str, Any]:
         last: Failed | None = None
         for provider, known_as in targets:
+            if (span := tracing.current_span()) is not None:
+                # Told now: where all fail, no answer says who was asked.
+                span.set(provider=provider.name)
             for number in range(self._config.retries + 1):
                 try:
                     return provider, known_as, attempt(provider, known_as)

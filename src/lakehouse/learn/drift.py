@@ -44,7 +44,7 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
         scorer: Verdicts as they were written against those of the rules now, over the same records; null when nothing
             is scored.
         distributions: By task and measure (`matrix.search latency_ms`), where both sides have values.
-        verdict: The worst of all.
+        verdict: The worst of all; `insufficient_data` instead of `stable` where one side has no records.
     """
 
     since: str
@@ -105,13 +105,17 @@ def report(evidence: Path, scored: Path, *, since: str = "") -> DriftReport:
     }
     scorer = drift.compared(pairs) if pairs else None
     said = [each.verdict for each in spread.values()] + ([scorer.verdict] if scorer else [])
+    verdict: Verdicts = max(said, key=_ORDER.index, default="insufficient_data")
+    if verdict == "stable" and not all(counts):
+        # The rules have not moved; whether the evidence has, cannot be told from one side.
+        verdict = "insufficient_data"
     return DriftReport(
         since=since,
         before=counts[0],
         after=counts[1],
         scorer=scorer,
         distributions=spread,
-        verdict=max(said, key=_ORDER.index, default="insufficient_data"),
+        verdict=verdict,
     )
 
 

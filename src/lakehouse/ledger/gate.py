@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 import msgspec
 
 from lakehouse import caller
 from lakehouse.caller import AUDITOR, COORDINATOR, OPERATOR, Caller
-from lakehouse.errors import PermissionDenied
+from lakehouse.errors import NotFound, PermissionDenied
 from lakehouse.staffing import worker
 
 _ALL = frozenset({COORDINATOR, AUDITOR, OPERATOR})
@@ -37,8 +37,11 @@ SCOPES: Mapping[str, frozenset[str]] = {
     "chat": _WORK,
     "pathways": _WORK,
     "observer": _WORK,
-    "subjects": _LOOK,
-    "subjects.erase": _RUN,
+    "subjects.due": _LOOK,
+    "subjects.get": _LOOK,
+    "subjects.audit": _LOOK,
+    "subjects.audit_log": _LOOK,
+    "subjects.verify": _LOOK,
     "vectors.list": _ALL,
     "vectors.stats": _ALL,
     "vectors.get": _ALL,
@@ -46,7 +49,16 @@ SCOPES: Mapping[str, frozenset[str]] = {
 }
 SEES_CONTACT = _WORK
 _WORDS = ("query_text", "why")
-_NAMESPACES = ("namespace", "playbook", "from_", "to")
+# Arguments that name a memory, by service, on whatever level. Demands check theirs themselves, by what a demand uses.
+_MEMORIES: Mapping[str, frozenset[str]] = {
+    "matrix": frozenset({"playbook"}),
+    "playbooks": frozenset({"namespace", "from_", "to", "src", "dest"}),
+}
+# Those that name an index: in every service, and by service. The index of a memory tells all that the memory does.
+_INDEXES = frozenset({"corpora", "corpus", "roster"})
+_INDEXES_OF: Mapping[str, frozenset[str]] = {"vectors": frozenset({"name", "src", "dest"})}
+_INDEX_PREFIX = "playbook_"
+_NONE: frozenset[str] = frozenset()
 
 
 class Named(Protocol):
@@ -67,13 +79,23 @@ def allowed(operation: Named) -> frozenset[str]:
 
 
 class Gate:
-    """Stands in `Rooms.around`, innermost: what it refuses is not done, what it takes out nobody sees."""
+    """Stands in `Rooms.around`, innermost: what it refuses is not done, what it takes out nobody sees.
+
+    Args:
+        owner: Returns whose memory an entry of this id is in; raises `NotFound`.
+        used_by: Returns the memories that one uses: itself, and those shared with it.
+    """
+
+    def __init__(self, owner: Callable[[str], str], used_by: Callable[[str], Collection[str]]) -> None:
+        self._owner = owner
+        self._used_by = used_by
 
     def __call__(self, operation: Named, values: Mapping[str, Any], work: Callable[[], Any]) -> Any:
         """Do the work if the caller may have it done, and leave out what they may not see.
 
         Raises:
             PermissionDenied: Their roles do not allow it, or the memory is not theirs.
+            NotFound: The entry is of a memory that is not theirs: whether there is one is not theirs to know.
         """
         who = caller.current()
         if who is caller.LOCAL:
@@ -85,48 +107,98 @@ class Gate:
                 operation=operation.name,
                 roles=sorted(roles),
             )
-        _check_namespaces(who, operation, values)
+        if who.namespaces is not None:
+            _check_named(who, who.namespaces, operation, values)
+            if operation.service == "playbooks" and "id" in values:
+                self._check_entry(who.namespaces, operation, values["id"])
         answer = work()
         return answer if who.roles & SEES_CONTACT else without_contact(answer)
+
+    def _check_entry(self, namespaces: frozenset[str], operation: Named, id: str) -> None:
+        """Refuse an entry of another memory in the words for one that does not exist."""
+        owner = self._owner(id)
+        if owner in namespaces:
+            return
+        if operation.name == "playbooks.get" and any(owner in self._used_by(mine) for mine in namespaces):
+            # What is shared is listed, so it can be looked at.
+            return
+        raise NotFound(f"no playbook entry has the id {id!r}", id=id)
 
 
 def without_contact(answer: Any) -> Any:
     """Return an answer without the names and contact data in the metadata it shows, and without words about people."""
     if isinstance(answer, msgspec.Struct):
-        changed = {
-            name: _cleaned(value) if name == "metadata" else without_contact(value)
-            for name in ("metadata", "results", "items", "entries")
-            if (value := getattr(answer, name, None)) is not None and not isinstance(value, int)
-        }
-        # In what a memory was recorded with anybody may be named.
-        changed |= {name: "" for name in _WORDS if isinstance(getattr(answer, name, None), str)}
+        shown = {name: getattr(answer, name) for name in answer.__struct_fields__}
+        bare = {name: _bare(name, value) for name, value in shown.items()}
+        changed = {name: value for name, value in bare.items() if value is not shown[name]}
         return msgspec.structs.replace(answer, **changed) if changed else answer
     if isinstance(answer, list):
         return [without_contact(each) for each in answer]
     return answer
 
 
-def _cleaned(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in metadata.items() if not worker.is_personal(name)}
+def _bare(name: str, value: Any) -> Any:
+    """Return the value of a field without what `without_contact` leaves out."""
+    if isinstance(value, str):
+        # In what a memory was recorded with anybody may be named.
+        return "" if name in _WORDS else value
+    if name == "metadata" and isinstance(value, Mapping):
+        return _cleaned(value)
+    return without_contact(value)
 
 
-def _check_namespaces(who: Caller, operation: Named, values: Mapping[str, Any]) -> None:
-    if who.namespaces is None:
-        return
-    named = [values[name] for name in _NAMESPACES if isinstance(values.get(name), str)]
-    named += [entry.namespace for entry in values.get("entries") or () if hasattr(entry, "namespace")]
-    if operation.name == "matrix.search" and not values.get("use_playbook"):
-        return
-    if operation.service not in {"matrix", "playbooks"}:
-        return
-    if operation.name == "playbooks.delete":
-        raise PermissionDenied(f"{who.id!r} may use certain memories only, and an entry's id does not say whose it is")
-    foreign = [name for name in named if name not in who.namespaces]
-    if foreign:
+def _cleaned(metadata: Any) -> Any:
+    """Return metadata without names, contact data and words, on whatever level they are."""
+    if isinstance(metadata, Mapping):
+        return {
+            name: "" if name in _WORDS and isinstance(value, str) else _cleaned(value)
+            for name, value in metadata.items()
+            if not worker.is_personal(name)
+        }
+    if isinstance(metadata, list):
+        return [_cleaned(each) for each in metadata]
+    return metadata
+
+
+def _check_named(who: Caller, namespaces: frozenset[str], operation: Named, values: Mapping[str, Any]) -> None:
+    """Refuse arguments that name another memory."""
+    foreign = next((name for name in _named(operation, values) if name not in namespaces), None)
+    if foreign is not None:
         raise PermissionDenied(
-            f"the memory {foreign[0]!r} is not one that {who.id!r} may use, which are: {_listed(who.namespaces)}",
-            namespace=foreign[0],
+            f"the memory {foreign!r} is not one that {who.id!r} may use, which are: {_listed(namespaces)}",
+            namespace=foreign,
         )
+
+
+def _named(operation: Named, values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the memories that the arguments of a call name, themselves or by their index."""
+    memories = _MEMORIES.get(operation.service, _NONE)
+    if operation.name == "matrix.search" and not values.get("use_playbook"):
+        memories = _NONE
+    indexes = _INDEXES | _INDEXES_OF.get(operation.service, _NONE)
+    for field, text in _texts(values, memories | indexes):
+        if field in memories:
+            yield text
+        elif text.startswith(_INDEX_PREFIX):
+            yield text.removeprefix(_INDEX_PREFIX)
+
+
+def _texts(values: Mapping[str, Any], wanted: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield the texts in fields of these names, on whatever level they are."""
+    # Not by recursion: how deep a payload goes is up to whoever sends it.
+    waiting: list[tuple[str, Any]] = [*values.items()]
+    while waiting:
+        field, value = waiting.pop()
+        if isinstance(value, str):
+            if field in wanted:
+                yield field, value
+        elif isinstance(value, msgspec.Struct):
+            waiting += [(name, getattr(value, name)) for name in value.__struct_fields__]
+        elif isinstance(value, Mapping):
+            waiting += value.items()
+        elif isinstance(value, list) and value and (field in wanted or not isinstance(value[0], str | int | float)):
+            # Ids to leave out and numbers of a vector are many.
+            waiting += [(field, each) for each in value]
 
 
 def _listed(names: frozenset[str]) -> str:

@@ -11,11 +11,16 @@ from typing import Any, Protocol
 from lakehouse import caller
 from lakehouse.ledger.ledger import Ledger
 from lakehouse.ledger.rows import Event, Prepared, prepare
-from lakehouse.staffing.worker import CorpusShape
+from lakehouse.staffing.worker import CorpusShape, is_personal
 
 SHOWN = "shown"
 # What a list tells of somebody.
 _NAMED = ("city", "name", "role", "state")
+# What an entry of memory tells of somebody, and what a search tells of an entry that a gate stopped.
+_REMEMBERED = ("by", "city", "client", "outcome", "query_text", "role", "score", "state", "why")
+_DROPPED = ("gate", "reason")
+# Begins the names of indexes whose items are entries of a memory.
+_MEMORY = "playbook_"
 # Of an answer whose rows stay prepared.
 _MOST_RESULTS = 100
 _STATEMENTS: Mapping[str, str] = {"sql.query": "sql", "sql.arrow": "export"}
@@ -96,6 +101,12 @@ class Witness:
             "corpora.people": self._told,
             "playbooks.record": lambda values, _: self._remembered([values]),
             "playbooks.bulk": lambda values, _: self._remembered(values["entries"]),
+            "playbooks.import_": lambda values, answer: self._remembered(
+                entry for entry in values["entries"] if entry.answer_id not in answer.unknown
+            ),
+            "playbooks.list": lambda _, answer: self._recalled(answer.entries, "view"),
+            "playbooks.get": lambda _, answer: self._recalled([answer.entry], "view"),
+            "playbooks.export": lambda _, answer: self._recalled(answer.entries, "export"),
             "validate.check": self._checked,
             "validate.accept": lambda values, answer: self._checked({**values, "artifact": "fill"}, answer),
             "demands.people": self._on_demand,
@@ -137,11 +148,10 @@ class Witness:
         return self._shapes
 
     def _found(self, _values: Mapping[str, Any], answer: Any) -> Prepared:
-        return self._again.prepared(answer.results, "search")
+        return self._again.prepared(answer.results, answer.dropped, "search")
 
     def _viewed(self, values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
-        if values["name"] in self.shapes:
-            yield _event(answer.id, "view", caller.current().purpose, answer.metadata)
+        return self._items(values["name"], [answer], "view")
 
     def _told(self, _values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
         purpose = caller.current().purpose
@@ -150,7 +160,22 @@ class Witness:
             yield _event(each.id, "view", purpose, shown)
 
     def _near(self, values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
-        return _events(answer.results, "search") if values["name"] in self.shapes else ()
+        return self._items(values["name"], answer.results, "search")
+
+    def _items(self, index: str, items: Iterable[Any], action: str) -> Iterable[Event]:
+        """Name the people in items of an index.
+
+        In a corpus that is everybody. Elsewhere it is whoever has an id as in a corpus, or a name or contact data; in
+        the index of a memory whoever an entry is about.
+        """
+        purpose = caller.current().purpose
+        is_corpus, is_memory = index in self.shapes, index.startswith(_MEMORY)
+        prefixes = tuple(shape.id_prefix for shape in self.shapes.values())
+        for each in items:
+            if is_memory and isinstance(each.metadata.get("answer_id"), str):
+                yield _event(each.metadata["answer_id"], action, purpose, each.metadata)
+            elif is_corpus or each.id.startswith(prefixes) or _is_somebody(tuple(each.metadata)):
+                yield _event(each.id, action, purpose, each.metadata)
 
     def _rows(self, given: Sequence[Given], action: str) -> Iterable[Event]:
         """Name the people in results; where a result does not tell them all, the dataset they are from as well."""
@@ -175,6 +200,16 @@ class Witness:
                 else (entry.answer_id, entry.outcome)
             )
             yield Event(subject=id, action="remember", purpose=purpose, fields=(), result=outcome)
+
+    def _recalled(self, entries: Iterable[Any], action: str) -> Iterable[Event]:
+        """Name the people whom entries of memory are about, each once with all that is told of them."""
+        told: dict[str, set[str]] = {}
+        for entry in entries:
+            shown = told.setdefault(entry.answer_id, set())
+            shown.update(name for name in _REMEMBERED if getattr(entry, name, "") != "")
+        purpose = caller.current().purpose
+        for id, shown in told.items():
+            yield _event(id, action, purpose, sorted(shown))
 
     def _on_demand(self, _values: Mapping[str, Any], answer: Any) -> Iterable[Event]:
         purpose = caller.current().purpose
@@ -226,18 +261,18 @@ class _Again:
         self._most = most
         self._lock = threading.Lock()
         # With the list itself, so that no other one can have its id meanwhile.
-        self._kept: dict[tuple[int, str, str], tuple[Sequence[Any], Prepared]] = {}
+        self._kept: dict[tuple[int, str, str], tuple[Sequence[Any], Sequence[Any], Prepared]] = {}
 
-    def prepared(self, results: Sequence[Any], action: str) -> Prepared:
-        """Return the rows of the results of an answer."""
+    def prepared(self, results: Sequence[Any], dropped: Sequence[Any], action: str) -> Prepared:
+        """Return the rows of an answer: of its results, and of others of whom it tells why memory did not act."""
         key = (id(results), action, caller.current().purpose)
         kept = self._kept.get(key)
-        if kept is not None:
-            return kept[1]
-        made = prepare(_events(results, action))
+        if kept is not None and kept[1] is dropped:
+            return kept[2]
+        made = prepare([*_events(results, action), *_stopped(results, dropped, action)])
         if self._most and len(results) <= _MOST_RESULTS:
             with self._lock:
-                self._kept[key] = (results, made)
+                self._kept[key] = (results, dropped, made)
                 while len(self._kept) > self._most:
                     del self._kept[next(iter(self._kept))]
         return made
@@ -256,7 +291,17 @@ def _events(results: Iterable[Any], action: str) -> list[Event]:
     ]
 
 
-def _event(id: str, action: str, purpose: str, shown: Mapping[str, Any]) -> Event:
+def _stopped(results: Iterable[Any], dropped: Iterable[Any], action: str) -> list[Event]:
+    """Return an event for each remembered answer that a gate stopped and that is not among the results."""
+    purpose, shown = caller.current().purpose, {each.id for each in results}
+    return [
+        Event(subject=each.answer_id, action=action, purpose=purpose, fields=_DROPPED, result=SHOWN)
+        for each in dropped
+        if each.answer_id not in shown
+    ]
+
+
+def _event(id: str, action: str, purpose: str, shown: Iterable[str]) -> Event:
     return Event(subject=id, action=action, purpose=purpose, fields=_in_order(tuple(shown)), result=SHOWN)
 
 
@@ -264,3 +309,8 @@ def _event(id: str, action: str, purpose: str, shown: Mapping[str, Any]) -> Even
 def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
     # People of one corpus mostly have the same fields.
     return tuple(sorted(names))
+
+
+@lru_cache(maxsize=1_024)
+def _is_somebody(names: tuple[str, ...]) -> bool:
+    return any(map(is_personal, names))

@@ -25,6 +25,7 @@ from lakehouse.matrix.base import Corpus, CorpusList, CorpusReport, Somebody, So
 from lakehouse.staffing import worker
 from lakehouse.state.folder import atomic_write
 from lakehouse.vectors.base import Item
+from lakehouse.vectors.items import check_writable
 
 if TYPE_CHECKING:
     from lakehouse.embed.service import Embeddings
@@ -113,9 +114,11 @@ class Corpora:
             metadata_columns: What is kept beside it.
 
         Raises:
-            InvalidInput: Empty prefix, unknown or personal column, an id missing or twice, a row without text.
+            InvalidInput: Empty prefix, unknown or personal column, an id missing or twice, a row without text; or a
+                name that begins with `playbook_`, as the indexes of memory do.
             NotFound: The dataset does not exist.
         """
+        check_writable(name)
         manifest = self._catalog.dataset(dataset)
         shape = self._shape(name, manifest, id_column, id_prefix, (text_columns, metadata_columns))
         with self._lock(name):

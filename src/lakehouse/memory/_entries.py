@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lakehouse.errors import InvalidInput, NotFound
-from lakehouse.memory.base import ListedPlaybook, NewPlaybook, Playbook
+from lakehouse.memory.base import ListedPlaybook, NewPlaybook, PastOutcome, Playbook
 from lakehouse.memory.evidence import WEIGHTS, fading, posterior, trust
 from lakehouse.memory.keys import client_key
+from lakehouse.vectors.items import MEMORY
 
 if TYPE_CHECKING:
     from lakehouse.memory.asks import Asks
@@ -41,11 +42,15 @@ class Writer:
             now: RFC 3339.
 
         Raises:
-            NotFound: The corpus or the person does not exist.
+            NotFound: The corpus or the person does not exist, or the corpus is an index of memory.
             InvalidInput, TooLarge: The query is empty or too long.
         """
         where = "" if at is None else f"entries[{at}]: "
         try:
+            if new.corpus.startswith(MEMORY):
+                raise NotFound(
+                    f"no corpus {new.corpus[:140]!r}: {MEMORY}* is memory, nobody is in it", corpus=new.corpus
+                )
             self._vectors.get(new.corpus, new.answer_id)
             ask = self._asks.of(new.query_text)
         except (NotFound, InvalidInput) as error:
@@ -111,15 +116,18 @@ def for_namespace(entry: Playbook, namespace: str) -> Playbook:
     return msgspec.structs.replace(entry, id=id, namespace=namespace)
 
 
-def outcome_row(entry: Playbook, *, held_out: bool) -> dict[str, Any]:
-    """Return the outcome that was just recorded, as a row of the history."""
-    return {
-        "playbook_id": entry.id,
-        "namespace": entry.namespace,
-        "at": entry.updated_at,
-        "outcome": entry.outcome,
-        "score": entry.score,
-        "by": entry.by,
-        "why": entry.why,
-        "held_out": held_out,
-    }
+def as_recorded(entry: Playbook, *, held_out: bool) -> PastOutcome:
+    """Return the outcome that was just recorded."""
+    return PastOutcome(
+        at=entry.updated_at,
+        outcome=entry.outcome,
+        score=entry.score,
+        by=entry.by,
+        why=entry.why,
+        held_out=held_out,
+    )
+
+
+def outcome_row(entry: Playbook, outcome: PastOutcome) -> dict[str, Any]:
+    """Return an outcome of an entry as a row of the history."""
+    return {"playbook_id": entry.id, "namespace": entry.namespace, **msgspec.structs.asdict(outcome)}

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from lakehouse.errors import NotFound
 from lakehouse.memory import keys
 from lakehouse.memory._found import Found, Recollection
 from lakehouse.memory.base import Change, Filed, Playbook, Remembered
 from lakehouse.memory.likeness import facts_of
+from lakehouse.vectors.items import MEMORY
 
 if TYPE_CHECKING:
     import numpy as np
 
     from lakehouse.memory.asks import Ask, Asks
     from lakehouse.vectors._kept_near import Word
+    from lakehouse.vectors.base import StoredItem
     from lakehouse.vectors.service import Vectors
 
 # Entries looked at per search and namespace, nearest first.
 RECALLED = 64
-_PREFIX = "playbook_"
 CHUNK = 500
 # Where more than that are near: so many of the very text, of the client in the city, of the city each, and so many of
 # the people who may be shown.
@@ -37,7 +40,7 @@ _encode = msgspec.json.Encoder().encode
 
 def index_name(namespace: str) -> str:
     """Return the name of the vector index that is derived from a namespace's rows."""
-    return _PREFIX + namespace
+    return MEMORY + namespace
 
 
 def chunks(items: Sequence[_T], most: int = CHUNK) -> Iterator[Sequence[_T]]:
@@ -68,41 +71,71 @@ class RecallIndex:
         self._names: set[str] = set()
 
     def find_names(self, namespaces: Iterable[str]) -> dict[str, int]:
-        """Note which of these namespaces have an index; returns the items of each such index in files by name."""
-        items = self._vectors.local_items(_PREFIX)
-        self._names = {index_name(namespace) for namespace in namespaces} & set(items)
+        """Note which of these namespaces have an index that can be used; returns how many items it has, by name.
+
+        One that was made by somebody else, or for vectors of another model, cannot.
+        """
+        wanted = {index_name(namespace) for namespace in namespaces}
+        found = self._vectors.local_items(MEMORY)
+        items = {name: count for name, count in found.items() if name in wanted and self._fits(name)}
+        self._names = set(items)
         return items
+
+    def has(self, namespace: str) -> bool:
+        """Tell whether a namespace has an index that can be used; an operator may delete one at any moment."""
+        name = index_name(namespace)
+        return name in self._names and self._vectors.is_here(name)
 
     def namespaces(self) -> list[str]:
         """Return the namespaces that have an index here, also those of which no row is left; they can be used then."""
-        found = [stats.name for stats in self._vectors.list().indexes if stats.name.startswith(_PREFIX)]
+        found = [name for name in self._vectors.local_items(MEMORY) if self._fits(name)]
         self._names.update(found)
-        return [name.removeprefix(_PREFIX) for name in found]
+        return [name.removeprefix(MEMORY) for name in found]
 
     def stamps(self, namespace: str) -> dict[str, tuple[str, float, float, float]]:
-        """Return the ids in a namespace's index, each with the state of the entry that lies there."""
-        name = index_name(namespace)
-        if name not in self._names:
+        """Return the ids in a namespace's index, each with the state of the entry that lies there.
+
+        None of the states of today is that of an entry which lies there in another form.
+        """
+        if not self.has(namespace):
             return {}
-        filed = ((item.id, msgspec.convert(item.metadata, Filed)) for item in self._vectors.scan(name))
-        return {id: stamp(each.entry) for id, each in filed}
+        return {item.id: _stamp_of(item) for item in self._vectors.scan(index_name(namespace))}
 
     def version(self, namespace: str) -> int:
         """Return a number that changes with every write to a namespace's index, 0 while it has none."""
-        return self._vectors.version(index_name(namespace))
+        # One that is being made is not looked at yet, and nothing else would tell when that begins.
+        return self._vectors.version(index_name(namespace)) if self.has(namespace) else 0
 
-    def put(self, entries: Sequence[Playbook]) -> None:
-        """Bring rows into their indexes."""
-        by_namespace: dict[str, list[Playbook]] = {}
-        for entry in entries:
-            by_namespace.setdefault(entry.namespace, []).append(entry)
-        for namespace, group in by_namespace.items():
-            name = index_name(namespace)
-            if name not in self._names:
-                self._make(name)
-            for chunk in chunks(group):
-                filed, vectors = self.filed(chunk)
-                self._vectors.put(name, [entry.id for entry in chunk], vectors, filed)
+    def items(self, namespace: str) -> int | None:
+        """Return how many items a namespace's index has, None while it has none."""
+        name = index_name(namespace)
+        return self._vectors.local_items(name).get(name) if self.has(namespace) else None
+
+    def put(self, namespace: str, entries: Sequence[Playbook]) -> None:
+        """Bring rows of one namespace into its index.
+
+        Raises:
+            NotFound: There is none.
+        """
+        for chunk in chunks(entries):
+            filed, vectors = self.filed(chunk)
+            self._vectors.put(index_name(namespace), [entry.id for entry in chunk], vectors, filed)
+
+    def make(self, namespace: str, entries: Sequence[Playbook]) -> None:
+        """Make the index of a namespace anew from all its rows, in place of whatever has its name."""
+        name = index_name(namespace)
+        self._names.discard(name)
+        with contextlib.suppress(NotFound):
+            self._vectors.delete(name)
+        self._vectors.create_unwalked(name, self._dimension, model=self._model)
+        try:
+            self.put(namespace, entries)
+        except BaseException:
+            # Half of a memory would pass for all of it.
+            with contextlib.suppress(NotFound):
+                self._vectors.delete(name)
+            raise
+        self._names.add(name)
 
     def filed(self, entries: Sequence[Playbook]) -> tuple[list[bytes], np.ndarray]:
         """Return what lies in an index for these rows: encoded `Filed`, and vectors `(n, d)` float32."""
@@ -114,19 +147,20 @@ class RecallIndex:
 
     def drop(self, namespace: str, ids: Sequence[str]) -> None:
         """Take rows out."""
-        if index_name(namespace) in self._names:
-            self._vectors.delete_items(index_name(namespace), ids)
+        with contextlib.suppress(NotFound):
+            if self.has(namespace):
+                self._vectors.delete_items(index_name(namespace), ids)
 
     def purge(self, namespace: str, ids: Sequence[str]) -> None:
         """Take rows out for good; no file of the index holds anything of them then."""
-        if index_name(namespace) in self._names:
-            self._vectors.purge(index_name(namespace), ids)
+        with contextlib.suppress(NotFound):
+            if self.has(namespace):
+                self._vectors.purge(index_name(namespace), ids)
 
     def drop_others(self, namespace: str, wanted: Collection[str]) -> None:
         """Take everything out that is not wanted."""
         name = index_name(namespace)
-        if name in self._names:
-            self._vectors.delete_items(name, [id for id in self._vectors.ids(name).ids if id not in wanted])
+        self._vectors.delete_items(name, [id for id in self._vectors.ids(name).ids if id not in wanted])
 
     def near(
         self,
@@ -154,14 +188,28 @@ class RecallIndex:
             Nearest first, ties by id. Where more than 64 are near, those 64; besides, some of the very text, of the
             client in the city and of the city, and whatever else is remembered of all these people, 128 at most; so
             outcomes of somebody who may be shown are not crowded out by what others have to say. Some of other roles.
+            Nothing while there is no index: the next write makes it.
         """
-        name = index_name(namespace)
-        if name not in self._names:
-            return Recollection([], lambda: name not in self._names, {}, Change([], []))
-        earlier = before.get(namespace)
-        words = earlier.demanded if earlier is not None else keys.demand_keys(ask.text, role, ask.demand, near_km)
-        found = Found(self._vectors, name, ask.meaning, corpora=corpora, demanded=words, before=earlier)
+        if self.has(namespace):
+            earlier = before.get(namespace)
+            words = earlier.demanded if earlier is not None else keys.demand_keys(ask.text, role, ask.demand, near_km)
+            # It may be deleted meanwhile.
+            with contextlib.suppress(NotFound):
+                found = Found(
+                    self._vectors,
+                    index_name(namespace),
+                    ask.meaning,
+                    corpora=corpora,
+                    demanded=words,
+                    before=earlier,
+                )
+                return self._found(namespace, found, role, answers, earlier=earlier)
+        return Recollection([], lambda: not self.has(namespace), {}, Change([], []))
 
+    def _found(
+        self, namespace: str, found: Found, role: tuple[str, str], answers: Sequence[str], *, earlier: Found | None
+    ) -> Recollection:
+        words = found.demanded
         explained = bool(words.others) and found.items <= _EXPLAINED_ITEMS
         if not (earlier is not None and earlier.explained == explained and found.follow()):
             self._look(found, role, answers)
@@ -193,10 +241,8 @@ class RecallIndex:
                 found.take(_FIRST, functools.partial(_by_key, [word]))
             found.take(_OF_PEOPLE, lambda: _by_key(of_people([*dict.fromkeys([*answers, *found.people()])])))
 
-    def _make(self, name: str) -> None:
-        if name not in self._vectors.local_items(name):
-            self._vectors.create_unwalked(name, self._dimension, model=self._model)
-        self._names.add(name)
+    def _fits(self, name: str) -> bool:
+        return self._vectors.is_unwalked(name, self._dimension, model=self._model)
 
     def _filed(self, entry: Playbook, ask: Ask) -> Filed:
         person = self._vectors.metadata(entry.corpus, entry.answer_id) or {}
@@ -220,6 +266,13 @@ class RecallIndex:
             facts=tuple(facts_of(ask.demand)),
         )
         return Filed(entry.role_code, entry.answer_id, keys.entry_keys(entry, places), remembered)
+
+
+def _stamp_of(item: StoredItem) -> tuple[str, float, float, float]:
+    try:
+        return stamp(msgspec.convert(item.metadata, Filed).entry)
+    except msgspec.ValidationError:
+        return "", 0.0, 0.0, 0.0
 
 
 def _by_key(words: Sequence[str]) -> list[Word]:

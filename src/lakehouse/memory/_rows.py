@@ -21,7 +21,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    literal,
     literal_column,
     or_,
     select,
@@ -103,6 +102,19 @@ changes = Table(
 # Whoever is farther behind compares everything.
 _CHANGES_KEPT = 100_000
 
+# What was answered to calls that came with a key, so that one that is sent again is not carried out again.
+receipts = Table(
+    "playbook_receipts",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("key", String(64), nullable=False),
+    Column("answer", String, nullable=False),
+    Index("playbook_receipts_key", "key", unique=True),
+)
+_RECEIPTS_KEPT = 100_000
+# Looked at that often, and not with every call.
+_RECEIPTS_AT_ONCE = 1_000
+
 _LAYOUT_2 = ("client", "by", "why", "good", "bad", "evidence_on", "helped", "overridden")
 
 
@@ -134,6 +146,7 @@ MIGRATIONS = (
     Migration(2, _add_outcomes),
     Migration(3, _file_anew),
     Migration(4, lambda connection: metadata.create_all(connection, [changes])),
+    Migration(5, lambda connection: metadata.create_all(connection, [receipts])),
 )
 
 _FIELDS = Playbook.__struct_fields__
@@ -282,10 +295,7 @@ def note_outcomes(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
 
 def outcomes_of(connection: Connection, id: str) -> list[PastOutcome]:
     """Return the outcomes of an entry, oldest first."""
-    names = PastOutcome.__struct_fields__
-    query = select(*(outcomes.c[name] for name in names)).where(outcomes.c.playbook_id == id)
-    rows = connection.execute(query.order_by(outcomes.c.number))
-    return [msgspec.convert(dict(zip(names, row, strict=True)), PastOutcome) for row in rows]
+    return outcomes_by_entry(connection, [id]).get(id, [])
 
 
 def arms(connection: Connection, namespaces: Iterable[str]) -> dict[tuple[bool, str], int]:
@@ -298,9 +308,24 @@ def arms(connection: Connection, namespaces: Iterable[str]) -> dict[tuple[bool, 
     return {(bool(row[0]), row[1]): row[2] for row in connection.execute(query)}
 
 
-def copy_outcomes(connection: Connection, id: str, to_id: str, namespace: str) -> None:
-    """Give another entry the outcomes of one, after its own."""
+def outcomes_by_entry(connection: Connection, ids: Iterable[str]) -> dict[str, list[PastOutcome]]:
+    """Return the outcomes of several entries by their ids, oldest first; an entry without any is left out."""
+    names = PastOutcome.__struct_fields__
     c = outcomes.c
-    names = ["playbook_id", "namespace", "at", "outcome", "score", "by", "why", "held_out"]
-    found = select(literal(to_id), literal(namespace), c.at, c.outcome, c.score, c.by, c.why, c.held_out)
-    connection.execute(outcomes.insert().from_select(names, found.where(c.playbook_id == id).order_by(c.number)))
+    query = select(c.playbook_id, *(c[name] for name in names)).where(c.playbook_id.in_(list(ids)))
+    found: dict[str, list[PastOutcome]] = {}
+    for id, *row in connection.execute(query.order_by(c.number)):
+        found.setdefault(id, []).append(msgspec.convert(dict(zip(names, row, strict=True)), PastOutcome))
+    return found
+
+
+def receipt(connection: Connection, key: str) -> str | None:
+    """Return what was answered to the call of a key, None when none is known."""
+    return connection.scalar(select(receipts.c.answer).where(receipts.c.key == key))
+
+
+def note_receipt(connection: Connection, key: str, answer: str) -> None:
+    """Keep what is answered to the call of a key; the last 100,000 are kept."""
+    number = connection.scalars(receipts.insert().returning(receipts.c.number), {"key": key, "answer": answer}).one()
+    if number % _RECEIPTS_AT_ONCE == 0:
+        connection.execute(delete(receipts).where(receipts.c.number <= number - _RECEIPTS_KEPT))

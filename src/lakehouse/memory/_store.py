@@ -6,11 +6,15 @@ takes the mark away, so that a crash between row and index is seen, and mended, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lakehouse.memory import _rows
-from lakehouse.memory._entries import outcome_row
+import msgspec
+
+from lakehouse.errors import LakehouseError, NotFound
+from lakehouse.memory import _joining, _rows
+from lakehouse.memory._entries import as_recorded, for_namespace, outcome_row
 from lakehouse.memory._index import RecallIndex, chunks, index_name, stamp
 from lakehouse.state.turn import Turn
 
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
     from lakehouse.memory._entries import Writer
     from lakehouse.memory.base import Playbook
     from lakehouse.state.database import Database
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 class Store:
@@ -62,48 +69,99 @@ class Store:
             self._shared = _rows.all_shares(connection)
         return new
 
-    def note(self, entries: Sequence[Playbook]) -> Sequence[tuple[Playbook, bool]]:
-        """Store what was just recorded, with its outcome; returns each row with whether it is new.
+    def note(
+        self, entries: Sequence[Playbook], answer: Callable[[Sequence[bool]], _T], *, key: str, kind: type[_T]
+    ) -> _T:
+        """Store what was just recorded, with its outcome; returns the answer to that.
 
         Args:
             entries: Each id once.
+            answer: Makes it of whether each of them is new.
+            key: Of the call; when one of that key was answered before, nothing is stored, and that is the answer.
+            kind: Type of the answer.
         """
         with self.writing:
             before = self._known(entries)
+            earlier = self.answered(key, kind)
+            if earlier is not None:
+                # The call may have ended between row and index.
+                self._file(before.values())
+                return earlier
+            told = answer([entry.id not in before for entry in entries])
             rows = [self._writer.joined(before[row.id], row) if row.id in before else row for row in entries]
             with self._state.write() as connection:
                 self._settle(connection)
-                by_namespace: dict[str, list[Playbook]] = {}
-                for entry in entries:
-                    by_namespace.setdefault(entry.namespace, []).append(entry)
-                for namespace, group in by_namespace.items():
+                for namespace, group in _by_namespace(entries).items():
                     _rows.count_use(connection, group, self.used_by(namespace))
                 _rows.put(connection, rows, before)
-                outcomes = [outcome_row(each, held_out=self._held_out(each.query_text)) for each in entries]
-                _rows.note_outcomes(connection, outcomes)
+                held = (self._held_out(each.query_text) for each in entries)
+                outcomes = (as_recorded(each, held_out=out) for each, out in zip(entries, held, strict=True))
+                _rows.note_outcomes(connection, [*map(outcome_row, entries, outcomes)])
+                if key:
+                    _rows.note_receipt(connection, key, _encoded(told))
                 self._tell(connection, rows)
-            return self._filed(rows, before)
+            self._file(rows)
+        return told
 
-    def put(
-        self, entries: Sequence[Playbook], *, history: Sequence[tuple[Playbook, Playbook]] = ()
-    ) -> Sequence[tuple[Playbook, bool]]:
-        """Store rows; returns each with whether it is new.
+    def put(self, entries: Sequence[Playbook], *, outcomes: Sequence[Mapping[str, Any]] = ()) -> int:
+        """Store rows; returns how many of them are new.
 
         Args:
             entries: The rows, each id once.
-            history: Pairs of entries; the second gets the first one's outcomes.
+            outcomes: Rows of the history that come with them.
         """
         if not entries:
-            return []
+            return 0
         with self.writing:
             before = self._known(entries)
             with self._state.write() as connection:
                 self._settle(connection)
                 _rows.put(connection, entries, before)
-                for entry, copy in history:
-                    _rows.copy_outcomes(connection, entry.id, copy.id, copy.namespace)
+                _rows.note_outcomes(connection, outcomes)
                 self._tell(connection, entries)
-            return self._filed(entries, before)
+            self._file(entries)
+        return len(entries) - len(before)
+
+    def bring(self, entries: Sequence[Playbook], namespace: str) -> int:
+        """Bring entries of one namespace into another; returns how many of them are new there.
+
+        Those that both have are joined: each outcome counts once, so that doing it again changes nothing.
+        """
+        with self.writing:
+            there = {entry.id: entry for entry in self.own(namespace)}
+            rows: list[Playbook] = []
+            outcomes: list[Mapping[str, Any]] = []
+            new = 0
+            for chunk in chunks(entries):
+                copies = [for_namespace(entry, namespace) for entry in chunk]
+                with self._state.read() as connection:
+                    told = _rows.outcomes_by_entry(connection, [entry.id for entry in (*chunk, *copies)])
+                for entry, copy in zip(chunk, copies, strict=True):
+                    given, had = told.get(entry.id, []), told.get(copy.id, [])
+                    row: Playbook | None = copy
+                    if copy.id in there:
+                        row = _joining.joined((there[copy.id], had), (copy, given), self._writer.half_life_days)
+                    else:
+                        new += 1
+                    if row is not None:
+                        rows.append(row)
+                        outcomes += [outcome_row(copy, outcome) for outcome in _joining.missing(given, had)]
+            self.put(rows, outcomes=outcomes)
+        return new
+
+    def answered(self, key: str, kind: type[_T]) -> _T | None:
+        """Return what was answered to the call of a key; None when that is not known, or there is no key."""
+        if not key:
+            return None
+        with self._state.read() as connection:
+            answer = _rows.receipt(connection, key)
+        return None if answer is None else msgspec.json.decode(answer, type=kind)
+
+    def note_answer(self, key: str, answer: object) -> None:
+        """Keep what is answered to the call of a key, once all of it is done; nothing without a key."""
+        if key:
+            with self._state.write() as connection:
+                _rows.note_receipt(connection, key, _encoded(answer))
 
     def remove(self, entries: Sequence[Playbook]) -> None:
         """Remove rows, all of one namespace."""
@@ -122,9 +180,7 @@ class Store:
         with self.writing:
             with self._state.read() as connection:
                 entries = _rows.of_namespaces(connection, list(_rows.counts(connection)))
-            by_namespace: dict[str, list[Playbook]] = {}
-            for entry in filter(wanted, entries):
-                by_namespace.setdefault(entry.namespace, []).append(entry)
+            by_namespace = _by_namespace(filter(wanted, entries))
             for namespace, group in by_namespace.items():
                 self._index.purge(namespace, [entry.id for entry in group])
                 for chunk in chunks(group):
@@ -159,10 +215,23 @@ class Store:
                 before |= _rows.by_ids(connection, [entry.id for entry in chunk])
         return before
 
-    def _filed(self, entries: Sequence[Playbook], before: dict[str, Playbook]) -> Sequence[tuple[Playbook, bool]]:
-        self._index.put(entries)
-        self._settled = [entry.id for entry in entries]
-        return [(entry, entry.id not in before) for entry in entries]
+    def _file(self, entries: Iterable[Playbook]) -> None:
+        """Bring rows that were stored into their indexes."""
+        for namespace, group in _by_namespace(entries).items():
+            self._put(namespace, group)
+            self._settled += [entry.id for entry in group]
+
+    def _put(self, namespace: str, entries: Sequence[Playbook]) -> None:
+        """Bring rows into the index of their namespace; one that is not there, or was deleted, is made of all rows."""
+        if self._index.has(namespace):
+            try:
+                self._index.put(namespace, entries)
+            except NotFound:
+                if self._index.has(namespace):
+                    raise
+            else:
+                return
+        self._index.make(namespace, self.own(namespace))
 
     def _settle(self, connection: Connection) -> None:
         for chunk in chunks(self._settled):
@@ -170,7 +239,10 @@ class Store:
         self._settled = []
 
     def _catch_up(self) -> None:
-        """Bring every index to the state of the rows, after a crash or the loss of an index."""
+        """Bring every index to the state of the rows, after a crash or the loss of an index.
+
+        What is derived keeps no lake from opening: where that cannot be done now, it is tried again at the next start.
+        """
         with self._state.read() as connection:
             self._shared = _rows.all_shares(connection)
             self._position = _rows.last_change(connection)
@@ -181,14 +253,22 @@ class Store:
             # What is pending, another process may have written and be about to put into an index of its own.
             self._compare()
             return
-        behind_of = {entry.namespace for entry in behind}
+        behind_of = _by_namespace(behind)
         for namespace, count in rows.items():
-            if namespace not in behind_of and items.get(index_name(namespace)) != count:
-                self._rebuild(namespace)
-        self._index.put(behind)
+            pending = behind_of.get(namespace, [])
+            filed = items.get(index_name(namespace))
+            try:
+                if filed is not None and pending:
+                    self._put(namespace, pending)
+                    filed = self._index.items(namespace)
+                if filed != count:
+                    self._rebuild(namespace)
+            except LakehouseError as error:
+                _log.error("the index of the memory of %s is not up to date: %s", namespace, error.message)
+            else:
+                self._settled += [entry.id for entry in pending]
         with self._state.write() as connection:
-            for chunk in chunks(behind):
-                _rows.settle(connection, [entry.id for entry in chunk])
+            self._settle(connection)
 
     def _tell(self, connection: Connection, entries: Sequence[Playbook]) -> None:
         if self._state.shared:
@@ -200,7 +280,8 @@ class Store:
         for chunk in chunks([*changed]):
             with self._state.read() as connection:
                 rows = _rows.by_ids(connection, chunk)
-            self._index.put([*rows.values()])
+            for namespace, group in _by_namespace(rows.values()).items():
+                self._put(namespace, group)
             for id in chunk:
                 if id not in rows:
                     gone.setdefault(changed[id], []).append(id)
@@ -213,8 +294,11 @@ class Store:
         with self._state.read() as connection:
             names = [*_rows.counts(connection)]
         for namespace in sorted({*names, *self._index.namespaces()}):
-            filed = self._index.stamps(namespace)
             rows = {entry.id: entry for entry in self.own(namespace)}
+            if rows and not self._index.has(namespace):
+                self._index.make(namespace, [*rows.values()])
+                continue
+            filed = self._index.stamps(namespace)
             self._bring_up(
                 {
                     id: namespace
@@ -225,5 +309,19 @@ class Store:
 
     def _rebuild(self, namespace: str) -> None:
         entries = self.own(namespace)
+        if not self._index.has(namespace):
+            self._index.make(namespace, entries)
+            return
         self._index.drop_others(namespace, {entry.id for entry in entries})
-        self._index.put(entries)
+        self._index.put(namespace, entries)
+
+
+def _by_namespace(entries: Iterable[Playbook]) -> dict[str, list[Playbook]]:
+    found: dict[str, list[Playbook]] = {}
+    for entry in entries:
+        found.setdefault(entry.namespace, []).append(entry)
+    return found
+
+
+def _encoded(answer: object) -> str:
+    return msgspec.json.encode(answer).decode()

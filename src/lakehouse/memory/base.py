@@ -164,7 +164,7 @@ class HandedOver(msgspec.Struct, frozen=True):
 
 
 class MergedPlaybooks(msgspec.Struct, frozen=True):
-    """`merged` entries are new in the destination, `joined` were there and got the source's outcomes added."""
+    """`merged` entries are new in the destination, `joined` were there and have the outcomes of both now."""
 
     merged: int
     joined: int

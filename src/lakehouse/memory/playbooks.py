@@ -15,9 +15,10 @@ import msgspec
 from lakehouse import settings
 from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.memory import evidence, transfer
-from lakehouse.memory._entries import Writer, for_namespace
+from lakehouse.memory._entries import Writer
 from lakehouse.memory._found import Recollection, joined, nearer
 from lakehouse.memory._index import RecallIndex
+from lakehouse.memory._receipts import key_of
 from lakehouse.memory.base import (
     DEFAULT_NAMESPACE,
     NEAREST_FIRST,
@@ -113,7 +114,8 @@ class Playbooks:
         """Remember that an answer worked for a demand, or that it was rejected.
 
         The same answer to the same query, role and namespace is one entry: recording again updates it and adds an
-        outcome. Durable, and used by the very next search, when this returns.
+        outcome, unless it is the same call with the same `Idempotency-Key`. Durable, and used by the very next search,
+        when this returns.
 
         Args:
             query_text: The demand as it was asked.
@@ -142,8 +144,12 @@ class Playbooks:
             by=by,
             why=why,
         )
-        made = self._store.note([self._writer.row(entry, None, self._now())])
-        return Recorded(playbook_id=made[0][0].id, created=made[0][1])
+        row = self._writer.row(entry, None, self._now())
+
+        def answer(new: Sequence[bool]) -> Recorded:
+            return Recorded(playbook_id=row.id, created=new[0])
+
+        return self._store.note([row], answer, key=key_of("record", entry), kind=Recorded)
 
     def bulk(self, entries: Entries) -> BulkRecorded:
         """Remember many entries at once, all or none; a repeated entry counts once, the last one wins.
@@ -154,9 +160,11 @@ class Playbooks:
         self._asks.many([entry.query_text for entry in entries])
         now = self._now()
         rows = {row.id: row for row in (self._writer.row(entry, at, now) for at, entry in enumerate(entries))}
-        made = self._store.note(list(rows.values()))
-        created = sum(new for _, new in made)
-        return BulkRecorded(recorded=created, updated=len(made) - created)
+
+        def answer(new: Sequence[bool]) -> BulkRecorded:
+            return BulkRecorded(recorded=sum(new), updated=len(new) - sum(new))
+
+        return self._store.note([*rows.values()], answer, key=key_of("bulk", entries), kind=BulkRecorded)
 
     def list(
         self, namespace: Namespace = DEFAULT_NAMESPACE, limit: Many | None = None, offset: Offset = 0
@@ -201,6 +209,8 @@ class Playbooks:
     ) -> HandedOver:
         """Let one namespace use what another remembers, all of it or what is of one client.
 
+        An entry that both have is joined as `merge` joins it.
+
         Args:
             from_: Namespace that holds the memory (`from` on the wire).
             to: Namespace that receives it.
@@ -227,19 +237,17 @@ class Playbooks:
             entries = [entry for entry in self.own(from_) if not client or entry.client == wanted]
             if mode == "share":
                 return HandedOver(entries=len(entries) if self._store.share(from_, to) else 0)
-            known = {entry.id for entry in self.own(to)}
-            taken = [(entry, for_namespace(entry, to)) for entry in entries]
-            self._store.put([copy for _, copy in taken], history=[pair for pair in taken if pair[1].id not in known])
+            new = self._store.bring(entries, to)
             if mode == "move":
                 self._store.remove(entries)
-            return HandedOver(entries=sum(copy.id not in known for _, copy in taken))
+            return HandedOver(entries=new)
 
     def merge(self, src: Namespace, dest: Namespace, clear_source: bool = False) -> MergedPlaybooks:
         """Bring what one namespace remembers into another.
 
-        An entry that both have keeps the later text, score and reason, and gets the outcomes of both; so running it
-        again with the source left in place counts the source's outcomes again. Both namespaces are whole before and
-        after a crash; the entries that were reached by then are merged.
+        An entry that both have keeps the later text, score and reason, and gets the outcomes of both, each once:
+        running it again changes nothing. Both namespaces are whole before and after a crash; the entries that were
+        reached by then are merged.
 
         Args:
             src: Namespace to take from.
@@ -251,16 +259,18 @@ class Playbooks:
         """
         if src == dest:
             raise InvalidInput(f"cannot merge {src!r} with itself", field="dest")
+        key = key_of("merge", src, dest, clear_source)
         with self._store.writing:
+            earlier = self._store.answered(key, MergedPlaybooks)
+            if earlier is not None:
+                return earlier
             entries = self.own(src)
-            known = {entry.id: entry for entry in self.own(dest)}
-            history = [(entry, for_namespace(entry, dest)) for entry in entries]
-            merged = [self._later(known[copy.id], copy) if copy.id in known else copy for _, copy in history]
-            self._store.put(merged, history=history)
+            new = self._store.bring(entries, dest)
             if clear_source:
                 self._store.remove(entries)
-            joined = sum(copy.id in known for _, copy in history)
-            return MergedPlaybooks(len(entries) - joined, joined, len(entries) if clear_source else 0)
+            answer = MergedPlaybooks(new, len(entries) - new, len(entries) if clear_source else 0)
+            self._store.note_answer(key, answer)
+            return answer
 
     def export(self, namespace: Namespace = DEFAULT_NAMESPACE) -> Exported:
         """Return all entries of one namespace, without those shared with it, to be imported elsewhere."""
@@ -282,7 +292,7 @@ class Playbooks:
         """
         self._asks.many([entry.query_text for entry in entries if entry.query_text.strip()])
         rows, unknown = transfer.arrived(entries, namespace, self._writer, skip_unknown=skip_unknown)
-        new = sum(is_new for _, is_new in self._store.put(rows))
+        new = self._store.put(rows)
         return Imported(imported=new, replaced=len(rows) - new, unknown=unknown)
 
     def lift(self, namespace: Namespace = DEFAULT_NAMESPACE) -> Lift:
@@ -395,13 +405,6 @@ class Playbooks:
         if entry is None:
             raise NotFound(f"no playbook entry has the id {id!r}", id=id)
         return entry
-
-    def _later(self, one: Playbook, other: Playbook) -> Playbook:
-        if one.updated_at > other.updated_at:
-            return msgspec.structs.replace(
-                self._writer.joined(other, one), created_at=min(one.created_at, other.created_at)
-            )
-        return self._writer.joined(one, other)
 
 
 def _arm(counted: dict[tuple[bool, str], int], held_out: bool) -> Arm:

@@ -1,8 +1,9 @@
 """The one place that knows how a span of this product reads to others.
 
 Names follow the semantic conventions of OpenTelemetry for generative AI; what they have no name for stands under
-`lakehouse.`. Langfuse's own names are added on demand. `facts` and `content` look at a call while it is at hand,
-`attributes` puts the result into words later and elsewhere, so that it costs the caller nothing.
+`lakehouse.`. Langfuse's own names are added on demand. `ask` looks at a call before it, so that what it was about is
+known however it ends, `answer` at what came of it; `attributes` puts the result into words later and elsewhere, so that
+it costs the caller nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Facts = dict[str, Any]
 
 _LONGEST_CONTENT = 8_000
 _SHORTEST_MESSAGE = 200
+_MOST_LISTED = 20
 _PERSONAL = re.compile(
     r"""(?P<email>(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})
       | (?P<ssn>(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-]))
@@ -39,22 +41,30 @@ def masked(text: str) -> str:
     return _PERSONAL.sub(lambda found: f"[{found.lastgroup}]", text)
 
 
-def facts(name: str, arguments: Mapping[str, Any], answer: Any) -> Facts:
-    """Return what a call was about in numbers and names of things, nothing personal; empty for most."""
-    of = _FACTS.get(name)
-    return of(arguments, answer) if of else {}
+def ask(span: Span, arguments: Mapping[str, Any], *, content: bool) -> None:
+    """Tell the span of a call that begins what it is about: numbers and names of things, for most nothing.
+
+    Args:
+        span: Of the name of the operation.
+        arguments: Of the call.
+        content: Tell also what goes in, as text, which may be personal; whole files and vectors are left out.
+    """
+    if of := _ASKED.get(span.name):
+        span.attributes |= of(arguments)
+    if content and span.name in _WITH_CONTENT:
+        span.content |= _messages(arguments["messages"]) if span.name in _CHATS else {"input": _given(arguments)}
 
 
-def content(name: str, arguments: Mapping[str, Any], answer: Any) -> Facts:
-    """Return what went in and came out of a call, as text; whole files and vectors are left out."""
-    if name not in _WITH_CONTENT:
-        return {}
-    if name in _CHATS:
-        return _conversation(arguments["messages"], answer)
-    given = {
-        field: value for field, value in arguments.items() if not isinstance(value, bytes) and value not in _UNSAID
-    }
-    return {"input": _text(given), "output": _text(_short(answer))}
+def answer(span: Span, arguments: Mapping[str, Any], came: Any, *, content: bool) -> None:
+    """Tell the span of a call what came of it, likewise; of people found no more than ids, of a long list the first."""
+    if of := _ANSWERED.get(span.name):
+        span.attributes |= of(came)
+    if content and span.name in _WITH_CONTENT:
+        if span.name in _CHATS:
+            span.content |= _said(came)
+        else:
+            short = _OUTPUT_OF.get(span.name)
+            span.content["output"] = _text(short(arguments, came) if short else _short(came))
 
 
 def attributes(span: Span | EndedSpan, *, langfuse: bool, session: str, tags: tuple[str, ...]) -> Facts:
@@ -65,7 +75,8 @@ def attributes(span: Span | EndedSpan, *, langfuse: bool, session: str, tags: tu
     operation = _operation(span.name)
     if operation:
         found["gen_ai.operation.name"] = operation
-        found.setdefault("gen_ai.provider.name", "lakehouse")
+        if operation != "chat":
+            found.setdefault("gen_ai.provider.name", "lakehouse")
     if span.trace_id and not _is_hex(span.trace_id):
         found["lakehouse.trace_id"] = span.trace_id
     if span.error:
@@ -143,11 +154,13 @@ def _is_hex(trace_id: str) -> bool:
     return re.fullmatch("[0-9a-f]{32}", trace_id) is not None
 
 
-def _search(arguments: Mapping[str, Any], answer: Any) -> Facts:
+def _searching(arguments: Mapping[str, Any]) -> Facts:
+    return {"k": arguments["k"], "corpora": ",".join(arguments["corpora"])}
+
+
+def _searched(answer: Any) -> Facts:
     results = answer.results
     return {
-        "k": arguments["k"],
-        "corpora": ",".join(arguments["corpora"]),
         "results": len(results),
         "top_distance": results[0].distance if results else -1.0,
         "top_rating": (results[0].rating or 0) if results else 0,
@@ -158,52 +171,73 @@ def _search(arguments: Mapping[str, Any], answer: Any) -> Facts:
     }
 
 
-def _embedded(arguments: Mapping[str, Any], answer: Any) -> Facts:
-    return {"model": answer.model, "dimension": answer.dimension, "texts": len(arguments["texts"])}
+def _chatting(arguments: Mapping[str, Any]) -> Facts:
+    keys = ("model", "max_tokens", "temperature", "namespace")
+    return {key: arguments[key] for key in keys if arguments.get(key) is not None}
 
 
-def _asked(arguments: Mapping[str, Any], _answer: Any) -> Facts:
-    return {key: arguments[key] for key in ("model", "max_tokens", "temperature") if arguments.get(key) is not None}
-
-
-def _chatted(arguments: Mapping[str, Any], answer: Any) -> Facts:
-    found = _asked(arguments, answer)
+def _chatted(answer: Any) -> Facts:
     pairs = {
         "answered_by": "model",
         "provider": "provider",
         "prompt_tokens": "prompt_tokens",
         "completion_tokens": "completion_tokens",
     }
-    found |= {key: value for key, field in pairs.items() if (value := getattr(answer, field, None)) is not None}
+    told = {key: value for key, field in pairs.items() if (value := getattr(answer, field, None)) is not None}
     reason = getattr(answer, "finish_reason", None)
-    return {**found, "finish_reasons": [reason]} if reason else found
+    return {**told, "finish_reasons": [reason]} if reason else told
 
 
-def _counted(_arguments: Mapping[str, Any], answer: Any) -> Facts:
-    return {"rows": answer.row_count, "truncated": answer.truncated}
-
-
-def _ran(arguments: Mapping[str, Any], answer: Any) -> Facts:
-    return {"workflow": arguments.get("name") or "workflow", "run": answer.run_id, "status": answer.status}
-
-
-def _judged(arguments: Mapping[str, Any], answer: Any) -> Facts:
-    return {"artifact": arguments["artifact"], "warnings": len(answer.findings)}
-
-
-def _iterated(arguments: Mapping[str, Any], answer: Any) -> Facts:
-    return {"artifact": arguments["artifact"], "attempts": len(answer.attempts), "status": answer.status}
-
-
-_FACTS: dict[str, Callable[[Mapping[str, Any], Any], Facts]] = {
-    "matrix.search": _search,
-    "embed.texts": _embedded,
+_ASKED: dict[str, Callable[[Mapping[str, Any]], Facts]] = {
+    "matrix.search": _searching,
+    "embed.texts": lambda arguments: {"texts": len(arguments["texts"])},
+    "chat.complete": _chatting,
+    "chat.stream": _chatting,
+    "workflow.run": lambda arguments: {"workflow": arguments.get("name") or "workflow"},
+    "validate.check": lambda arguments: {"artifact": arguments["artifact"]},
+    "iterate.run": lambda arguments: {"artifact": arguments["artifact"]},
+}
+_ANSWERED: dict[str, Callable[[Any], Facts]] = {
+    "matrix.search": _searched,
+    "embed.texts": lambda answer: {"model": answer.model, "dimension": answer.dimension},
     "chat.complete": _chatted,
-    "chat.stream": _asked,
-    "sql.query": _counted,
-    "workflow.run": _ran,
-    "validate.check": _judged,
-    "iterate.run": _iterated,
+    "sql.query": lambda answer: {"rows": answer.row_count, "truncated": answer.truncated},
+    "workflow.run": lambda answer: {"run": answer.run_id, "status": answer.status},
+    "validate.check": lambda answer: {"warnings": len(answer.findings)},
+    "iterate.run": lambda answer: {"attempts": len(answer.attempts), "status": answer.status},
+}
+
+
+def _demand(demand: Any) -> Facts:
+    """Return a demand without its notes and the people on it, who would be too many to tell whole."""
+    return {"id": demand.id, "namespace": demand.namespace, "line": demand.line}
+
+
+def _filled(_arguments: Mapping[str, Any], answer: Any) -> Facts:
+    fills = {each.id: each.fill_id for each in answer.demand.people}
+    return {
+        "filled": [{"id": id, "fill_id": fills.get(id, "")} for id in answer.filled],
+        "refused": answer.refused[:_MOST_LISTED],
+        "warnings": answer.warnings[:_MOST_LISTED],
+        "demand": _demand(answer.demand),
+    }
+
+
+def _learned(arguments: Mapping[str, Any], answer: Any) -> Facts:
+    corpus = next((each.corpus for each in answer.demand.people if each.id == arguments["worker_id"]), "")
+    return {
+        "entry": answer.entry,
+        "created": answer.created,
+        "posterior": answer.posterior,
+        "corpus": corpus,
+        "demand": _demand(answer.demand),
+    }
+
+
+_OUTPUT_OF: dict[str, Callable[[Mapping[str, Any], Any], Facts]] = {
+    "demands.fill": _filled,
+    "demands.outcome": _learned,
+    "demands.undo": lambda _arguments, answer: {"demand": _demand(answer)},
 }
 _WITH_CONTENT = frozenset(
     {
@@ -220,18 +254,28 @@ _WITH_CONTENT = frozenset(
         "workflow.run",
         "inbox.receive",
         "inbox.match",
+        "demands.fill",
+        "demands.outcome",
+        "demands.undo",
     }
 )
 
 
-def _conversation(messages: Sequence[Any], answer: Any) -> Facts:
-    """Return what was said in the form of the conventions; what a stream says stands in the span that ends with it."""
+def _messages(messages: Sequence[Any]) -> Facts:
+    """Return what was asked in the form of the conventions, and whether some of it had to be left out."""
     each = max(_SHORTEST_MESSAGE, _LONGEST_CONTENT // (2 * len(messages)))
-    found: Facts = {"input": [_message(one.role, one.content[:each]) for one in messages]}
-    if hasattr(answer, "content"):
-        said = _message("assistant", answer.content[: _LONGEST_CONTENT // 2])
-        found["output"] = [{**said, "finish_reason": answer.finish_reason}]
-    return found
+    told: Facts = {"input": [_message(one.role, one.content[:each]) for one in messages]}
+    return {**told, "input_cut": True} if any(len(one.content) > each for one in messages) else told
+
+
+def _said(answer: Any) -> Facts:
+    """Return what a model said likewise; what a stream says stands in the span that ends with it."""
+    if not hasattr(answer, "content"):
+        return {}
+    most = _LONGEST_CONTENT // 2
+    message = {**_message("assistant", answer.content[:most]), "finish_reason": answer.finish_reason}
+    told: Facts = {"output": [message]}
+    return {**told, "output_cut": True} if len(answer.content) > most else told
 
 
 def _as_message(operation: str, value: Any) -> Any:
@@ -244,12 +288,19 @@ def _message(role: str, text: str) -> Facts:
     return {"role": role, "parts": [{"type": "text", "content": text}]}
 
 
+def _given(arguments: Mapping[str, Any]) -> str:
+    return _text(
+        {field: value for field, value in arguments.items() if not isinstance(value, bytes) and value not in _UNSAID}
+    )
+
+
 def _short(answer: Any) -> Any:
     """Return the answer without what every person is known by: of results only ids, distances and ratings."""
     results = getattr(answer, "results", None)
     if isinstance(results, list) and results and hasattr(results[0], "distance"):
         return [
-            {"id": hit.id, "distance": hit.distance, "rating": getattr(hit, "rating", None)} for hit in results[:20]
+            {"id": hit.id, "distance": hit.distance, "rating": getattr(hit, "rating", None)}
+            for hit in results[:_MOST_LISTED]
         ]
     return answer
 

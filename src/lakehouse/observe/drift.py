@@ -49,7 +49,7 @@ class Distribution(msgspec.Struct, frozen=True):
     Attributes:
         psi: Population stability index over all buckets.
         level: What the index says by itself: below 0.10 `stable`, below 0.25 `minor`, else `major`.
-        buckets: Of equal width over the combined range.
+        buckets: Of equal width over the combined range; none where one sample is empty.
         verdict: The level where chance cannot explain the index, else `stable`; `insufficient_data` where the samples
             are too small to tell.
         tested: The index over the buckets that were put together until each holds enough of both samples.
@@ -93,10 +93,10 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compared(verdicts: Sequence[Verdict], old_scores: Sequence[float] = (), new_scores: Sequence[float] = ()) -> Drift:
-    """Compare old and new verdicts of the same inputs, and old and new scores where both are given.
+    """Compare old and new verdicts of the same inputs, and old and new scores where there are any.
 
     Raises:
-        InvalidInput: There is nothing to compare, or scores of one side only.
+        InvalidInput: There is nothing to compare, or a score is not a finite number.
     """
     if not verdicts and not old_scores and not new_scores:
         raise InvalidInput("nothing to compare: give 'verdicts', or 'old_scores' and 'new_scores'", field="verdicts")
@@ -121,19 +121,26 @@ def compared(verdicts: Sequence[Verdict], old_scores: Sequence[float] = (), new_
 def distribution(old: Sequence[float], new: Sequence[float], buckets: int = BUCKETS) -> Distribution:
     """Return the population stability index over equal buckets of the combined range; no value is lost.
 
+    Args:
+        old, new: Finite numbers in any order. Where one side has none there is nothing to compare: the index is 0, over
+            no buckets, and the verdict `insufficient_data`.
+        buckets: How many; fewer than one count as one.
+
     Raises:
-        InvalidInput: One side has no value, or one is not a finite number.
+        InvalidInput: A value is not a finite number.
 
     >>> distribution([1, 2, 3, 4], [1, 2, 3, 4]).level
     'stable'
+    >>> distribution([], [1, 2, 3, 4]).verdict
+    'insufficient_data'
     """
-    if not old or not new:
-        raise InvalidInput("scores of one side are missing; give 'old_scores' and 'new_scores'", field="old_scores")
     if not all(math.isfinite(value) for value in (*old, *new)):
         raise InvalidInput("a score is not a finite number", field="old_scores")
+    if not old or not new:
+        return Distribution(psi=0.0, level="stable", buckets=[], verdict="insufficient_data")
     low, high = min(*old, *new), max(*old, *new)
     # A constant has no range, and everything falls into one bucket.
-    count = buckets if high > low else 1
+    count = max(1, buckets) if high > low else 1
     before, after = _counts(old, low, high, count), _counts(new, low, high, count)
     width = (high - low) / count
     found = [

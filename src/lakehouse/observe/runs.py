@@ -192,8 +192,7 @@ def converted(node: Node, mode: Mode, values: Mapping[str, Any]) -> dict[str, An
     try:
         return mode.checked(values)
     except msgspec.ValidationError as error:
-        reason = str(error).replace("`", "'").replace("$.", "").replace("Object", "The input")
-        raise InvalidInput(f"node {node.id!r} ({mode.name}): {reason}", field="inputs", node=node.id) from None
+        raise _refusal(node, mode, str(error)) from None
 
 
 def mermaid(nodes: Sequence[Node], run: Run) -> str:
@@ -229,8 +228,16 @@ def _escaped(text: str) -> str:
     return "".join(letter if letter.isalnum() or letter in " ._-," else f"#{ord(letter)};" for letter in text)
 
 
+def _refusal(node: Node, mode: Mode, words: str) -> InvalidInput:
+    """Say what msgspec said."""
+    reason = words.replace("`", "'").replace("$.", "").replace("Object", "The input")
+    return InvalidInput(f"node {node.id!r} ({mode.name}): {reason}", field="inputs", node=node.id)
+
+
 def _check_inputs(node: Node, mode: Mode) -> None:
-    if not any(references(node.inputs)):
+    """Refuse what is wrong with the inputs of a node, whatever other nodes give."""
+    referring = {name for name, _ in references(node.inputs)}
+    if not referring:
         converted(node, mode, node.inputs)
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(mode.inputs)}
@@ -246,6 +253,18 @@ def _check_inputs(node: Node, mode: Mode) -> None:
         raise InvalidInput(
             f"node {node.id!r} ({mode.name}) needs the input {missing[0]!r}", field="inputs", node=node.id
         )
+    for name, value in node.inputs.items():
+        if name not in referring:
+            _check_type(node, mode, value, fields[name])
+
+
+def _check_type(node: Node, mode: Mode, value: Any, field: msgspec.structs.FieldInfo) -> None:
+    try:
+        msgspec.convert(value, field.type)
+    except msgspec.ValidationError as error:
+        # msgspec does not know that the value stands in a field: `$[0].id` is `$.verdicts[0].id`.
+        reason, _, place = str(error).partition(" - at `$")
+        raise _refusal(node, mode, f"{reason} - at `$.{field.encode_name}{place or '`'}") from None
 
 
 def _sorted(nodes: Sequence[Node], known: Mapping[str, Node]) -> list[Node]:

@@ -128,11 +128,11 @@ class Traces:
             return work()
         name = operation.name
         with tracing.taken_up(name) or tracing.begin(self, name) as span:
+            # Before the work: a call that fails is the one whose arguments are asked for.
+            _conventions.ask(span, arguments, content=self._config.content)
             answer = work()
             # Looked at here, because an answer may be large and must not be kept for later.
-            span.attributes |= _conventions.facts(name, arguments, answer)
-            if self._config.content:
-                span.content = _conventions.content(name, arguments, answer)
+            _conventions.answer(span, arguments, answer, content=self._config.content)
             return answer
 
     @contextmanager

@@ -13,7 +13,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 import lakehouse
-from lakehouse import operations, progress
+from lakehouse import idempotency, operations, progress
 from lakehouse.app import Lakehouse
 from lakehouse.errors import MethodNotAllowed
 from lakehouse.ledger.ledger import deferred
@@ -28,6 +28,7 @@ from lakehouse.serve.requests import Body
 from lakehouse.settings import Settings
 
 _UPLOADS = "incoming"
+_KEY = idempotency.HEADER.lower().encode()
 
 # Arguments that turn a call of microseconds into one that takes long or waits for somebody else.
 _SLOW_WITH = {
@@ -161,7 +162,8 @@ class Resource:
             await self._stream(operation, values, scope, receive, send)
             return
         call = self._raw if operation.raw else self._json
-        reply = await call(operation, values, scope, receive)
+        with idempotency.keyed(requests.header(scope, _KEY) if operation.keyed else ""):
+            reply = await call(operation, values, scope, receive)
         await reply.send(send)
 
     def answers_to(self, verb: str) -> bool:

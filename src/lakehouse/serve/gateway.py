@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lakehouse import operations, tracing
+from lakehouse import idempotency, operations, tracing
 from lakehouse.errors import Unavailable, Upstream
+from lakehouse.operations import Operation
 from lakehouse.serve.endpoints import health
 from lakehouse.serve.guard import Guard
-from lakehouse.serve.requests import Disconnected
+from lakehouse.serve.requests import Disconnected, header
 from lakehouse.serve.services import GATEWAY
 
 _TIMEOUT_S = 600.0
@@ -29,14 +30,15 @@ _HOP = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"
 # Looked at here; they name this address and not that of the part behind it.
 _ADMITTED = frozenset({b"host", b"origin"})
 _TRACE = tracing.HEADER.lower().encode()
+_KEY = idempotency.HEADER.lower().encode()
 
 
 class Gateway:
     """An ASGI application that forwards.
 
     A connection that is refused has carried nothing, so such a request waits and is sent again; so is one that breaks
-    off later, when sending it twice is as good as once. Any other is answered with 502 `upstream`, retryable: what it
-    changed may or may not have happened.
+    off later, when sending it twice is as good as once; where that takes a key, a request without one is given one. Any
+    other is answered with 502 `upstream`, retryable: what it changed may or may not have happened.
 
     Args:
         service: URL of the part behind it.
@@ -72,10 +74,12 @@ class Gateway:
     async def _sent(self, scope: Scope, body: _Body) -> httpx.Response:
         clock = asyncio.get_running_loop().time
         until = clock() + _PATIENCE_S
-        repeatable = _is_repeatable(scope)
+        called = _called(scope)
+        repeatable = all(each.repeatable for each in called) if called else scope["method"] in {"GET", "HEAD"}
+        key = idempotency.new_key() if any(each.keyed for each in called) and not header(scope, _KEY) else ""
         while True:
             try:
-                return await self._connections().send(self._request(scope, body), stream=True)
+                return await self._connections().send(self._request(scope, body, key), stream=True)
             except httpx.ConnectError as error:
                 if clock() >= until or not body.can_be_sent_again:
                     raise Unavailable(f"the service behind {scope['path']} does not answer: {error}") from None
@@ -84,12 +88,14 @@ class Gateway:
                     raise Upstream(f"the service behind {scope['path']} broke off: {type(error).__name__}") from None
             await asyncio.sleep(_PAUSE_S)
 
-    def _request(self, scope: Scope, body: _Body) -> httpx.Request:
+    def _request(self, scope: Scope, body: _Body, key: str) -> httpx.Request:
         url = self._service + scope["raw_path"].decode("ascii")
         if scope["query_string"]:
             url += "?" + scope["query_string"].decode("ascii")
         headers = [(name, value) for name, value in scope["headers"] if name not in {*_HOP, *_ADMITTED, _TRACE}]
         headers.append((_TRACE, tracing.current().encode("ascii")))
+        if key:
+            headers.append((_KEY, key.encode("ascii")))
         has_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
         content = body.chunks() if has_body else None
         return self._connections().build_request(scope["method"], url, headers=headers, content=content)
@@ -135,23 +141,20 @@ class _Body:
 
 
 @functools.cache
-def _patterns() -> list[tuple[str, re.Pattern[str], bool]]:
+def _patterns() -> list[tuple[re.Pattern[str], Operation]]:
     return [
         (
-            operation.verb,
             re.compile(re.sub(r"{\w+(:path)?}", lambda at: ".*" if at[1] else "[^/]*", operation.path)),
-            operation.repeatable,
+            operation,
         )
         for operation in operations.OPERATIONS
     ]
 
 
-def _is_repeatable(scope: Scope) -> bool:
+def _called(scope: Scope) -> list[Operation]:
+    """Return the operations that a request may mean."""
     path = scope["raw_path"].decode("ascii")
-    fitting = [
-        repeatable for verb, pattern, repeatable in _patterns() if verb == scope["method"] and pattern.fullmatch(path)
-    ]
-    return all(fitting) if fitting else scope["method"] in {"GET", "HEAD"}
+    return [each for pattern, each in _patterns() if each.verb == scope["method"] and pattern.fullmatch(path)]
 
 
 def _kept(response: httpx.Response) -> list[tuple[bytes, bytes]]:

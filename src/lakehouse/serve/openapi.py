@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 import lakehouse
-from lakehouse import errors, operations, tracing
+from lakehouse import errors, idempotency, operations, tracing
 from lakehouse.operations import Operation
 from lakehouse.serve import services
 
@@ -135,7 +135,7 @@ def _entry(operation: Operation, components: _Components) -> Schema:
         "tags": [next(s.name for s in services.SERVICES if operation.service in s.rooms)],
         "summary": summary.strip(),
         "description": textwrap.dedent(details).strip(),
-        "parameters": [_trace_parameter(), *_parameters(operation, schema)],
+        "parameters": [_trace_parameter(), *_key_parameter(operation), *_parameters(operation, schema)],
         "responses": {str(operation.status): _success(operation, components), **_failures(components)},
     }
     body = _request_body(operation, schema)
@@ -152,6 +152,24 @@ def _trace_parameter() -> Schema:
         "description": "Joins the request to a trace; made when absent and returned with every answer.",
         "schema": {"type": "string", "maxLength": 64},
     }
+
+
+def _key_parameter(operation: Operation) -> list[Schema]:
+    if not operation.keyed:
+        return []
+    described = (
+        "The same request with the same key is carried out once; later ones get the first one's answer."
+        " Without a key, each counts."
+    )
+    return [
+        {
+            "name": idempotency.HEADER,
+            "in": "header",
+            "required": False,
+            "description": described,
+            "schema": {"type": "string", "maxLength": idempotency.LONGEST},
+        }
+    ]
 
 
 def _parameters(operation: Operation, schema: Schema) -> list[Schema]:

@@ -24,7 +24,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         reason: What is wrong and what would be right.
         retryable: Whether another try of the same model can help; a worker who is on a do-not-return list can be
             exchanged, a roster that lacks certifications cannot be mended.
-        severity: `error` refuses the artifact; `warning` says what could not be checked.
+        severity: `error` refuses the artifact; `warning` says what could not be checked, or is worth knowing.
     """
 
     code: str
@@ -171,6 +171,11 @@ def policy(code: str, field: str, reason: str, *, retryable: bool = True) -> Fin
 
 def unchecked(code: str, field: str, reason: str) -> Finding:
     """Warn that something could not be checked."""
+    return warned(code, field, reason)
+
+
+def warned(code: str, field: str, reason: str) -> Finding:
+    """Tell what refuses nothing and is worth knowing."""
     return Finding(code=code, variant="Completeness", field=field, reason=reason, retryable=False, severity="warning")
 
 

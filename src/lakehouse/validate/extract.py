@@ -8,15 +8,17 @@ from typing import Any, Final
 
 import msgspec
 
-# How many objects that are balanced and still not JSON are passed over before a text is given up.
+# How many braces that lead to nothing are passed over before a text is given up, and for how many of them the text may
+# be read to its end.
 MOST_TRIES: Final = 1_000
+MOST_SCANS: Final = 8
 MOST_BLOCKS: Final = 64
 
 _FENCE: Final = "```"
 _LABEL = re.compile(r"[ \t]*([\w+-]{0,32})[ \t\r]*(?:\n|(?=[\[{]))")
 _JSON = frozenset({"json", "jsonc", "json5"})
-# Nothing else can begin a JSON object.
-_BEGIN = re.compile(r'\{[ \t\r\n]*+["}]')
+# What is meant for an object, JSON or not, and no brace in prose.
+_OBJECT = re.compile(r"""\{\s*+(?:["']|[\w$-]++\s*+:)""")
 _SIGN = re.compile(r'"(?:[^"\\]++|\\.)*+"|["{}]', re.DOTALL)
 
 
@@ -24,9 +26,10 @@ def extract_json(text: str) -> dict[str, Any] | None:
     """Return the first JSON object of a text, null when there is none; never raises, in time linear in the text.
 
     A block fenced as JSON is looked at first, then any other fenced block, then the whole text. Of several objects
-    the first one counts, of an array the first object in it. An object that is balanced but not JSON is passed over
-    as a whole, so that a part of a broken artifact is never taken for an artifact. An object that does not end is
-    not JSON either. Strict: no NaN, no lone surrogates, no numbers past what a float holds.
+    the first one counts, of an array the first object in it. What stands in braces and is not JSON is passed over as a
+    whole, so that a part of a broken artifact is never taken for an artifact. An object that does not end is not JSON
+    either, but a brace in prose that is never closed is prose. Strict: no NaN, no lone surrogates, no numbers past what
+    a float holds.
     """
     blocks = list(_blocks(text))
     for labelled in (True, False):
@@ -52,34 +55,67 @@ def _blocks(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _first_object(text: str) -> dict[str, Any] | None:
-    at, last = 0, text.rfind("}") + 1
+    # Where the whole is JSON, a brace in a string is no object.
+    whole = _decoded(text) if text.lstrip()[:1] in {"[", '"'} else None
+    return _first_in_prose(text) if whole is None else _first_in(whole)
+
+
+def _first_in_prose(text: str) -> dict[str, Any] | None:
+    at, last, scans = 0, text.rfind("}") + 1, 0
+    ends: dict[int, int] = {}
     for _ in range(MOST_TRIES):
-        begin = _BEGIN.search(text, at, last)
-        end = _end_of(text, begin.start(), last) if begin else None
-        if begin is None or end is None:
+        begin = text.find("{", at, last)
+        if begin < 0:
             return None
-        try:
-            value = msgspec.json.decode(text[begin.start() : end])
-        except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
-            value = None
-        if isinstance(value, dict):
-            return value
-        at = end
+        if begin not in ends:
+            if scans == MOST_SCANS:
+                return None
+            ends |= _paired(text, begin, last)
+            scans += not ends[begin]
+        end = ends[begin]
+        if end:
+            value = _decoded(text[begin:end])
+            if isinstance(value, dict):
+                return value
+        elif _OBJECT.match(text, begin):
+            return None
+        at = end or begin + 1
     return None
 
 
-def _end_of(text: str, start: int, last: int) -> int | None:
-    """Return where the object that begins at `start` is closed, null when it is not; braces in strings do not count."""
-    depth = 0
+def _paired(text: str, start: int, last: int) -> dict[int, int]:
+    """Return where the braces from `start` up to its end are closed, 0 where not; those in strings do not count."""
+    open_: list[int] = []
+    ends: dict[int, int] = {}
     for sign in _SIGN.finditer(text, start, last):
         written = sign[0]
         if written == "{":
-            depth += 1
+            open_.append(sign.start())
         elif written == "}":
-            depth -= 1
-            if depth == 0:
-                return sign.end()
+            ends[open_.pop()] = sign.end()
+            if not open_:
+                break
         elif written == '"':
             # A string without an end: everything behind it is inside it.
-            return None
+            break
+    return ends | dict.fromkeys(open_, 0)
+
+
+def _decoded(text: str) -> Any:
+    """Return what a text is as JSON, null when it is not."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+        return None
+
+
+def _first_in(value: Any) -> dict[str, Any] | None:
+    """Return the first object in arrays, as it is written."""
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            return each
+        if isinstance(each, list):
+            left += reversed(each)
     return None

@@ -42,7 +42,7 @@ Documents = Annotated[list[Document], msgspec.Meta(max_length=200)]
 
 _NO_CONTEXT = Context()
 _SHOWN_FINDINGS = 5
-# The caller's own mistakes; no session comes of them.
+# The caller's own mistakes; no session comes of them unless a model was asked before they showed.
 _CALLERS = (InvalidInput, NotFound, PermissionDenied)
 
 
@@ -203,10 +203,10 @@ class Iterate:
 
         Raises:
             ValidationFailed: No try passed (`detail.status` is `max_iter_exhausted`).
-            Upstream: The model or the roster failed (`detail.status` is `infra_error`). Both have `detail.attempts` and
-                `detail.session_id`.
+            Upstream: The model or the roster failed, or the roster is gone since (`detail.status` is `infra_error`).
+                Both have `detail.attempts` and `detail.session_id`.
             NotFound, PermissionDenied, InvalidInput: The model's provider is not registered or may not see the data, or
-                the roster does not exist; nothing was tried.
+                the roster does not exist; no model was asked.
         """
         session_id = tracing.current() or tracing.new_id()
         budget = _Budget(max_tokens or self._config.max_tokens, deadline_ms or self._config.deadline_ms)
@@ -241,12 +241,9 @@ class Iterate:
                 break
             try:
                 attempt, passed, again = self._attempted(run, n, msgspec.structs.replace(ask, turns=turns))
-            except _CALLERS:
-                if n == 1:
-                    raise
-                self._end(run, "infra_error")
-                raise
             except LakehouseError as error:
+                if isinstance(error, _CALLERS) and not run.answered:
+                    raise
                 raise self._broken(run, n, error) from None
             except Exception:
                 # A fault of ours is no answer either, and is in the log like every other end.
@@ -267,12 +264,14 @@ class Iterate:
 
     def _attempted(self, run: _Run, n: int, ask: Ask) -> tuple[Attempt, _Passed | None, bool]:
         """Make one try, under a span of its own; returns as `_judged`."""
+        # No model is asked for what could not be judged.
+        self._validators.find_roster(run.session.kind, run.context)
         with tracing.span(f"iterate.attempt[{n}]", n=n, verdict="infra_error") as span:
             span.put(input=ask.turns)
             timeout = run.budget.left_ms()
             answer = self._complete(msgspec.structs.replace(ask, max_tokens=run.budget.tokens, timeout_ms=timeout))
             span.put(output=answer.content)
-            run.provider = answer.provider
+            run.provider, run.answered = answer.provider, True
             # Where the provider does not count: a token has about four characters.
             run.budget.tokens -= answer.completion_tokens or -(-len(answer.content) // 4)
             attempt, passed, again = self._judged(run, n, answer)
@@ -362,6 +361,7 @@ class _Run:
         self.budget = budget
         self.attempts: list[Attempt] = []
         self.provider = ""
+        self.answered = False
 
     def detail(self, status: Status) -> dict[str, Any]:
         return {

@@ -9,7 +9,17 @@ from typing import Annotated
 import msgspec
 
 from lakehouse.validate import secrets, sms
-from lakehouse.validate.base import Context, Finding, People, completeness, consistency, policy, quoted, unchecked
+from lakehouse.validate.base import (
+    Context,
+    Finding,
+    People,
+    completeness,
+    consistency,
+    policy,
+    quoted,
+    unchecked,
+    warned,
+)
 from lakehouse.validate.roster import address_key, addresses_of
 
 MOST_SUBJECT = 200
@@ -70,7 +80,11 @@ def check_email(email: Email, context: Context, people: People | None) -> Iterat
 
 
 def check_sms(message: Sms, context: Context, people: People | None, *, most_segments: int = 1) -> Iterator[Finding]:
-    """Yield what is wrong with a text message, but for what it says of people (`facts`)."""
+    """Yield what is wrong with a text message, but for what it says of people (`facts`).
+
+    It may have 160 characters for each of `most_segments`. That the network needs more segments is a warning: its own
+    alphabet has few letters, some of them count twice, and with any other one 70 make a segment.
+    """
     digits = sum(letter.isdigit() for letter in message.to.partition("x")[0])
     if not _PHONE.fullmatch(message.to.strip()) or not _LEAST_DIGITS <= digits <= _MOST_DIGITS:
         yield Finding(
@@ -87,12 +101,13 @@ def _length(body: str, most_segments: int) -> Iterator[Finding]:
     if len(body) > most:
         yield completeness("too_long", "body", f"the message has {len(body)} characters, at most {most}")
     elif length.segments > most_segments:
+        # It is sent all the same, and costs more.
         why = f"; {length.outside!a} is not in GSM-7, without it more fits" if length.outside else ""
-        yield completeness(
-            "too_long",
+        yield warned(
+            "many_segments",
             "body",
-            f"the message takes {length.segments} segments ({length.units} units of {length.encoding}),"
-            f" at most {most_segments}{why}",
+            f"the network sends the message as {length.segments} segments ({length.units} units of {length.encoding}),"
+            f" not as {most_segments}{why}",
         )
 
 

@@ -175,6 +175,17 @@ class Validators:
         examine = {"fill": self._fill, "email": self._email, "sms": self._sms, "playbook": self._playbook}
         return examine[artifact](payload, context)
 
+    def find_roster(self, artifact: ArtifactKind, context: Context) -> None:
+        """Look for the roster that an artifact would be checked against, before there is one.
+
+        Raises:
+            NotFound: The roster, or its snapshot, does not exist.
+            InvalidInput: It has no column of ids, or the snapshot is not a number or of no roster in particular.
+        """
+        # A playbook entry names its own, and a message has none where there is no corpus.
+        if artifact == "fill" or (artifact != "playbook" and self._asks_about_messages(context)):
+            self._look_up(self._question(context))
+
     def book(self, checked: Checked, context: Context, *, session_id: str = "") -> Accepted:
         """Record a checked fill; whoever was booked meanwhile is refused.
 
@@ -278,12 +289,14 @@ class Validators:
 
     def _people_of(self, text: str, context: Context) -> People | None:
         """Ask the roster about everybody a message is about or mentions; null where there is no roster at all."""
-        prefixes = self._prefixes()
-        if not prefixes and not context.roster:
+        if not self._asks_about_messages(context):
             return None
         found = facts.said(text, self._words)
-        ids = [*context.worker_ids, *(id for id in found.ids if id.startswith(tuple(prefixes)))]
+        ids = [*context.worker_ids, *(id for id in found.ids if id.startswith(tuple(self._prefixes())))]
         return self._look_up(self._question(context, ids=ids, names=found.names, addresses=found.addresses))
+
+    def _asks_about_messages(self, context: Context) -> bool:
+        return bool(context.roster or self._prefixes())
 
     def _playbook(self, payload: Payload, context: Context) -> Checked:
         entry, wrong = _typed(payload, playbook.PlaybookEntry)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lakehouse.vectors.index import Manifest
 
 MAX_ID_BYTES = 512
+# Names of indexes that begin so are derived from memory; whoever else wrote them would be undone, or in its way.
+MEMORY = "playbook_"
 
 _NAME = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.-]{1,128}\Z")
 
@@ -133,6 +135,20 @@ def check_name(name: str, field: str = "name") -> None:
     if not _NAME.match(name):
         raise InvalidInput(
             f"{field} {name[:140]!r} is not an index name: 1 to 128 of A-Z, a-z, 0-9, '_', '.' and '-', not dots only",
+            field=field,
+        )
+
+
+def check_writable(name: str, field: str = "name") -> None:
+    """Refuse the name of an index that memory alone writes.
+
+    Raises:
+        InvalidInput: Naming the field.
+    """
+    if name.startswith(MEMORY):
+        raise InvalidInput(
+            f"{field} {name[:140]!r}: indexes whose names begin with {MEMORY!r} are made of memory, which is written by"
+            " /v1/matrix/playbooks; choose another name",
             field=field,
         )
 

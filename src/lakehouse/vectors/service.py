@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from lakehouse import settings
-from lakehouse.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from lakehouse.errors import AlreadyExists, Conflict, IntegrityError, InvalidInput, NotFound
 from lakehouse.vectors import filters
 from lakehouse.vectors import items as checks
 from lakehouse.vectors.base import (
@@ -103,7 +103,7 @@ class Vectors:
         """Make an empty index.
 
         Args:
-            name: 1 to 128 of A-Z, a-z, 0-9, `_`, `.`, `-`.
+            name: 1 to 128 of A-Z, a-z, 0-9, `_`, `.`, `-`; not beginning with `playbook_`, which is for memory.
             dimension: Length of every vector, 1 to 4,096.
             distance: `cosine` (1 - cosine), `dot` (the negative product) or `euclid`.
             model: The embedding model whose vectors it holds; items and searches by text need it to be the
@@ -115,15 +115,25 @@ class Vectors:
         """
         if not 1 <= dimension <= MAX_DIMENSION:
             raise InvalidInput(f"dimension is {dimension}; it must be 1 to {MAX_DIMENSION}", field="dimension")
+        checks.check_writable(name)
         return self._create(name, dimension, distance, model, walked=True).stats()
 
     def create_unwalked(self, name: str, dimension: int, *, model: str) -> None:
-        """Make an empty index for cosine that is only ever looked up by filters; it gets no graph.
+        """Make an empty index for cosine that is only ever looked up by filters, as memory's are; it gets no graph.
 
         Raises:
             InvalidInput, AlreadyExists: As `create`.
         """
         self._create(name, dimension, "cosine", model, walked=False)
+
+    def is_unwalked(self, name: str, dimension: int, *, model: str) -> bool:
+        """Tell whether a whole index is there as `create_unwalked` makes one with these arguments."""
+        try:
+            made = self._indexes.get(name).manifest
+        except (NotFound, IntegrityError):
+            return False
+        shape = (made.dimension, made.distance, made.model, made.walked, made.engine)
+        return shape == (dimension, "cosine", model, False, LOCAL)
 
     def _create(self, name: str, dimension: int, distance: Distance, model: str | None, *, walked: bool) -> AnyIndex:
         from lakehouse.vectors.index import Manifest
@@ -189,10 +199,11 @@ class Vectors:
             NotFound: There is no such index.
             InvalidInput: An item has no or a wrong vector, both or neither of vector and text, a bad or repeated
                 id, metadata that is no JSON, or a text although the index holds another model's vectors; the
-                message names `items[i]`.
+                message names `items[i]`. Or the index is of memory.
             TooLarge: A text is too long.
             PermissionDenied, Unavailable: The disk refused, or the embedding model is out of reach.
         """
+        checks.check_writable(name)
         index = self._indexes.get(name)
         prepared = checks.prepare(items, index.manifest, self._texts)
         updated = index.put(prepared.ids, prepared.vectors, prepared.metadata)
@@ -393,10 +404,13 @@ class Vectors:
 
         Raises:
             NotFound: One of them does not exist.
-            InvalidInput: They are the same, or differ in dimension or model.
+            InvalidInput: They are the same, or differ in dimension or model; or one that would change is of memory.
         """
         from lakehouse.vectors import merging
 
+        checks.check_writable(dest, "dest")
+        if clear_source:
+            checks.check_writable(src, "src")
         return merging.merge(self._indexes.get(src), self._indexes.get(dest), clear_source=clear_source)
 
     def get(self, name: str, id: str) -> StoredItem:
@@ -422,7 +436,9 @@ class Vectors:
 
         Raises:
             NotFound: There is no such index or item.
+            InvalidInput: The index is of memory.
         """
+        checks.check_writable(name)
         if not self._indexes.get(name).drop([id]):
             raise NotFound(f"index {name!r} has no item {id!r}", index=name, id=id)
 
@@ -450,7 +466,7 @@ class Vectors:
         return self._indexes.get(name).purge(ids)
 
     def delete(self, name: str) -> None:
-        """Remove an index with all its items.
+        """Remove an index with all its items; one of memory is made again by the next write to that memory.
 
         Raises:
             NotFound: There is no such index.
@@ -494,11 +510,13 @@ class Vectors:
             The number of rows.
 
         Raises:
-            InvalidInput: The file lacks a column, a row cannot be stored, or an id comes twice.
+            InvalidInput: The file lacks a column, a row cannot be stored, or an id comes twice; or the index is of
+                memory.
             Conflict: The index has another dimension or distance.
             PermissionDenied, Unavailable: The disk refused, or `close` was called.
             InternalError: The child process died; the message has the end of its stderr.
         """
+        checks.check_writable(name)
         made = False
         try:
             self.create(name, dimension, distance, model)

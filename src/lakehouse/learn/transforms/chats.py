@@ -14,15 +14,15 @@ LOG = spans.LOG
 def draft(span: SpanLine) -> Iterable[Draft]:
     """Give one record per `chat.complete`."""
     if span.name == "chat.complete":
-        asked, said = spans.arguments(span), spans.answer(span)
+        asked, said = spans.conversation(span)
         usage = span.attributes
         yield spans.draft(
             span,
-            input=spans.text(asked.get("messages")),
-            output=spans.text(said.get("content")) if isinstance(said, dict) else "",
+            input=spans.text(asked or None),
+            output=said,
             model=str(usage.get("gen_ai.response.model") or usage.get("gen_ai.request.model") or ""),
             provider=str(usage.get("gen_ai.provider.name") or ""),
-            namespace=str(asked.get("namespace") or ""),
+            namespace=str(spans.fact(span, "namespace") or ""),
             prompt_tokens=usage.get("gen_ai.usage.input_tokens"),
             completion_tokens=usage.get("gen_ai.usage.output_tokens"),
         )

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from lakehouse.learn.base import Draft
-from lakehouse.learn.transforms import searches, spans
+from lakehouse.learn.transforms import demands, searches, spans
 from lakehouse.learn.transforms.spans import SpanLine
 
 LOG = spans.LOG
+RECORD = frozenset({"playbooks.record", "playbooks.bulk", demands.OUTCOME})
 # What an outcome says of the answer, in the words that scoring knows.
 SAYS = {
     **dict.fromkeys(("worked", "accepted", "showed_up", "completed", "asked_back"), "worked"),
@@ -18,7 +19,9 @@ SAYS = {
 
 
 def entries(span: SpanLine) -> list[dict[str, Any]]:
-    """Return what a span of `playbooks.record` or `bulk` recorded, empty when content is not recorded."""
+    """Return what a span of `RECORD` recorded, empty when content is not recorded."""
+    if span.name == demands.OUTCOME:
+        return [made] if (made := demands.entry(span)) else []
     asked = spans.arguments(span)
     if span.name == "playbooks.record" and asked:
         return [asked]
@@ -26,8 +29,8 @@ def entries(span: SpanLine) -> list[dict[str, Any]]:
 
 
 def draft(span: SpanLine) -> Iterable[Draft]:
-    """Give one record per entry recorded, and one per search that memory changed."""
-    if span.name in {"playbooks.record", "playbooks.bulk"} and span.status == spans.OK:
+    """Give one record per entry recorded, one per outcome taken back, and one per search that memory changed."""
+    if span.name in RECORD and span.status == spans.OK:
         for entry in entries(span):
             outcome = str(entry.get("outcome") or "worked")
             yield spans.draft(
@@ -39,8 +42,10 @@ def draft(span: SpanLine) -> Iterable[Draft]:
                 subjects=(str(entry["answer_id"]),) if entry.get("answer_id") else (),
                 namespace=str(entry.get("namespace") or "default"),
                 labels=("human",),
-                metadata={"corpus": entry.get("corpus"), "score": entry.get("score")},
+                metadata={name: entry[name] for name in ("corpus", "score", "demand") if name in entry},
             )
+    elif span.name == demands.UNDO and span.status == spans.OK:
+        yield from demands.taken_back(span, "playbook.undo")
     elif span.name == searches.NAME:
         used = {name: spans.fact(span, name) or 0 for name in ("boosted", "injected")}
         if any(used.values()):

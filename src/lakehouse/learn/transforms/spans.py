@@ -36,6 +36,17 @@ def answer(span: SpanLine) -> Any:
     return _json(span, _OUTPUT)
 
 
+def conversation(span: SpanLine) -> tuple[list[dict[str, str]], str]:
+    """Return the messages of a chat, each with `role` and `content`, and what was answered.
+
+    Either is empty when content is not recorded or was cut.
+    """
+    given = [] if fact(span, "input_cut") else _json(span, _INPUT) or []
+    made = [] if fact(span, "output_cut") else _json(span, _OUTPUT) or []
+    asked = [{"role": str(message["role"]), "content": _words(message)} for message in given]
+    return asked, "".join(map(_words, made))
+
+
 def fact(span: SpanLine, name: str) -> Any:
     """Return a fact of the call, null when it has none of that name."""
     return span.attributes.get(f"lakehouse.{name}")
@@ -56,6 +67,10 @@ def text(value: Any) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     return msgspec.json.encode(value).decode()
+
+
+def _words(message: dict[str, Any]) -> str:
+    return "".join(part["content"] for part in message["parts"] if part["type"] == "text")
 
 
 def _json(span: SpanLine, names: tuple[str, ...]) -> Any:

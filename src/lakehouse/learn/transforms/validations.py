@@ -10,7 +10,8 @@ from lakehouse.learn.transforms.people import workers_of
 from lakehouse.learn.transforms.spans import SpanLine
 
 LOG = spans.LOG
-_ENDS = {spans.OK: "passed", "validation": "failed"}
+# A span is called by the class of its error, an op by the error's code.
+_ENDS = {spans.OK: "passed", "ValidationFailed": "failed", "validation": "failed"}
 
 
 def draft(span: SpanLine) -> Iterable[Draft]:
@@ -23,5 +24,5 @@ def draft(span: SpanLine) -> Iterable[Draft]:
             output=spans.text(asked.get("payload")),
             subjects=workers_of(asked.get("payload")),
             labels=("validator",) if span.status in _ENDS else (),
-            metadata={"artifact": asked.get("artifact", "")},
+            metadata={"artifact": spans.fact(span, "artifact") or asked.get("artifact", "")},
         )

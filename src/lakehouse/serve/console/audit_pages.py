@@ -54,7 +54,7 @@ class AuditView(View, kw_only=True):
         who: Id or name as typed.
         people: Those who fit, when more than one does.
         moments: The newest rows, newest first; `total` counts all rows.
-        by_name, erases: What whoever looks may do: find people by their name, erase them.
+        by_name, notes, erases: What whoever looks may do: find people by name, say what holds of them, erase them.
         receipt: Of an erasure, and `signed`, the same as JSON to be kept.
     """
 
@@ -64,6 +64,7 @@ class AuditView(View, kw_only=True):
     subject: Subject | None = None
     verification: Verification | None = None
     by_name: bool = True
+    notes: bool = True
     erases: bool = True
     moments: list[Moment] = msgspec.field(default_factory=list)
     total: int = 0
@@ -164,7 +165,7 @@ class AuditPages(Pages):
 
 
 def _view(who: str = "") -> AuditView:
-    return AuditView(who=who, by_name=may("sql.query"), erases=may("subjects.erase"))
+    return AuditView(who=who, by_name=may("sql.query"), notes=may("subjects.put"), erases=may("subjects.erase"))
 
 
 def moments(rows: list[AuditRow]) -> list[Moment]:
