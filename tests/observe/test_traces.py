@@ -333,6 +333,15 @@ def test_failed_model_call_says_what_was_asked_and_of_whom(collector, opened):
     assert (nowhere["gen_ai.request.model"], nowhere.get("gen_ai.provider.name")) == ("openrouter/m", None)
 
 
+def test_span_of_a_call_that_asks_a_model_besides_is_not_of_its_provider(collector, opened):
+    with FakeProvider(lambda request: "widget whisperer") as model:
+        traces = {"endpoint": collector.url, "send_every_ms": 1}
+        lake = opened(traces=traces, chat={"ollama_url": model.url}, models={"local_parse": "small"})
+        assert lake.demand.parse("our widget whisperer left, same again please", use_model=True).source == "model"
+        assert lake.rooms.traces.flush()
+    assert "gen_ai.provider.name" not in attributes(named(collector)["demand.parse"])
+
+
 def test_failed_call_says_what_it_was_about(opened):
     lake = opened(traces={"log": True, "content": True})
     with lake.phase("failing") as trace_id:

@@ -227,7 +227,9 @@ def test_runs_that_are_waited_for_keep_no_other_call_waiting(opened):
         ThreadPoolExecutor(4) as callers,
     ):
         waiting = [callers.submit(http.post, "/v1/observer/workflow/run", json=body) for _ in range(4)]
+        until = time.monotonic() + 20
         while len(lake.workflow.list("running").runs) < 2:
+            assert time.monotonic() < until, "no run began"
             time.sleep(0.01)
         assert http.post("/v1/validate", json=message).status_code == 200
         assert not any(call.done() for call in waiting), "it was answered after a run had ended"

@@ -85,6 +85,13 @@ def test_fill_dataset_as_roster_takes_its_own_ids(roster_lake):
     assert codes(roster_lake, fill("w-1"), {"roster": "people"}) == ["phantom_worker"]
 
 
+def test_fill_memory_is_no_roster(open_copy):
+    lake = open_copy()
+    entry = lake.playbooks.record("Need a forklift operator in Cleveland OH", "w-1", "workers", 1.0).playbook_id
+    with pytest.raises(NotFound, match="playbook_default"):
+        lake.validate.check("fill", fill(entry), {"roster": "playbook_default"})
+
+
 def test_fill_unknown_roster_is_not_found(roster_lake):
     with pytest.raises(NotFound, match="nobody"):
         roster_lake.validate.check("fill", fill("w-1"), {"roster": "nobody"})

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Namespace = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
+# Spans of calls to a model; those of calls that ask one besides are about something else.
+_SPANS = frozenset({"chat.complete", "chat.stream"})
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 8.0
 
 Targets = list[tuple["Provider", str]]
@@ -208,8 +210,9 @@ class Chat:
     ) -> tuple[Provider, str, Any]:
         last: Failed | None = None
         for provider, known_as in targets:
-            if (span := tracing.current_span()) is not None:
-                # Told now: where all fail, no answer says who was asked.
+            span = tracing.current_span()
+            # Told now: where all fail, no answer says who was asked. Not to a search that asks for opinions.
+            if span is not None and span.name in _SPANS:
                 span.set(provider=provider.name)
             for number in range(self._config.retries + 1):
                 try:

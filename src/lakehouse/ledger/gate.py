@@ -11,6 +11,7 @@ from lakehouse import caller
 from lakehouse.caller import AUDITOR, COORDINATOR, OPERATOR, Caller
 from lakehouse.errors import NotFound, PermissionDenied
 from lakehouse.staffing import worker
+from lakehouse.state.names import MEMORY_INDEX
 
 _ALL = frozenset({COORDINATOR, AUDITOR, OPERATOR})
 _WORK = frozenset({COORDINATOR, OPERATOR})
@@ -57,7 +58,6 @@ _MEMORIES: Mapping[str, frozenset[str]] = {
 # Those that name an index: in every service, and by service. The index of a memory tells all that the memory does.
 _INDEXES = frozenset({"corpora", "corpus", "roster"})
 _INDEXES_OF: Mapping[str, frozenset[str]] = {"vectors": frozenset({"name", "src", "dest"})}
-_INDEX_PREFIX = "playbook_"
 _NONE: frozenset[str] = frozenset()
 
 
@@ -179,8 +179,8 @@ def _named(operation: Named, values: Mapping[str, Any]) -> Iterator[str]:
     for field, text in _texts(values, memories | indexes):
         if field in memories:
             yield text
-        elif text.startswith(_INDEX_PREFIX):
-            yield text.removeprefix(_INDEX_PREFIX)
+        elif text.startswith(MEMORY_INDEX):
+            yield text.removeprefix(MEMORY_INDEX)
 
 
 def _texts(values: Mapping[str, Any], wanted: frozenset[str]) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from lakehouse import caller
 from lakehouse.ledger.ledger import Ledger
 from lakehouse.ledger.rows import Event, Prepared, prepare
 from lakehouse.staffing.worker import CorpusShape, is_personal
+from lakehouse.state.names import MEMORY_INDEX
 
 SHOWN = "shown"
 # What a list tells of somebody.
@@ -19,8 +20,6 @@ _NAMED = ("city", "name", "role", "state")
 # What an entry of memory tells of somebody, and what a search tells of an entry that a gate stopped.
 _REMEMBERED = ("by", "city", "client", "outcome", "query_text", "role", "score", "state", "why")
 _DROPPED = ("gate", "reason")
-# Begins the names of indexes whose items are entries of a memory.
-_MEMORY = "playbook_"
 # Of an answer whose rows stay prepared.
 _MOST_RESULTS = 100
 _STATEMENTS: Mapping[str, str] = {"sql.query": "sql", "sql.arrow": "export"}
@@ -169,7 +168,7 @@ class Witness:
         the index of a memory whoever an entry is about.
         """
         purpose = caller.current().purpose
-        is_corpus, is_memory = index in self.shapes, index.startswith(_MEMORY)
+        is_corpus, is_memory = index in self.shapes, index.startswith(MEMORY_INDEX)
         prefixes = tuple(shape.id_prefix for shape in self.shapes.values())
         for each in items:
             if is_memory and isinstance(each.metadata.get("answer_id"), str):

@@ -8,6 +8,7 @@ from lakehouse.errors import NotFound
 from lakehouse.matrix import _quoted
 from lakehouse.matrix._candidates import Candidate, facts
 from lakehouse.matrix.requirements import Requirements, Standings, Steps
+from lakehouse.state.names import MEMORY_INDEX
 from lakehouse.vectors.base import Filter, Finder, Found
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class CandidateSearch:
         try:
             lookup = self._vectors.lookup(corpus, self._vector, exclude=self._excluded)
         except NotFound:
-            known = [stats.name for stats in self._vectors.list().indexes if not stats.name.startswith("playbook_")]
+            known = [stats.name for stats in self._vectors.list().indexes if not stats.name.startswith(MEMORY_INDEX)]
             raise NotFound(
                 f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
             ) from None

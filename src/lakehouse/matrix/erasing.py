@@ -11,6 +11,7 @@ import msgspec
 from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.ledger.erasure import Gone, Purge
 from lakehouse.ledger.pieces import Finder, owners_of
+from lakehouse.state.names import MEMORY_INDEX
 
 if TYPE_CHECKING:
     from lakehouse.embed.service import Embeddings
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from lakehouse.matrix.erased_texts import Texts
     from lakehouse.memory.playbooks import Playbooks
     from lakehouse.vectors.service import Vectors
-
-_MEMORY = "playbook_"
 
 
 class Rooms:
@@ -95,7 +94,7 @@ class Rooms:
         for stats in self._vectors.list().indexes:
             if stats.name in corpora:
                 held = {id: (id,) for id in sorted(ids) if self._holds(stats.name, id)}
-            elif stats.name.startswith(_MEMORY):
+            elif stats.name.startswith(MEMORY_INDEX):
                 continue
             else:
                 held = self._told_of(stats.name, ids, finder)

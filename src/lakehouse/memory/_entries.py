@@ -12,7 +12,7 @@ from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.memory.base import ListedPlaybook, NewPlaybook, PastOutcome, Playbook
 from lakehouse.memory.evidence import WEIGHTS, fading, posterior, trust
 from lakehouse.memory.keys import client_key
-from lakehouse.vectors.items import MEMORY
+from lakehouse.state.names import MEMORY_INDEX
 
 if TYPE_CHECKING:
     from lakehouse.memory.asks import Asks
@@ -47,9 +47,9 @@ class Writer:
         """
         where = "" if at is None else f"entries[{at}]: "
         try:
-            if new.corpus.startswith(MEMORY):
+            if new.corpus.startswith(MEMORY_INDEX):
                 raise NotFound(
-                    f"no corpus {new.corpus[:140]!r}: {MEMORY}* is memory, nobody is in it", corpus=new.corpus
+                    f"no corpus {new.corpus[:140]!r}: {MEMORY_INDEX}* is memory, nobody is in it", corpus=new.corpus
                 )
             self._vectors.get(new.corpus, new.answer_id)
             ask = self._asks.of(new.query_text)

@@ -14,7 +14,7 @@ from lakehouse.memory import keys
 from lakehouse.memory._found import Found, Recollection
 from lakehouse.memory.base import Change, Filed, Playbook, Remembered
 from lakehouse.memory.likeness import facts_of
-from lakehouse.vectors.items import MEMORY
+from lakehouse.state.names import MEMORY_INDEX
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,7 @@ _encode = msgspec.json.Encoder().encode
 
 def index_name(namespace: str) -> str:
     """Return the name of the vector index that is derived from a namespace's rows."""
-    return MEMORY + namespace
+    return MEMORY_INDEX + namespace
 
 
 def chunks(items: Sequence[_T], most: int = CHUNK) -> Iterator[Sequence[_T]]:
@@ -76,7 +76,7 @@ class RecallIndex:
         One that was made by somebody else, or for vectors of another model, cannot.
         """
         wanted = {index_name(namespace) for namespace in namespaces}
-        found = self._vectors.local_items(MEMORY)
+        found = self._vectors.local_items(MEMORY_INDEX)
         items = {name: count for name, count in found.items() if name in wanted and self._fits(name)}
         self._names = set(items)
         return items
@@ -88,9 +88,9 @@ class RecallIndex:
 
     def namespaces(self) -> list[str]:
         """Return the namespaces that have an index here, also those of which no row is left; they can be used then."""
-        found = [name for name in self._vectors.local_items(MEMORY) if self._fits(name)]
+        found = [name for name in self._vectors.local_items(MEMORY_INDEX) if self._fits(name)]
         self._names.update(found)
-        return [name.removeprefix(MEMORY) for name in found]
+        return [name.removeprefix(MEMORY_INDEX) for name in found]
 
     def stamps(self, namespace: str) -> dict[str, tuple[str, float, float, float]]:
         """Return the ids in a namespace's index, each with the state of the entry that lies there.

@@ -13,6 +13,7 @@ import msgspec
 from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.staffing import worker
 from lakehouse.staffing.worker import CorpusShape
+from lakehouse.state.names import MEMORY_INDEX
 from lakehouse.validate.base import People, Question
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ class Roster:
         if question.roster in self._catalog.versions():
             id_column = next((each.id_column for each in corpora if each.dataset == question.roster), None)
             return self._in_dataset(question, question.roster, id_column, "")
-        if any(stats.name == question.roster for stats in self._vectors.list().indexes):
+        # What lies in the index of a memory are entries about people.
+        is_memory = question.roster.startswith(MEMORY_INDEX)
+        if not is_memory and any(stats.name == question.roster for stats in self._vectors.list().indexes):
             rows = self._in_index(question.roster, question.ids)
             return People(roster=question.roster, snapshot_id="", rows=rows)
         raise NotFound(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from lakehouse.errors import InvalidInput
+from lakehouse.state.names import MEMORY_INDEX
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from lakehouse.vectors.index import Manifest
 
 MAX_ID_BYTES = 512
-# Names of indexes that begin so are derived from memory; whoever else wrote them would be undone, or in its way.
-MEMORY = "playbook_"
 
 _NAME = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.-]{1,128}\Z")
 
@@ -140,15 +139,15 @@ def check_name(name: str, field: str = "name") -> None:
 
 
 def check_writable(name: str, field: str = "name") -> None:
-    """Refuse the name of an index that memory alone writes.
+    """Refuse the name of an index that memory alone writes: whoever else wrote it would be undone, or in its way.
 
     Raises:
         InvalidInput: Naming the field.
     """
-    if name.startswith(MEMORY):
+    if name.startswith(MEMORY_INDEX):
         raise InvalidInput(
-            f"{field} {name[:140]!r}: indexes whose names begin with {MEMORY!r} are made of memory, which is written by"
-            " /v1/matrix/playbooks; choose another name",
+            f"{field} {name[:140]!r}: indexes whose names begin with {MEMORY_INDEX!r} are made of memory, which is"
+            " written by /v1/matrix/playbooks; choose another name",
             field=field,
         )
 

@@ -1,0 +1,6 @@
+"""Names that several rooms go by."""
+
+from __future__ import annotations
+
+# Begins the names of the indexes that are derived from memory, one a namespace.
+MEMORY_INDEX = "playbook_"
