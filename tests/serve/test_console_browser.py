@@ -94,7 +94,8 @@ def answered(page: Page, act) -> None:
     with page.expect_response(lambda response: response.request.method == "POST") as info:
         act()
     info.value.finished()
-    page.wait_for_function("!document.querySelector('.htmx-request')")
+    # Not wait_for_function: what it looks at again is evaluated by the page, which the console's policy forbids.
+    expect(page.locator(".htmx-request")).to_have_count(0, timeout=10_000)
 
 
 def ask(page: Page, text: str) -> None:
