@@ -1,5 +1,7 @@
 """Many words are found in a stored column as each of them alone is."""
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,3 +47,13 @@ def test_words_of_several_keys_are_found_together(tmp_path):
     assert columns.holding(held, words, 3).tolist() == [0]
     assert columns.holding(held, [("key", "x")], 4).tolist() == []
     assert columns.holding(held, [("key", "b")], 4).dtype == np.int32
+
+
+@pytest.mark.parametrize("most", [50, 100_000])
+def test_rows_are_put_in_order_each_once_whether_many_or_few(most):
+    chance = random.Random(most)
+    for amount in (0, 1, 2, 40):
+        rows = np.array([chance.randrange(most) for _ in range(amount)], dtype=np.int32)
+        found = columns.in_order(rows)
+        assert found.tolist() == sorted(set(rows.tolist()))
+        assert found.dtype == np.int32

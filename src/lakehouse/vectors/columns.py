@@ -106,7 +106,18 @@ def meeting(columns: Mapping[str, Column], condition: Condition, count: int) -> 
 
 def in_order(rows: np.ndarray) -> np.ndarray:
     """Return row numbers sorted, each once; those of one value are so already and are returned as they are."""
-    return rows if bool((rows[1:] > rows[:-1]).all()) else np.unique(rows)
+    if bool((rows[1:] > rows[:-1]).all()):
+        return rows
+    most = int(rows.max()) + 1
+    if len(rows) * _MARKED_FROM >= most:
+        # Where they are many, marks cost less than to put them in order.
+        marks = np.zeros(most, dtype=bool)
+        marks[rows] = True
+        return np.flatnonzero(marks).astype(rows.dtype)
+    # Without `unique`, which hashes and takes several times as long.
+    rows = np.sort(rows)
+    once: np.ndarray = rows[np.concatenate([_FIRST, rows[1:] != rows[:-1]])]
+    return once
 
 
 def holding(columns: Mapping[str, Column], words: Iterable[tuple[str, str]], count: int) -> np.ndarray:
@@ -118,18 +129,7 @@ def holding(columns: Mapping[str, Column], words: Iterable[tuple[str, str]], cou
     found = [rows for each in held for rows in each if len(rows)]
     if not found:
         return _NONE
-    if len(found) == 1:
-        rows = in_order(found[0])
-    elif sum(map(len, found)) * _MARKED_FROM < count:
-        # Without `unique`, which hashes and is slower for so few.
-        rows = np.sort(np.concatenate(found))
-        rows = rows[np.concatenate([_FIRST, rows[1:] != rows[:-1]])]
-    else:
-        # Where they are many, marks cost less than to put them in order.
-        marks = np.zeros(max(count, 1 + max(int(rows.max()) for rows in found)), dtype=bool)
-        for rows in found:
-            marks[rows] = True
-        rows = np.flatnonzero(marks)
+    rows = in_order(found[0] if len(found) == 1 else np.concatenate(found))
     # Rows that came in after the caller counted are not asked for.
     return rows if rows[-1] < count else rows[: int(np.searchsorted(rows, count))]
 
