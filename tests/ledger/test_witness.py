@@ -130,6 +130,42 @@ def test_people_whom_entries_in_the_index_of_a_memory_are_about_are_shown_by_it(
         assert shown_by(lake, ask) == ["w-1"]
 
 
+def test_people_on_an_open_demand_are_shown_by_whatever_tells_of_it(lake):
+    text = f"{FORKLIFT} for Beacon Freight"
+    first, second = (lake.demands.open(line).created[0] for line in (text, f"{text}, urgent"))
+    people = [{"corpus": "workers", "id": f"w-{number}"} for number in (1, 3)]
+    assert shown_by(lake, lambda: lake.demands.place(first, people, "proposed", why="near")) == ["w-1", "w-3"]
+    # One who is told of as the client's "do not return", and is not on this demand.
+    lake.demands.place(second, [{"corpus": "workers", "id": "w-5"}], "do_not_return")
+    for ask in (
+        lambda: lake.demands.get(first),
+        lambda: lake.demands.note(first, "called"),
+        lambda: lake.demands.edit(first, urgency="low"),
+    ):
+        assert shown_by(lake, ask) == ["w-1", "w-3", "w-5"]
+    seen = lake.subjects.audit("w-1").rows[-1]
+    assert (seen.action, seen.result, seen.fields) == ("view", "shown", ["stage", "why"])
+    assert lake.subjects.audit("w-5").rows[-1].fields == ["barred"]
+    rows = rows_of(lake, "w-1")
+    assert shown_by(lake, lambda: lake.demands.place(first, people[:1], "shortlisted")) == ["w-1", "w-3", "w-5"]
+    assert rows_of(lake, "w-1") == rows + 1
+    assert lake.subjects.audit("w-1").rows[-1].result == "shortlisted"
+    assert lake.subjects.audit("w-3").rows[-1].action == "view"
+
+
+def test_people_whom_accepted_fills_book_are_shown_by_the_list_of_them(lake):
+    id = lake.demands.open(f"{FORKLIFT} for Beacon Freight", urgency="high").created[0]
+    lake.demands.place(id, [{"corpus": "workers", "id": "w-1"}], "proposed")
+    assert lake.demands.fill(id).filled == ["w-1"]
+    rows = rows_of(lake, "w-1")
+    assert shown_by(lake, lake.validate.fills) == ["w-1"]
+    assert shown_by(lake, lambda: lake.validate.fills("w-1")) == ["w-1"]
+    assert shown_by(lake, lambda: lake.validate.fills("w-3")) == []
+    assert rows_of(lake, "w-1") == rows + 2
+    row = lake.subjects.audit("w-1").rows[-1]
+    assert (row.action, {"client", "role"} <= set(row.fields)) == ("view", True)
+
+
 SEARCH = SimpleNamespace(name="matrix.search")
 
 

@@ -20,6 +20,9 @@ _NAMED = ("city", "name", "role", "state")
 # What an entry of memory tells of somebody, and what a search tells of an entry that a gate stopped.
 _REMEMBERED = ("by", "city", "client", "outcome", "query_text", "role", "score", "state", "why")
 _DROPPED = ("gate", "reason")
+# What an open demand tells of somebody on it, and an accepted fill of whom it books.
+_PLACED = ("by", "outcome", "stage", "why")
+_BOOKED = ("client", "ends", "role", "starts")
 # Of an answer whose rows stay prepared.
 _MOST_RESULTS = 100
 _STATEMENTS: Mapping[str, str] = {"sql.query": "sql", "sql.arrow": "export"}
@@ -108,13 +111,23 @@ class Witness:
             "playbooks.export": lambda _, answer: self._recalled(answer.entries, "export"),
             "validate.check": self._checked,
             "validate.accept": lambda values, answer: self._checked({**values, "artifact": "fill"}, answer),
+            "validate.fills": lambda _, answer: self._booked(answer.bookings),
             "demands.people": self._on_demand,
-            "demands.place": lambda values, _: self._moved(values["people"], values["stage"]),
-            "demands.replace": lambda values, _: self._moved([values["by_whom"]], "proposed", out=values["out"]),
-            "demands.fill": lambda _, answer: self._named(answer.filled, "fill", SHOWN),
-            "demands.release": lambda values, _: self._named([values["worker_id"]], "fill", "released"),
-            "demands.outcome": lambda values, _: self._named([values["worker_id"]], "remember", values["outcome"]),
-            "demands.undo": lambda values, _: self._named([values["worker_id"]], "remember", "undone"),
+            "demands.get": lambda _, answer: self._placed(answer),
+            "demands.edit": lambda _, answer: self._placed(answer),
+            "demands.note": lambda _, answer: self._placed(answer),
+            "demands.place": lambda values, answer: self._moved(
+                answer, {each.id: values["stage"] for each in values["people"]}
+            ),
+            "demands.replace": lambda values, answer: self._moved(
+                answer, {values["out"]: "excluded", values["by_whom"].id: "proposed"}
+            ),
+            "demands.fill": lambda _, answer: self._done(answer.demand, answer.filled, "fill", SHOWN),
+            "demands.release": lambda values, answer: self._done(answer, [values["worker_id"]], "fill", "released"),
+            "demands.outcome": lambda values, answer: self._done(
+                answer.demand, [values["worker_id"]], "remember", values["outcome"]
+            ),
+            "demands.undo": lambda values, answer: self._done(answer, [values["worker_id"]], "remember", "undone"),
             "iterate.run": lambda values, answer: self._checked({**values, "payload": answer.artifact}, answer),
         }
 
@@ -215,16 +228,39 @@ class Witness:
         for person in answer.items:
             yield _event(person.id, "view", purpose, person.metadata)
 
-    def _moved(self, people: Iterable[Any], stage: str, out: str = "") -> Iterable[Event]:
-        if out:
-            yield from self._named([out], "demand", "excluded")
-        yield from self._named([each.id for each in people], "demand", stage)
+    def _placed(self, demand: Any, but: Collection[str] = ()) -> Iterable[Event]:
+        """Name the people on an open demand, and those whom its client does not want back."""
+        purpose = caller.current().purpose
+        named = set(but)
+        for each in demand.people:
+            if each.id not in named:
+                named.add(each.id)
+                yield _event(each.id, "view", purpose, [name for name in _PLACED if getattr(each, name)])
+        for id in demand.barred:
+            if id not in named:
+                yield _event(id, "view", purpose, ("barred",))
 
-    def _named(self, ids: Iterable[str], action: str, result: str) -> Iterable[Event]:
-        """Name people to whom something was done that shows none of their data."""
+    def _booked(self, bookings: Iterable[Any]) -> Iterable[Event]:
+        """Name the people whom accepted fills book, each once with all that is told of them."""
+        told: dict[str, set[str]] = {}
+        for each in bookings:
+            told.setdefault(each.worker_id, set()).update(name for name in _BOOKED if getattr(each, name))
+        purpose = caller.current().purpose
+        for id, shown in told.items():
+            yield _event(id, "view", purpose, sorted(shown))
+
+    def _moved(self, demand: Any, stages: Mapping[str, str]) -> Iterable[Event]:
+        purpose = caller.current().purpose
+        for id, stage in stages.items():
+            yield Event(subject=id, action="demand", purpose=purpose, fields=(), result=stage)
+        yield from self._placed(demand, but=stages)
+
+    def _done(self, demand: Any, ids: Sequence[str], action: str, result: str) -> Iterable[Event]:
+        """Name people to whom something was done, and the others on the demand that is told of."""
         purpose = caller.current().purpose
         for id in ids:
             yield Event(subject=id, action=action, purpose=purpose, fields=(), result=result)
+        yield from self._placed(demand, but=ids)
 
     def _checked(self, values: Mapping[str, Any], _answer: Any) -> Iterable[Event]:
         """Name the people of a fill that passed, or those whom a message which passed is about."""
