@@ -15,6 +15,13 @@ def test_from_wire_own_body_returns_same_class(cls):
     assert (back.message, back.detail, back.retryable) == (error.message, {"field": "k"}, cls.retryable)
 
 
+def test_from_wire_goes_by_whether_to_try_again_where_code_and_status_are_those_of_several():
+    body = errors.Conflict("taken").to_wire()
+    assert type(errors.from_wire(409, body)) is errors.Conflict
+    body["error"]["retryable"] = False
+    assert type(errors.from_wire(409, body)) is errors.WrongState
+
+
 @pytest.mark.parametrize("cls", every_class())
 def test_docstring_tree_names_every_class_code_and_status(cls):
     row = next(line for line in errors.__doc__.splitlines() if f"{cls.__name__} " in line)

@@ -8,6 +8,7 @@
     ├── NotFound                   not_found           404  no
     ├── AlreadyExists              already_exists      409  no
     ├── Conflict                   conflict            409  yes
+    │   └── WrongState             conflict            409  no
     ├── TooLarge                   limit_exceeded      413  no
     ├── ValidationFailed           validation          422  no
     ├── LimitExceeded              limit_exceeded      429  yes
@@ -107,6 +108,12 @@ class Conflict(LakehouseError):
     retryable = True
 
 
+class WrongState(Conflict):
+    """What it is asked of is in a state that does not allow it; until somebody changes that, so is the answer."""
+
+    retryable = False
+
+
 class TooLarge(LakehouseError):
     """One request is over a size limit."""
 
@@ -190,7 +197,8 @@ def from_wire(status: int, body: Any) -> LakehouseError:
         body: Decoded JSON body, of any shape.
 
     Returns:
-        The class whose `(code, status)` match; `Upstream` when the body is not one of ours.
+        The class whose code and status match, and whether to try again where several do; `Upstream` when the body
+        is not one of ours.
     """
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict) or not isinstance(error.get("code"), str):
@@ -198,8 +206,8 @@ def from_wire(status: int, body: Any) -> LakehouseError:
     message = str(error.get("message", ""))
     detail = error.get("detail")
     detail = detail if isinstance(detail, dict) else {}
-    classes = _subclasses(LakehouseError)
-    for cls in reversed(classes):
-        if cls.code == error["code"] and cls.status == status:
-            return cls(message, **detail)
-    return Upstream(message or f"unknown error code {error['code']}", status=status)
+    alike = [cls for cls in _subclasses(LakehouseError) if (cls.code, cls.status) == (error["code"], status)]
+    if not alike:
+        return Upstream(message or f"unknown error code {error['code']}", status=status)
+    surely = [cls for cls in alike if cls.retryable is error.get("retryable")]
+    return (surely or alike)[-1](message, **detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contract.cases import Case, remembered
-from lakehouse.errors import Conflict, InvalidInput, NotFound
+from lakehouse.errors import InvalidInput, NotFound, WrongState
 
 SPLIT = {
     "task": "Split a demand for 200 people over two shifts",
@@ -158,7 +158,7 @@ CASES = [
         "pathway-revise-retired",
         [pathway("p7"), ("pathways.retire", uid_of),
          ("pathways.revise", lambda seen: {**uid_of(seen), "outcome": "x"})],
-        raises=Conflict,
+        raises=WrongState,
         says="retired",
         varies=True,
     ),

@@ -106,6 +106,31 @@ def test_many_at_once_are_erased_together_or_not_at_all(lake, rows):
     assert lake.subjects.erase("w-7").found == []
 
 
+def test_what_is_not_named_of_a_person_stays_as_it_was(lake):
+    lake.subjects.put("w-7", legal_hold="case 17", purposes=["staffing"], consent="given", retain_until="2030-01-31")
+    said = lake.subjects.put("w-7", identity="4711")
+    known = ("case 17", ["staffing"], "given", "2030-01-31", "4711")
+    assert (said.legal_hold, said.purposes, said.consent, said.retain_until, said.identity) == known
+    assert lake.subjects.audit("w-7").rows[-1].fields == ["identity"]
+    said = lake.subjects.put("w-7", legal_hold="", purposes=[], consent="unknown", retain_until="", identity="")
+    assert (said.legal_hold, said.purposes, said.consent, said.retain_until, said.identity) == (
+        "",
+        [],
+        "unknown",
+        None,
+        "",
+    )
+
+
+def test_who_was_erased_is_back_only_by_a_word_of_theirs(lake):
+    lake.subjects.put("w-7", consent="given", purposes=["staffing"])
+    lake.subjects.erase("w-7")
+    # What was said before the erasure is gone with it, their consent too.
+    assert lake.subjects.put("w-7", identity="4711").consent == "unknown"
+    assert lake.subjects.get("w-7").erased_at
+    assert not lake.subjects.put("w-7", consent="given").erased_at
+
+
 def test_everybody_can_be_erased(lake, rows):
     folder = Path(lake.rooms.settings.data)
     lake.rooms.subjects.erase_all([f"w-{row['id']}" for row in rows], "the agency closes")

@@ -56,6 +56,18 @@ def refused(answer, status, code):
     return body["error"]
 
 
+def test_every_health_that_is_described_is_answered(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    names = paths["/v1/{service}/health"]["get"]["parameters"][0]["schema"]["enum"]
+    assert {"gateway", "vectord", "matrix"} <= set(names)
+    assert {client.get(f"/v1/{name}/health").status_code for name in names} == {200}
+    assert (
+        client.get("/metrics")
+        .headers["content-type"]
+        .startswith(*paths["/metrics"]["get"]["responses"]["200"]["content"])
+    )
+
+
 def test_health_of_the_gateway_and_of_every_service(client):
     assert client.get("/health").json() == {"status": "ok", "service": "gateway", "version": lakehouse.__version__}
     for word, service in {

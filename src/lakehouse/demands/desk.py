@@ -10,7 +10,7 @@ import msgspec
 
 from lakehouse import caller
 from lakehouse.demands.base import URGENCIES, Candidate, OpenDemand, Placed, Stage
-from lakehouse.errors import Conflict, NotFound, PermissionDenied
+from lakehouse.errors import NotFound, PermissionDenied, WrongState
 from lakehouse.validate.base import LookUp, Question
 from lakehouse.validate.period import period
 
@@ -214,19 +214,19 @@ def refuse_filled(found: OpenDemand, ids: Collection[str]) -> None:
     """Refuse to move people who are filled.
 
     Raises:
-        Conflict: One of them is.
+        WrongState: One of them is.
     """
     for each in found.people:
         if each.stage == "filled" and each.id in ids:
-            raise Conflict(f"{each.id!r} is filled; release them first", id=each.id)
+            raise WrongState(f"{each.id!r} is filled; release them first", id=each.id)
 
 
 def refuse_barred(found: OpenDemand, people: Sequence[Candidate]) -> None:
     """Refuse people whom the client does not want back.
 
     Raises:
-        Conflict: One of them is such.
+        WrongState: One of them is such.
     """
     for each in people:
         if each.id in found.barred:
-            raise Conflict(f"{found.demand.client} does not want {each.id!r} back", id=each.id)
+            raise WrongState(f"{found.demand.client} does not want {each.id!r} back", id=each.id)

@@ -10,7 +10,7 @@ import msgspec
 
 from lakehouse.demands.base import OUT, Filled, Learned, OpenDemand, Owner, Placed, RefusedPerson, Stage, Text, Word
 from lakehouse.demands.desk import Desk, on, session_of
-from lakehouse.errors import Conflict, InvalidInput, NotFound, ValidationFailed
+from lakehouse.errors import InvalidInput, NotFound, ValidationFailed, WrongState
 from lakehouse.memory.evidence import WEIGHTS, Outcome
 from lakehouse.validate.base import Context, Finding
 
@@ -48,7 +48,7 @@ class Filling:
         Raises:
             NotFound: There is no such demand, or somebody is not on it.
             InvalidInput: The demand names no role.
-            Conflict: The demand is closed, somebody was excluded, or more people are named than are still looked for.
+            WrongState: The demand is closed, somebody was excluded, or more people are named than are still looked for.
         """
         with self._one_at_a_time:
             return self._fill(id, worker_ids, by)
@@ -80,13 +80,13 @@ class Filling:
         if not found.demand.role:
             raise InvalidInput("the demand names no role; say who is needed before filling it", field="role")
         if found.status != "open":
-            raise Conflict(f"the demand {found.id!r} is closed; open it again to fill it", id=found.id)
+            raise WrongState(f"the demand {found.id!r} is closed; open it again to fill it", id=found.id)
         for each in chosen:
             if each.stage in {*OUT, "filled"}:
                 said = "is filled already" if each.stage == "filled" else "was excluded"
-                raise Conflict(f"{each.id!r} {said}", id=each.id)
+                raise WrongState(f"{each.id!r} {said}", id=each.id)
         if len(chosen) > found.remaining:
-            raise Conflict(
+            raise WrongState(
                 f"{found.filled} of {found.demand.count} are filled; {len(chosen)} more are too many", id=found.id
             )
 
@@ -120,12 +120,12 @@ class Filling:
 
         Raises:
             NotFound: There is no such demand, or they are not on it.
-            Conflict: They are not filled.
+            WrongState: They are not filled.
         """
         found = self._desk.get(id)
         each = on(found, worker_id)
         if each.stage != "filled":
-            raise Conflict(f"{worker_id!r} is not filled", id=worker_id)
+            raise WrongState(f"{worker_id!r} is not filled", id=worker_id)
         self._desk.validators.release(each.fill_id)
         self._note(found, [each], "proposed", by)
         return self._desk.get(id)
@@ -171,14 +171,14 @@ class Filling:
 
         Raises:
             NotFound: There is no such demand, they are not on it, or there is no outcome.
-            Conflict: The outcome was added to a memory that was there before, which would go with it.
+            WrongState: The outcome was added to a memory that was there before, which would go with it.
         """
         desk = self._desk
         each = on(desk.get(id), worker_id)
         if not each.entry:
             raise NotFound(f"no outcome was recorded for {worker_id!r}", id=worker_id)
         if not each.made:
-            raise Conflict(
+            raise WrongState(
                 f"the outcome for {worker_id!r} was added to what was remembered before; record what is right, or"
                 f" retire the entry {each.entry!r}",
                 entry=each.entry,

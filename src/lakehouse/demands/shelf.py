@@ -27,7 +27,7 @@ from lakehouse.demands.base import (
     Word,
 )
 from lakehouse.demands.desk import Desk, day_of, in_order, moved, on, refuse_barred, refuse_filled
-from lakehouse.errors import Conflict, InvalidInput
+from lakehouse.errors import InvalidInput, WrongState
 from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace
 from lakehouse.observe.inbox import excerpts
 from lakehouse.staffing.demand import Demand
@@ -68,7 +68,7 @@ class Shelf:
         Raises:
             InvalidInput: Neither or both of text and message are given, or nobody is asked for in it.
             NotFound: There is no such message.
-            Conflict: A later message has cancelled it.
+            WrongState: A later message has cancelled it.
         """
         desk = self._desk
         desk.check(namespace)
@@ -100,7 +100,7 @@ class Shelf:
             return parts, [None] * len(parts), "medium"
         found = self._desk.message(message)
         if found.status == "cancelled":
-            raise Conflict(f"message {message!r} was cancelled by a later one", id=message)
+            raise WrongState(f"message {message!r} was cancelled by a later one", id=message)
         if not found.demands:
             raise InvalidInput(f"no demand was read from message {message!r}", field="message")
         parts = excerpts(found.body, found.demands)
@@ -210,7 +210,7 @@ class Shelf:
 
         Raises:
             InvalidInput: A field was not understood; the message names it.
-            Conflict: The count would be below the people filled already.
+            WrongState: The count would be below the people filled already.
             NotFound: There is no such demand.
         """
         desk = self._desk
@@ -236,7 +236,7 @@ class Shelf:
         line = found.text if shown == fields_of(desk.parser.parse(found.text)) else need_line(shown)
         demand: Demand = desk.parser.parse(line)
         if demand.count < found.filled:
-            raise Conflict(
+            raise WrongState(
                 f"{found.filled} people are filled already, which is more than {demand.count}", field="count"
             )
         same = demand.start == found.demand.start
@@ -255,7 +255,7 @@ class Shelf:
         Raises:
             NotFound: There is no such demand, or somebody is not in the roster: nobody can be put on a demand who does
                 not exist.
-            Conflict: Somebody is filled, which `demands.release` undoes, or the client does not want them back.
+            WrongState: Somebody is filled, which `demands.release` undoes, or the client does not want them back.
         """
         desk = self._desk
         if stage != "none":
@@ -287,7 +287,7 @@ class Shelf:
 
         Raises:
             NotFound: There is no such demand, `out` is not on it, or `by_whom` is not in the roster.
-            Conflict: Either is filled, or the client does not want `by_whom` back.
+            WrongState: Either is filled, or the client does not want `by_whom` back.
         """
         desk = self._desk
         desk.require([by_whom])
@@ -297,7 +297,7 @@ class Shelf:
             refuse_filled(found, {out, by_whom.id})
             refuse_barred(found, [by_whom])
             if out == by_whom.id or going.stage in OUT:
-                raise Conflict(f"{out!r} is not among those who could be replaced by {by_whom.id!r}", id=out)
+                raise WrongState(f"{out!r} is not among those who could be replaced by {by_whom.id!r}", id=out)
             said = (by, why, desk.now())
             before = {each.id: each for each in found.people}
             leaving = moved(going, Candidate(going.corpus, going.id), "excluded", said)

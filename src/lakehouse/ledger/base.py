@@ -10,6 +10,7 @@ Consent = Literal["unknown", "given", "withdrawn"]
 Text = Annotated[str, msgspec.Meta(max_length=512)]
 SubjectId = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+DayOrNone = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
 
 
 class Appearance(msgspec.Struct, frozen=True, kw_only=True):

@@ -118,9 +118,11 @@ class Manifests:
         return [(id, self._said(id, sealed)) for id, sealed in found]
 
     def put(self, id: str, now: str, **said: Any) -> None:
-        """Say what holds of a subject, in place of what was said before; who gave consent is no longer erased."""
-        sealed = self._keys.seal(id, msgspec.json.encode(self._stored.Said(**said)))
+        """Say what holds of a subject; what is not named stays. Who gives consent is no longer erased."""
         with self._state.write() as connection:
+            stored = self._stored.get(connection, id)
+            before = self._said(id, stored.said) if stored else self._stored.Said()
+            sealed = self._keys.seal(id, msgspec.json.encode(msgspec.structs.replace(before, **said)))
             self._stored.put(connection, id, sealed, now, back=said.get("consent") == "given")
 
     def begin(self, id: str, person: bytes) -> None:

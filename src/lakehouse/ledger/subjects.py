@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -19,6 +19,7 @@ from lakehouse.ledger.base import (
     AuditRow,
     Consent,
     Day,
+    DayOrNone,
     Due,
     DueList,
     Purged,
@@ -88,23 +89,23 @@ class Subjects:
     def put(
         self,
         id: SubjectId,
-        identity: Text = "",
-        purposes: Purposes = [],  # noqa: B006 - never changed; the request type needs a value
-        consent: Consent = "unknown",
-        retain_until: Day | None = None,
-        legal_hold: Text = "",
+        identity: Text | None = None,
+        purposes: Purposes | None = None,
+        consent: Consent | None = None,
+        retain_until: DayOrNone | None = None,
+        legal_hold: Text | None = None,
     ) -> Subject:
         """Say what holds of a person: purposes, consent, how long the data is kept, what forbids its erasure.
 
-        Replaces what was said before. Where somebody appears needs not be said: it is looked up in the datasets. Of
+        What is null stays as it was. Where somebody appears needs not be said: it is looked up in the datasets. Of
         somebody who was erased, `consent` given says that they are back: ingests let their rows in again.
 
         Args:
             id: As in their corpus, with its prefix.
             identity: A reference to a system of record, such as a personnel number; not a name.
             purposes: What their data may be used for.
-            consent: What they said to it.
-            retain_until: Last day on which the data is kept, `YYYY-MM-DD`.
+            consent: What they said to it; `unknown` before anything was said.
+            retain_until: Last day on which the data is kept, `YYYY-MM-DD`; empty says that there is none.
             legal_hold: Why nothing of them may be erased; empty lifts a hold.
 
         Raises:
@@ -112,20 +113,22 @@ class Subjects:
         """
         if id.startswith(("lakehouse:", "dataset:")):
             raise InvalidInput(f"id {id!r} is reserved; a person's id has the prefix of their corpus", field="id")
-        if retain_until is not None:
+        if retain_until:
             _day(retain_until, "retain_until")
-        self._manifests.put(
-            id,
-            self._now(),
-            identity=identity,
-            purposes=purposes,
-            consent=consent,
-            retain_until=retain_until,
-            legal_hold=legal_hold,
-        )
+        given = {
+            "consent": consent,
+            "identity": identity,
+            "legal_hold": legal_hold,
+            "purposes": purposes,
+            "retain_until": retain_until,
+        }
+        said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if retain_until is not None:
+            said["retain_until"] = retain_until or None
+        self._manifests.put(id, self._now(), **said)
         if consent == "given":
             self._erased.lift(id)
-        self._note(id, "manifest", ("consent", "identity", "legal_hold", "purposes", "retain_until"), "changed")
+        self._note(id, "manifest", tuple(said), "changed")
         return self._subject(id, self._people.find(id))
 
     def get(self, id: SubjectId) -> Subject:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from lakehouse.errors import Conflict, InvalidInput, NotFound
+from lakehouse.errors import InvalidInput, NotFound, WrongState
 from lakehouse.state.turn import Turn
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Pathways:
 
         Raises:
             NotFound: No such pathway.
-            Conflict: It is retired.
+            WrongState: It is retired.
             InvalidInput: Nothing to change is given, or the task is blank.
         """
         return self._change(uid, 0, task=task, steps=steps, tags=tags, outcome=outcome)
@@ -181,7 +181,7 @@ class Pathways:
 
         Raises:
             NotFound: No such pathway.
-            Conflict: It is retired.
+            WrongState: It is retired.
             InvalidInput: Nothing to change is given, or the task is blank.
         """
         return self._change(uid, 1, task=task, steps=steps, tags=tags, outcome=outcome)
@@ -297,7 +297,7 @@ class Pathways:
         with self._turn:
             now = self.get(uid)
             if now.retired:
-                raise Conflict(f"pathway {uid!r} is retired; add a new one instead", uid=uid)
+                raise WrongState(f"pathway {uid!r} is retired; add a new one instead", uid=uid)
             return self._append(self._next(now, version=now.version + versions, **values), "")
 
     def _next(self, now: Pathway, **values: Any) -> Pathway:

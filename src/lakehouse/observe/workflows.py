@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from lakehouse import tracing
-from lakehouse.errors import Conflict, InvalidInput, LakehouseError, NotFound, TooLarge
+from lakehouse.errors import InvalidInput, LakehouseError, NotFound, TooLarge, WrongState
 from lakehouse.observe import modes, runs
 from lakehouse.observe.base import OK
 from lakehouse.observe.lines import one_line
@@ -146,11 +146,11 @@ class Workflows:
 
         Raises:
             NotFound: There is none of that id.
-            Conflict: It has ended.
+            WrongState: It has ended.
         """
         run = self.get(run_id)
         if run.status != "running":
-            raise Conflict(f"the run has ended ({run.status}); nothing is left to cancel", status=run.status)
+            raise WrongState(f"the run has ended ({run.status}); nothing is left to cancel", status=run.status)
         with self._state.write() as connection:
             self._rows.settle(connection, run_id, "cancelled")
             self._rows.end_all(connection, run_id, "cancelled")

@@ -77,7 +77,7 @@ def describe(served: Sequence[Operation], *, server_prefix: str = "/v1") -> Sche
             content.update(_success(operation, components)["content"])
         else:
             entry[verb] = _entry(operation, components)
-    paths |= _plain_paths(components)
+    paths |= _plain_paths(components, served, server_prefix)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -218,8 +218,9 @@ def _failures(components: _Components) -> Schema:
     }
 
 
-def _plain_paths(components: _Components) -> dict[str, Schema]:
+def _plain_paths(components: _Components, served: Sequence[Operation], server_prefix: str) -> dict[str, Schema]:
     health = {"description": "Up.", "content": {_JSON: {"schema": components.of(HealthBody)}}}
+    counters = {"schema": {"type": "string"}}
     return {
         "/health": {
             "get": {
@@ -227,6 +228,28 @@ def _plain_paths(components: _Components) -> dict[str, Schema]:
                 "summary": "Tell that the stack is up; never asks for a token.",
                 "security": [{}],
                 "responses": {"200": health},
+            }
+        },
+        f"{server_prefix}/{{service}}/health": {
+            "get": {
+                "operationId": "health.service",
+                "summary": "Tell that a service is up, by its name or that of one of its rooms.",
+                "parameters": [
+                    {
+                        "name": "service",
+                        "in": "path",
+                        "required": True,
+                        "schema": {"type": "string", "enum": _health_names(served, server_prefix)},
+                    }
+                ],
+                "responses": {"200": health},
+            }
+        },
+        "/metrics": {
+            "get": {
+                "operationId": "metrics",
+                "summary": "Return the counters of the stack in the text form that Prometheus reads.",
+                "responses": {"200": {"description": "The counters.", "content": {"text/plain": counters}}},
             }
         },
         "/openapi.json": {
@@ -237,3 +260,10 @@ def _plain_paths(components: _Components) -> dict[str, Schema]:
             }
         },
     }
+
+
+def _health_names(served: Sequence[Operation], server_prefix: str) -> list[str]:
+    rooms = {operation.service for operation in served}
+    names = [word for word, service in services.health_names().items() if rooms & set(service.rooms)]
+    # A service that stands alone is no gateway.
+    return sorted([*names, services.GATEWAY] if server_prefix else names)

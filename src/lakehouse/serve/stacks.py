@@ -21,7 +21,7 @@ import msgspec
 
 from lakehouse import settings
 from lakehouse.decoding import ready
-from lakehouse.errors import Conflict, IntegrityError, InvalidInput, NotFound
+from lakehouse.errors import Conflict, IntegrityError, InvalidInput, NotFound, WrongState
 from lakehouse.settings import Settings
 from lakehouse.state import pidfile
 from lakehouse.state.folder import atomic_write, disk_error
@@ -200,14 +200,14 @@ class Stacks:
 
         Raises:
             NotFound: None has that name.
-            Conflict: It runs, or its data lie in the folder that would be removed.
+            WrongState: It runs, or its data lie in the folder that would be removed.
         """
         record = self.get(name)
         if pidfile.holder(self.pid_file(name)) is not None:
-            raise Conflict(f"stack {name!r} runs; stop it first", stack=name)
+            raise WrongState(f"stack {name!r} runs; stop it first", stack=name)
         path = self.path(name)
         if Path(record.data).is_relative_to(path) and Path(record.data).exists():
-            raise Conflict(f"the data of stack {name!r} lie in {record.data}; move or remove them first", stack=name)
+            raise WrongState(f"the data of stack {name!r} lie in {record.data}; move or remove them first", stack=name)
         with self._changing():
             shutil.rmtree(path, ignore_errors=True)
 

@@ -140,7 +140,7 @@ class AuditPages(Pages):
             identity=sent.one("identity"),
             purposes=[word.strip() for word in sent.one("purposes").split(",") if word.strip()],
             consent=cast(Consent, sent.one("consent", "unknown")),
-            retain_until=sent.one("retain_until") or None,
+            retain_until=sent.one("retain_until"),
             legal_hold=sent.one("legal_hold"),
         )
         view.notice = f"What holds of {view.who} is noted."

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from lakehouse import caller
 from lakehouse.demands.base import OUT, OpenDemand, Person
-from lakehouse.errors import Conflict, InvalidInput, LakehouseError, NotFound
+from lakehouse.errors import InvalidInput, LakehouseError, NotFound, WrongState
 from lakehouse.serve.console import security
 from lakehouse.serve.console.outreach import KINDS, Draft, Kind, Verdict, drafted, judged
 from lakehouse.serve.console.site import COOKIE, Pages, Sent, Site, View, asked, may
@@ -127,7 +127,7 @@ class OutreachPages(Pages):
 
     def _by_model(self, kind: Kind, one: OpenDemand, person: Person, me: str) -> Draft:
         if not self._model:
-            raise Conflict("no model writes drafts here; name one in chat.draft_model", field="write")
+            raise WrongState("no model writes drafts here; name one in chat.draft_model", field="write")
         return written(self._site.lake, self._model, kind, one, person, me)
 
     def _somebody(self, one: OpenDemand, corpus: str, id: str, *, whole: bool) -> Person:
@@ -136,7 +136,7 @@ class OutreachPages(Pages):
         if placed is None:
             raise NotFound(f"{id} is not on this demand; put them on the shortlist first.", id=id)
         if placed.stage in OUT:
-            raise Conflict(f"{id} is left out of this demand.", id=id)
+            raise WrongState(f"{id} is left out of this demand.", id=id)
         if not whole:
             return Person(corpus=corpus, id=id, stage=placed.stage, metadata={})
         people = self._site.lake.demands.people(one.id, person=id).items
