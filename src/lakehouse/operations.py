@@ -281,6 +281,8 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("playbooks.get", "GET /v1/matrix/playbooks/{id}", _PLAYBOOKS),
     _operation("playbooks.delete", "DELETE /v1/matrix/playbooks/{id}", _PLAYBOOKS, status=204),
     _operation("playbooks.handover", "POST /v1/matrix/playbooks/handover", _PLAYBOOKS),
+    _operation("playbooks.shares", "GET /v1/matrix/shares", _PLAYBOOKS, query=("namespace",)),
+    _operation("playbooks.withdraw", "DELETE /v1/matrix/shares", _PLAYBOOKS, query=("namespace", "reader"), status=204),
     _operation("playbooks.merge", "POST /v1/matrix/playbooks/merge", _PLAYBOOKS),
     _operation("playbooks.export", "POST /v1/matrix/playbooks/export", _PLAYBOOKS),
     _operation("playbooks.import_", "POST /v1/matrix/playbooks/import", _PLAYBOOKS),

@@ -54,6 +54,16 @@ def test_handover_copies_or_moves(run, folder) -> None:
     assert run("playbook", "handover", "anna", "anna", "--mode", "move")[0] == 2
 
 
+def test_shares_are_listed_and_withdrawn(run, folder) -> None:
+    run("playbook", "record", DEMAND, "--answer", "w-1", "--corpus", "workers", "--namespace", "eve")
+    run("playbook", "handover", "eve", "finn", "--mode", "share")
+    assert json.loads(run("playbook", "shares", "--namespace", "finn", "--json")[1]) == {"uses": ["eve"], "used_by": []}
+    assert "is used by" in run("playbook", "shares", "--namespace", "eve")[1]
+    assert run("playbook", "withdraw", "eve", "finn")[1] == "finn uses nothing of eve any more; copies stay\n"
+    assert _entries(run, "finn") == []
+    assert run("playbook", "withdraw", "eve", "finn")[0] == 3
+
+
 def test_record_of_somebody_not_on_the_roster_is_refused(run, folder) -> None:
     code, _, err = run("playbook", "record", DEMAND, "--answer", "w-9999", "--corpus", "workers")
     assert code == 3

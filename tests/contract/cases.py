@@ -437,6 +437,34 @@ PLAYBOOKS = [
         raises=InvalidInput,
         says="mode",
     ),
+    Case(
+        "shares",
+        [
+            ("playbooks.handover", {"from": "sh1", "to": "sh2", "mode": "share"}),
+            ("playbooks.shares", {"namespace": "sh2"}),
+        ],
+        lambda found: (found.uses, found.used_by) == (["sh1"], []),
+    ),
+    Case(
+        "withdraw",
+        [
+            ("playbooks.handover", {"from": "sh3", "to": "sh4", "mode": "share"}),
+            ("playbooks.withdraw", {"namespace": "sh3", "reader": "sh4"}),
+        ],
+        lambda answer: answer is None,
+    ),
+    Case(
+        "withdraw-twice",
+        [
+            ("playbooks.handover", {"from": "sh7", "to": "sh8", "mode": "share"}),
+            ("playbooks.withdraw", {"namespace": "sh7", "reader": "sh8"}),
+            ("playbooks.withdraw", {"namespace": "sh7", "reader": "sh8"}),
+        ],
+        raises=NotFound,
+        says="sh8",
+    ),
+    Case("withdraw-what-is-not-shared", [("playbooks.withdraw", {"namespace": "sh5", "reader": "sh6"})],
+         raises=NotFound, says="sh6"),
     Case("handover-itself", [("playbooks.handover", {"from": "p", "to": "p", "mode": "copy"})], raises=InvalidInput),
     Case("handover-mode", [("playbooks.handover", {"from": "pb1", "to": "p", "mode": "lend"})], raises=InvalidInput),
 ]  # fmt: skip

@@ -32,9 +32,9 @@ NO_MEMORY = frozenset(
     "after answer_id any body by certs city client contacts content content_type count created_at dataset"
     " do_not_return evaluation_texts evidence_on exclude_ids facts fill_id id id_column id_prefix identity"
     " in_reply_to key kind legal_hold mapping match message message_id metadata_columns mode model name names on out"
-    " outcome owner person prefix prompt purposes q query query_role query_text reason replaces retain_until role"
-    " run_id sender session_id shift since skills snapshot_id sql start state status steps subject summary tag tags"
-    " task text text_columns texts trace_id uid updated_at why worker_id worker_ids".split()
+    " outcome owner person prefix prompt purposes q query query_role query_text reader reason replaces retain_until"
+    " role run_id sender session_id shift since skills snapshot_id sql start state status steps subject summary tag"
+    " tags task text text_columns texts trace_id uid updated_at why worker_id worker_ids".split()
 )
 # Services where a namespace is a chat budget or what a key is for; and one that checks its memories by itself.
 NO_MEMORY_OF = {"chat", "iterate", "keys"}
@@ -184,6 +184,19 @@ def test_auditor_sees_a_hold_and_cannot_lift_it_nor_bring_back_who_was_erased(la
                 lake.subjects.put("w-1", **said)
     with as_("operator"):
         assert lake.subjects.put("w-1", legal_hold="").legal_hold == ""
+
+
+def test_who_may_use_one_memory_takes_back_what_it_shared_and_nothing_of_another(lake):
+    lake.playbooks.handover("ben", "anna", "share")
+    lake.playbooks.handover("anna", "ben", "share")
+    with of_ben():
+        assert lake.playbooks.shares("ben").used_by == ["anna"]
+        lake.playbooks.withdraw("ben", "anna")
+        with pytest.raises(PermissionDenied, match="anna"):
+            lake.playbooks.withdraw("anna", "ben")
+        with pytest.raises(PermissionDenied, match="anna"):
+            lake.playbooks.shares("anna")
+    assert lake.playbooks.shares("anna").used_by == ["ben"]
 
 
 def test_words_of_memory_are_in_no_search_of_an_auditor(annas):

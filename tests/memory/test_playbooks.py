@@ -114,6 +114,23 @@ def test_handover_share_includes_what_comes_later(lake):
     assert answers(lake, "carol") == set()
 
 
+def test_what_was_shared_is_listed_and_can_be_taken_back(lake):
+    record(lake, "w-1", namespace="alice")
+    lake.playbooks.handover("alice", "bob", "share")
+    lake.playbooks.handover("alice", "carol", "share")
+    lake.playbooks.handover("dave", "bob", "share")
+    record(lake, "w-2", namespace="bob")
+    assert (lake.playbooks.shares("bob").uses, lake.playbooks.shares("bob").used_by) == (["alice", "dave"], [])
+    assert lake.playbooks.shares("alice").used_by == ["bob", "carol"]
+    lake.playbooks.withdraw("alice", "bob")
+    assert answers(lake, "bob") == {"w-2"}
+    assert answers(lake, "carol") == answers(lake, "alice") == {"w-1"}
+    assert (lake.playbooks.shares("bob").uses, lake.playbooks.shares("alice").used_by) == (["dave"], ["carol"])
+    with pytest.raises(NotFound, match="not shared with 'bob'"):
+        lake.playbooks.withdraw("alice", "bob")
+    assert lake.playbooks.handover("alice", "bob", "share").entries == 1
+
+
 @pytest.mark.parametrize("mode", ["copy", "move"])
 def test_handover_of_one_client_takes_nothing_of_another(lake, mode):
     asks = {

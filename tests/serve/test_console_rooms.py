@@ -142,6 +142,12 @@ def test_memory_is_corrected_handed_over_and_retired(client, rooms_lake):
     assert "no-show by noor : ill" in history or "no-show by noor: ill" in history
     handed = shown(client.post("/memory", data={"namespace": "mia", "to": "noor", "mode": "copy", "handover": "on"}))
     assert "noor has copies of the memory of mia: 1 entry" in handed
+    lent = {"namespace": "mia", "to": "theo", "mode": "share", "handover": "on"}
+    assert "Take back" in shown(client.post("/memory", data=lent))
+    assert "theo also uses what mia remembers" in shown(client.get("/memory", params={"namespace": "theo"}))
+    back = shown(client.post("/memory", data={"namespace": "mia", "withdraw": "theo"}))
+    assert "theo uses nothing of the memory of mia" in back
+    assert "Take back" not in back
     shown(client.post("/memory", data={"namespace": "mia", "retire": made.playbook_id}))
     assert rooms_lake.playbooks.list("mia").entries == []
     assert len(rooms_lake.playbooks.list("noor").entries) == 1

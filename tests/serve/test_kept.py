@@ -170,10 +170,17 @@ changes = st.one_of(
     st.tuples(st.just("record"), st.integers(1, 36), st.sampled_from(NAMESPACES)),
     st.tuples(st.just("turn down"), st.integers(1, 36), st.sampled_from(NAMESPACES)),
     st.tuples(st.just("forget"), st.none(), st.sampled_from(NAMESPACES)),
-    st.tuples(st.just("hand over"), st.sampled_from(["share", "copy"]), st.none()),
+    st.tuples(st.just("hand over"), st.sampled_from(["share", "copy", "take back"]), st.none()),
     st.tuples(st.just("next day"), st.none(), st.none()),
     st.tuples(st.just("nothing"), st.none(), st.none()),
 )
+
+
+def hand_over(lake, mode):
+    if mode != "take back":
+        lake.playbooks.handover("ann", "bob", mode)
+    elif lake.playbooks.shares("ann").used_by:
+        lake.playbooks.withdraw("ann", "bob")
 
 
 def change(face, day, kind, what, which):
@@ -192,7 +199,7 @@ def change(face, day, kind, what, which):
         for entry in lake.playbooks.list(which).entries[:1]:
             lake.playbooks.delete(entry.id)
     elif kind == "hand over":
-        lake.playbooks.handover("ann", "bob", what)
+        hand_over(lake, what)
     elif kind == "next day":
         day.now += timedelta(days=40)
 

@@ -1,4 +1,4 @@
-"""What worked before: `playbook record|bulk|list|show|delete|handover|merge|export|import|lift`."""
+"""What worked before: `playbook record|bulk|list|show|delete|handover|shares|withdraw|merge|export|import|lift`."""
 
 from __future__ import annotations
 
@@ -51,6 +51,14 @@ def add(commands: Commands) -> None:
     handover.add_argument("--mode", choices=("share", "copy", "move"), required=True, help="share, copy or move")
     handover.add_argument("--client", metavar="NAME", default="", help="only what is remembered of this client")
     handover.add_argument("--json", action="store_true", help="print one JSON document")
+
+    shares = playbook.command("shares", _shares, "list whose memory a namespace uses, and who uses its memory")
+    shares.add_argument("--namespace", metavar="NAME", default="default", help="whose memory (default: default)")
+    shares.add_argument("--json", action="store_true", help="print one JSON document")
+
+    withdraw = playbook.command("withdraw", _withdraw, "take back what a handover shared; copies stay")
+    withdraw.add_argument("giver", metavar="FROM", help="namespace that holds the memory")
+    withdraw.add_argument("receiver", metavar="TO", help="namespace that was let use it")
     _add_transfers(playbook)
 
 
@@ -207,6 +215,24 @@ def _show(arguments: argparse.Namespace) -> int:
     print(f"trust {entry.trust:.2f}; confirmed {entry.helped} times, turned down {entry.overridden} times")
     columns = [showing.Column(name) for name in ("at", "outcome", "by")] + [showing.Column("why", wraps=True)]
     showing.table(columns, [[past.at, past.outcome, past.by, past.why] for past in found.outcomes])
+    return 0
+
+
+def _shares(arguments: argparse.Namespace) -> int:
+    with open_lake(arguments) as lake:
+        found = lake.playbooks.shares(arguments.namespace)
+    if arguments.json:
+        showing.json_document(found)
+        return 0
+    rows = [["uses", each] for each in found.uses] + [["is used by", each] for each in found.used_by]
+    showing.table([showing.Column(arguments.namespace), showing.Column("namespace")], rows)
+    return 0
+
+
+def _withdraw(arguments: argparse.Namespace) -> int:
+    with open_lake(arguments) as lake:
+        lake.playbooks.withdraw(arguments.giver, arguments.receiver)
+    print(f"{arguments.receiver} uses nothing of {arguments.giver} any more; copies stay")
     return 0
 
 

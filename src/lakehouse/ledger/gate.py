@@ -32,6 +32,7 @@ SCOPES: Mapping[str, frozenset[str]] = {
     "matrix.search": _ALL,
     "playbooks": _WORK,
     "playbooks.list": _ALL,
+    "playbooks.shares": _ALL,
     "validate": _WORK,
     "iterate": _WORK,
     "iterate.sessions": _LOOK,

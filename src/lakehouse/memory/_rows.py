@@ -263,6 +263,12 @@ def share(connection: Connection, owner: str, reader: str) -> bool:
     return True
 
 
+def withdraw(connection: Connection, owner: str, reader: str) -> bool:
+    """Let `reader` use the entries of `owner` no more; returns whether it could."""
+    gone = connection.execute(delete(shares).where(shares.c.owner == owner, shares.c.reader == reader))
+    return bool(gone.rowcount)
+
+
 def count_use(connection: Connection, entries: Iterable[Playbook], namespaces: Iterable[str]) -> None:
     """Count for what was remembered of these answers that a new outcome confirmed it, or turned it down.
 

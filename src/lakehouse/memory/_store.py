@@ -69,6 +69,17 @@ class Store:
             self._shared = _rows.all_shares(connection)
         return new
 
+    def withdraw(self, owner: str, reader: str) -> bool:
+        """Let `reader` use the entries of `owner` no more; returns whether it could."""
+        with self.writing, self._state.write() as connection:
+            known = _rows.withdraw(connection, owner, reader)
+            self._shared = _rows.all_shares(connection)
+        return known
+
+    def readers(self, namespace: str) -> list[str]:
+        """Return the namespaces that use the entries of one, sorted, without itself."""
+        return sorted(reader for reader, owners in self._shared.items() if namespace in owners)
+
     def note(
         self, entries: Sequence[Playbook], answer: Callable[[Sequence[bool]], _T], *, key: str, kind: type[_T]
     ) -> _T:

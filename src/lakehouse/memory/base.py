@@ -163,6 +163,13 @@ class HandedOver(msgspec.Struct, frozen=True):
     entries: int
 
 
+class Shares(msgspec.Struct, frozen=True):
+    """Whose memory a namespace uses besides its own, and who uses its memory; both sorted."""
+
+    uses: list[str]
+    used_by: list[str]
+
+
 class MergedPlaybooks(msgspec.Struct, frozen=True):
     """`merged` entries are new in the destination, `joined` were there and have the outcomes of both now."""
 

@@ -37,6 +37,7 @@ from lakehouse.memory.base import (
     PlaybookList,
     Recorded,
     Score,
+    Shares,
     Who,
     Why,
 )
@@ -54,6 +55,8 @@ MAX_BULK = 10_000
 _DEFAULTS = settings.Matrix()
 Entries = Annotated[list[NewPlaybook], msgspec.Meta(min_length=1, max_length=MAX_BULK)]
 Client = Annotated[str, msgspec.Meta(max_length=200)]
+# Not `Namespace`: who is told of their own memory's readers needs no right to theirs.
+Reader = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Many = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Copies = Annotated[list[PlaybookCopy], msgspec.Meta(max_length=MAX_BULK)]
@@ -241,6 +244,29 @@ class Playbooks:
             if mode == "move":
                 self._store.remove(entries)
             return HandedOver(entries=new)
+
+    def shares(self, namespace: Namespace = DEFAULT_NAMESPACE) -> Shares:
+        """Tell whose memory a namespace uses by a handover that shares, and who uses its memory."""
+        return Shares(uses=list(self._store.used_by(namespace)[1:]), used_by=self._store.readers(namespace))
+
+    def withdraw(self, namespace: Namespace, reader: Reader) -> None:
+        """Take back what a handover shared: from the next search on `reader` uses nothing of `namespace`.
+
+        What was copied or moved, and outcomes that `reader` recorded, stay as they are.
+
+        Args:
+            namespace: Whose memory it is.
+            reader: Who was let use it.
+
+        Raises:
+            NotFound: It is not shared with them.
+        """
+        if not self._store.withdraw(namespace, reader):
+            raise NotFound(
+                f"the memory {namespace!r} is not shared with {reader!r}; `lakehouse playbook shares` lists with whom",
+                namespace=namespace,
+                reader=reader,
+            )
 
     def merge(self, src: Namespace, dest: Namespace, clear_source: bool = False) -> MergedPlaybooks:
         """Bring what one namespace remembers into another.

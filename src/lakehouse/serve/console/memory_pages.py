@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lakehouse.errors import InvalidInput, LakehouseError, NotFound
-from lakehouse.memory.base import DEFAULT_NAMESPACE, Lift, ListedPlaybook, PlaybookHistory
+from lakehouse.memory.base import DEFAULT_NAMESPACE, Lift, ListedPlaybook, PlaybookHistory, Shares
 from lakehouse.memory.evidence import Outcome
 from lakehouse.serve.console import bleed as measures
 from lakehouse.serve.console import people
@@ -64,6 +64,7 @@ class MemoryView(View, kw_only=True):
         more: There are older entries, which are not looked through here.
         roles: How often each role is remembered, most first.
         clients: Of whom something is remembered, by name.
+        shares: Whose memory is used besides this one, and by whom this one is.
         lift: What memory did on live demands; None when nothing tells.
         bleed: Whether memory of one role moves anybody for another, when it was asked for.
         opened: An entry with its history.
@@ -79,6 +80,7 @@ class MemoryView(View, kw_only=True):
     who: dict[str, Somebody] = msgspec.field(default_factory=dict)
     roles: list[tuple[str, int]] = msgspec.field(default_factory=list)
     clients: list[str] = msgspec.field(default_factory=list)
+    shares: Shares = Shares([], [])
     lift: Lift | None = None
     bleed: measures.Bleed | None = None
     opened: PlaybookHistory | None = None
@@ -123,6 +125,7 @@ class MemoryPages(Pages):
             "retire": self._retire,
             "correct": self._correct,
             "handover": self._hand_over,
+            "withdraw": self._withdraw,
         }
         act = next((work for name, work in acts.items() if name in sent), None)
         if act is not None and view.trouble is None:
@@ -176,6 +179,11 @@ class MemoryPages(Pages):
             f" {counted(handed.entries, 'entry', 'entries')} they did not have."
         )
 
+    def _withdraw(self, sent: Sent, view: MemoryView) -> None:
+        reader = sent.one("withdraw")
+        self._site.lake.playbooks.withdraw(view.asked.namespace, reader)
+        view.notice = f"{reader} uses nothing of the memory of {view.asked.namespace} any more. Copies stay."
+
     def _fill(self, opened: str, view: MemoryView, *, bleed: bool = False) -> None:
         lake, wanted = self._site.lake, view.asked
         entries = lake.playbooks.list(wanted.namespace, limit=_MOST_LOOKED + 1).entries
@@ -192,6 +200,7 @@ class MemoryPages(Pages):
         view.entries = found[(wanted.page - 1) * _PAGE :][:_PAGE]
         if may("playbooks.lift"):
             view.lift = lake.playbooks.lift(wanted.namespace)
+        view.shares = lake.playbooks.shares(wanted.namespace)
         view.history, view.works = may("playbooks.get"), may("playbooks.record")
         if bleed and view.works:
             view.bleed = measures.measured(lake, wanted.namespace, entries)
