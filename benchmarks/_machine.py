@@ -96,15 +96,26 @@ def calibrate() -> float:
     return time.perf_counter() - began
 
 
+def tree(pid: int) -> list[int]:
+    """Return a process and its living descendants."""
+    found = [pid]
+    for each in found:
+        # It, or one of its threads, may end meanwhile.
+        with contextlib.suppress(OSError):
+            for path in Path(f"/proc/{each}/task").glob("*/children"):
+                found += [int(child) for child in path.read_text().split()]
+    return found
+
+
 def used_by(pid: int) -> float:
     """Return the processor time of a process and its living descendants so far, in seconds."""
-    return sum(_of(each) for each in _tree(pid))
+    return sum(_of(each) for each in tree(pid))
 
 
 def resident(pid: int) -> dict[str, int]:
     """Return what a process and its descendants hold in memory, in bytes: `all`, `own` (not of files), `peak`."""
     total = dict.fromkeys(("all", "own", "peak"), 0)
-    for each in _tree(pid):
+    for each in tree(pid):
         try:
             lines = Path(f"/proc/{each}/status").read_text().splitlines()
         except OSError:
@@ -141,16 +152,6 @@ def _busy() -> float:
 
 def _own(pids: list[int]) -> float:
     return sum(map(used_by, [os.getpid(), *pids]))
-
-
-def _tree(pid: int) -> list[int]:
-    found = [pid]
-    for each in found:
-        # It, or one of its threads, may end meanwhile.
-        with contextlib.suppress(OSError):
-            for path in Path(f"/proc/{each}/task").glob("*/children"):
-                found += [int(child) for child in path.read_text().split()]
-    return found
 
 
 def _of(pid: int) -> float:

@@ -7,15 +7,17 @@ A stack with 50,000 people made around the demo's real ones (`_people.py`), aske
 HTTP. Reading alone and reading while 200 new people a second are added to the same index, one a request, take turns in
 shuffled order. An open load: the searches come at a fixed rate, by default 100 a second over ten connections, and a
 latency counts from when its request was due, so that a pause is not hidden by those who wait for it. Adding goes on
-through the builds that it starts. Searches and adds are sent by a process each, which has made all bodies before, so
-that nothing but the server can hold a search up. `us` is processor time of the server's processes for a search, adds
-included.
+through the builds that it starts; a search is beside a build when it was under way while there was a child process that
+builds, or in the second after, in which the new part is taken over. Searches and adds are sent by a process each, which
+has made all bodies before, so that nothing but the server can hold a search up. `us` is processor time of the server's
+processes for a search, adds included.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import itertools
 import multiprocessing
@@ -24,14 +26,15 @@ import random
 import signal
 import statistics
 import tempfile
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
-from _machine import Disturbed, described, spread, undisturbed, used_by
+from _machine import Disturbed, described, spread, tree, undisturbed, used_by
 from _people import DEMO, People
 from load import Connection, percentile, start
 from sizes import NAME, vectors_in
@@ -40,14 +43,20 @@ CONNECTIONS = 10
 _LONGEST_BUILD_S = 120
 # Processor seconds in one of a server that does nothing.
 _AT_REST = 0.1
+_BUILDS = b"lakehouse.vectors._build"
+_LOOK_EVERY_S = 0.02
+# After the child that builds has ended, its server opens what it made and lets go of the old part.
+_TAKEN_OVER_S = 1.0
+
+# When a search was due, by the clock, and how many ms it took from then.
+Took = tuple[float, float]
 
 
 class Found(NamedTuple):
-    """One run: ms and microseconds, and how many adds a second were acknowledged."""
+    """One run: ms of searches beside no build and beside one, microseconds a search, adds acknowledged a second."""
 
-    p50: float
-    p99: float
-    longest: float
+    quiet: list[float]
+    building: list[float]
     processor: float
     adds: float
 
@@ -127,15 +136,14 @@ class Load:
         ]
         time.sleep(max(0.0, begin - time.time()))
         used = used_by(self._pid)
-        took, acknowledged = (each.result() for each in sent)
+        with Builds(self._pid) as builds:
+            took, acknowledged = (each.result() for each in sent)
         wall = time.time() - begin
-        return Found(
-            percentile(took, 0.5),
-            percentile(took, 0.99),
-            max(took),
-            1e6 * (used_by(self._pid) - used) / len(took),
-            len(acknowledged) / wall,
-        )
+        beside: dict[bool, list[float]] = {False: [], True: []}
+        for due, ms in took:
+            beside[builds.went_on(due, due + ms / 1e3)].append(ms)
+        processor = 1e6 * (used_by(self._pid) - used) / len(took)
+        return Found(beside[False], beside[True], processor, len(acknowledged) / wall)
 
     def _settle(self) -> None:
         """Wait until a build that adds have started is done, so that it does not count for the next run."""
@@ -151,9 +159,39 @@ class Load:
             client.shutdown()
 
 
-def send(port: int, path: str, bodies: list[bytes], rate: float, begin: float) -> list[float]:
-    """Send bodies at a fixed rate, the first at a time of the clock; return ms from when each was due, as they end."""
-    took: list[float] = []
+class Builds:
+    """Notes when a server has a child process that builds; for a `with` statement."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._seen: list[float] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def went_on(self, begin: float, end: float) -> bool:
+        """Tell whether a build went on, or was being taken over, at any time between two."""
+        return any(begin - _TAKEN_OVER_S <= at <= end + _LOOK_EVERY_S for at in self._seen)
+
+    def _watch(self) -> None:
+        while not self._over.wait(_LOOK_EVERY_S):
+            for pid in tree(self._pid)[1:]:
+                # It may have ended meanwhile.
+                with contextlib.suppress(OSError):
+                    if _BUILDS in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        self._seen.append(time.time())
+
+
+def send(port: int, path: str, bodies: list[bytes], rate: float, begin: float) -> list[Took]:
+    """Send bodies at a fixed rate, the first at a time of the clock; return what each took, as they end."""
+    took: list[Took] = []
     numbers = itertools.count()
 
     async def one() -> None:
@@ -163,7 +201,7 @@ def send(port: int, path: str, bodies: list[bytes], rate: float, begin: float) -
             due = begin + number / rate
             await asyncio.sleep(max(0.0, due - time.time()))
             assert await connection.send(path, bodies[number]) == 200
-            took.append(1e3 * (time.time() - due))
+            took.append((due, 1e3 * (time.time() - due)))
         connection.close()
 
     async def all_of_them() -> None:
@@ -177,17 +215,28 @@ def send(port: int, path: str, bodies: list[bytes], rate: float, begin: float) -
 
 
 def show(found: dict[float, list[Found]]) -> None:
-    print("| adds a second | given | p50 ms | p99 ms | longest ms | us of the server |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| adds a second | given | searches | p50 ms | p99 ms | longest ms | us of the server |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    high: dict[str, float] = {}
     for adds, runs in found.items():
-        columns = zip(*runs, strict=True)
-        p50, p99, longest, processor, given = (list(column) for column in columns)
-        print(
-            f"| {adds:g} | {statistics.median(given):.0f} | {spread(p50, '.1f')} | {spread(p99, '.1f')}"
-            f" | {spread(longest, '.0f')} | {spread(processor)} |"
-        )
-    read_only, writing = (statistics.median(run.p99 for run in runs) for runs in found.values())
-    print(f"\np99 while adding is {writing / read_only:.2f} of that of reading alone")
+        kinds = {"while adding" if adds else "reading alone": [[*run.quiet, *run.building] for run in runs]}
+        if adds:
+            kinds |= {"beside no build": [run.quiet for run in runs], "beside a build": [run.building for run in runs]}
+        for kind, of_each in kinds.items():
+            took = [each for each in of_each if each]
+            if not took:
+                continue
+            p50, p99 = ([percentile(each, share) for each in took] for share in (0.5, 0.99))
+            high[kind] = statistics.median(p99)
+            given, count = statistics.median(run.adds for run in runs), sum(map(len, took))
+            print(
+                f"| {adds:g} | {given:.0f} | {kind}: {count:,} | {spread(p50, '.1f')} | {spread(p99, '.1f')}"
+                f" | {spread(map(max, took), '.0f')} | {spread(run.processor for run in runs)} |"
+            )
+    print()
+    alone = high.pop("reading alone")
+    for kind, value in high.items():
+        print(f"p99 {kind} is {value / alone:.2f} of that of reading alone")
 
 
 if __name__ == "__main__":
