@@ -16,6 +16,7 @@
     ├── InternalError              internal            500  no
     ├── NotInstalled               not_installed       501  no
     ├── Upstream                   upstream            502  yes
+    │   └── UpstreamRefused        upstream            502  no
     ├── Unavailable                unavailable         503  yes
     └── DeadlineExceeded           deadline            504  yes
 
@@ -167,6 +168,12 @@ class Upstream(LakehouseError):
     code = "upstream"
     status = 502
     retryable = True
+
+
+class UpstreamRefused(Upstream):
+    """A service this one depends on does not know what is asked of it, or may not do it; asking again cannot help."""
+
+    retryable = False
 
 
 class Unavailable(LakehouseError):

@@ -19,6 +19,7 @@ from lakehouse.errors import (
     PermissionDenied,
     Unavailable,
     Upstream,
+    UpstreamRefused,
 )
 
 HELLO = [Message("user", "hello there")]
@@ -39,8 +40,8 @@ def _asked(chat, name, timeout, *, stream):
         ("500", Upstream, 3),
         ("truncated", Upstream, 3),
         ("closed", Upstream, 3),
-        ("400", Upstream, 1),
-        ("404", Upstream, 1),
+        ("400", UpstreamRefused, 1),
+        ("404", UpstreamRefused, 1),
         ("garbage", Upstream, 1),
         ("no_choices", Upstream, 1),
         ("huge", Upstream, 1),

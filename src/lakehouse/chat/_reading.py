@@ -11,7 +11,7 @@ import msgspec
 
 from lakehouse import tracing
 from lakehouse.chat.base import ChatAnswer, ChatEvent, Failed, Incoming, Piece
-from lakehouse.errors import LimitExceeded, Upstream
+from lakehouse.errors import LimitExceeded, Upstream, UpstreamRefused
 
 if TYPE_CHECKING:
     from lakehouse.chat.budgets import Charge
@@ -34,8 +34,9 @@ def refused(provider: Provider, answer: Incoming) -> Failed:
     if answer.status == 429:
         limit = LimitExceeded(said, provider=provider.name, upstream=True, retry_after_s=after)
         return Failed(limit, again=True, after_s=after)
-    error = Upstream(said, provider=provider.name, status=answer.status)
-    return Failed(error, again=answer.status in _AGAIN, after_s=after)
+    again = answer.status in _AGAIN
+    kind = Upstream if again or answer.status >= 500 else UpstreamRefused
+    return Failed(kind(said, provider=provider.name, status=answer.status), again=again, after_s=after)
 
 
 def _reason(body: bytes) -> str:

@@ -21,6 +21,7 @@ from lakehouse.errors import (
     NotFound,
     PermissionDenied,
     Upstream,
+    UpstreamRefused,
     ValidationFailed,
 )
 from lakehouse.validate import prompts, session_list
@@ -337,7 +338,8 @@ class Iterate:
     def _broken(self, run: _Run, n: int, error: LakehouseError) -> Upstream:
         run.attempts.append(Attempt(n=n, verdict="infra_error", error=error.message))
         self._end(run, "infra_error")
-        return Upstream(f"try {n} could not be made: {error.message}", **run.detail("infra_error"), cause=error.code)
+        kind = UpstreamRefused if isinstance(error, UpstreamRefused) else Upstream
+        return kind(f"try {n} could not be made: {error.message}", **run.detail("infra_error"), cause=error.code)
 
     def _end(self, run: _Run, status: Status, **more: Any) -> None:
         self._log.append(
