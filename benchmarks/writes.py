@@ -146,11 +146,12 @@ class Load:
         return Found(beside[False], beside[True], processor, len(acknowledged) / wall)
 
     def _settle(self) -> None:
-        """Wait until a build that adds have started is done, so that it does not count for the next run."""
+        """Wait until a build that adds have started is done and on disk, so that it does not count for the next run."""
         for _ in range(_LONGEST_BUILD_S):
             used = used_by(self._pid)
             time.sleep(1)
             if used_by(self._pid) - used < _AT_REST:
+                os.sync()
                 return
 
     def close(self) -> None:
