@@ -86,6 +86,7 @@ def test_every_list_command_has_json() -> None:
         "lakehouse vectors get",
         "lakehouse vectors delete",
         "lakehouse playbook delete",
+        "lakehouse playbook withdraw",
         "lakehouse fill release",
         "lakehouse eval parsing",
         "lakehouse eval roles",
