@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -99,6 +100,18 @@ def test_stack_finishes_requests_under_way_before_it_stops(start, tmp_path):
     assert ended(stack)[0] == 0
     with lakehouse.connect(str(tmp_path / "lake")) as lake:
         assert lake.storage.get("long") == b"first second"
+
+
+def test_who_has_just_connected_when_a_stack_stops_is_answered(start):
+    stack = start("up", "--port", "0")
+    host, port = stack.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as one:
+        time.sleep(0.2)
+        stack.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        one.sendall(f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+        assert one.recv(100).startswith(b"HTTP/1.1 200")
+    assert ended(stack)[0] == 0
 
 
 def test_stack_abandons_calls_after_the_grace(start):

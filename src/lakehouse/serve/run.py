@@ -26,6 +26,7 @@ from lakehouse.app import Lakehouse, connect
 from lakehouse.errors import InvalidInput
 from lakehouse.serve import console, logs, ports
 from lakehouse.serve._garbage import THRESHOLDS, Garbage
+from lakehouse.serve._protocol import Protocol
 from lakehouse.serve.api import Api
 from lakehouse.serve.console import login
 from lakehouse.serve.doors import Doors
@@ -225,7 +226,7 @@ def _uvicorn(app: Api | Gateway, config: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
