@@ -116,18 +116,18 @@ class Witness:
             "demands.get": lambda _, answer: self._placed(answer),
             "demands.edit": lambda _, answer: self._placed(answer),
             "demands.note": lambda _, answer: self._placed(answer),
-            "demands.place": lambda values, answer: self._moved(
-                answer, {each.id: values["stage"] for each in values["people"]}
+            "demands.place": lambda values, answer: self._done(
+                "demand", {each.id: values["stage"] for each in values["people"]}, answer
             ),
-            "demands.replace": lambda values, answer: self._moved(
-                answer, {values["out"]: "excluded", values["by_whom"].id: "proposed"}
+            "demands.replace": lambda values, answer: self._done(
+                "demand", {values["out"]: "excluded", values["by_whom"].id: "proposed"}, answer
             ),
-            "demands.fill": lambda _, answer: self._done(answer.demand, answer.filled, "fill", SHOWN),
-            "demands.release": lambda values, answer: self._done(answer, [values["worker_id"]], "fill", "released"),
+            "demands.fill": lambda _, answer: self._done("fill", dict.fromkeys(answer.filled, SHOWN), answer.demand),
+            "demands.release": lambda values, answer: self._done("fill", {values["worker_id"]: "released"}, answer),
             "demands.outcome": lambda values, answer: self._done(
-                answer.demand, [values["worker_id"]], "remember", values["outcome"]
+                "remember", {values["worker_id"]: values["outcome"]}, answer.demand
             ),
-            "demands.undo": lambda values, answer: self._done(answer, [values["worker_id"]], "remember", "undone"),
+            "demands.undo": lambda values, answer: self._done("remember", {values["worker_id"]: "undone"}, answer),
             "iterate.run": lambda values, answer: self._checked({**values, "payload": answer.artifact}, answer),
         }
 
@@ -249,18 +249,12 @@ class Witness:
         for id, shown in told.items():
             yield _event(id, "view", purpose, sorted(shown))
 
-    def _moved(self, demand: Any, stages: Mapping[str, str]) -> Iterable[Event]:
+    def _done(self, action: str, results: Mapping[str, str], demand: Any) -> Iterable[Event]:
+        """Name people to whom something was done on a demand, with what came of it, and the others it tells of."""
         purpose = caller.current().purpose
-        for id, stage in stages.items():
-            yield Event(subject=id, action="demand", purpose=purpose, fields=(), result=stage)
-        yield from self._placed(demand, but=stages)
-
-    def _done(self, demand: Any, ids: Sequence[str], action: str, result: str) -> Iterable[Event]:
-        """Name people to whom something was done, and the others on the demand that is told of."""
-        purpose = caller.current().purpose
-        for id in ids:
+        for id, result in results.items():
             yield Event(subject=id, action=action, purpose=purpose, fields=(), result=result)
-        yield from self._placed(demand, but=ids)
+        yield from self._placed(demand, but=results)
 
     def _checked(self, values: Mapping[str, Any], _answer: Any) -> Iterable[Event]:
         """Name the people of a fill that passed, or those whom a message which passed is about."""

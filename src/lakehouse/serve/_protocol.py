@@ -5,7 +5,7 @@ from __future__ import annotations
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # What a client sends right after it connected is here within this time.
-_FIRST_REQUEST_S = 0.25
+_FIRST_REQUEST_S = 0.5
 
 
 class Protocol(HttpToolsProtocol):
