@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -46,6 +47,39 @@ def test_one_alone_is_synced_each_time():
 
     asyncio.run(run())
     assert synced == list(range(1, 40))
+
+
+def test_quick_disk_is_waited_for_where_requests_are_answered_and_a_slow_one_elsewhere():
+    took_s = 0.0
+    threads = []
+
+    def commit(_):
+        threads.append(threading.current_thread())
+        time.sleep(took_s)
+
+    async def run():
+        nonlocal took_s
+        commits = Commits(commit)
+        for position in range(20):
+            await commits.safe(position)
+        assert threads[-1] is threading.current_thread()
+        took_s = 0.05
+        for position in range(20, 30):
+            await commits.safe(position)
+        assert threads[-1] is not threading.current_thread()
+        waiting = asyncio.ensure_future(commits.safe(30))
+        turns = 0
+        while not waiting.done():
+            turns += 1
+            await asyncio.sleep(0.001)
+        assert turns > 5
+        took_s = 0.0
+        for position in range(31, 50):
+            await commits.safe(position)
+        assert threads[-1] is threading.current_thread()
+        commits.close(within_ms=1_000)
+
+    asyncio.run(run())
 
 
 def test_sync_that_fails_fails_for_all_who_share_it_and_not_for_the_next():

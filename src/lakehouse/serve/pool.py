@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any, TypeVar
@@ -11,13 +13,11 @@ from typing import Any, TypeVar
 from lakehouse.errors import Unavailable
 
 T = TypeVar("T")
-# How long those who wait for a sync wait for others to join: for the next, in all, and in all when it is tried how many
-# there are.
-_GAP_S = 0.001
+# A sync that takes longer is waited for in a thread.
+_QUICK_S = 0.001
+# How long those who wait for a sync wait for others to join: for the next, and in all.
+_GAP_S = 0.0005
 _MOST_S = 0.005
-_TRYING_S = 0.015
-_TURNS = 16
-_TRIED_EVERY = 16
 
 
 class Pool:
@@ -66,12 +66,12 @@ class Pool:
 
 
 class Commits:
-    """Waits for the disk on behalf of many requests: all that wait while one sync runs share the next.
+    """Waits for the disk on behalf of many requests, which share syncs.
 
-    A sync costs the processor half as much as an answer that is given again, so many should share one; but when all who
-    ask wait for the same, nobody is being answered meanwhile. So it begins at once when half as many wait as there are
-    when everybody does, which is tried now and then; otherwise those who are there wait a millisecond for the next to
-    join, five at most. A caller alone never waits.
+    A disk that needs a few tenths of a millisecond is waited for on the loop itself: to hand a sync to a thread costs
+    more. On others a thread waits, and all who come while one sync runs share the next. Before either, those who have
+    sent a request by now are answered, so that they join; where several shared the last sync, for as long as somebody
+    comes within half a millisecond.
 
     Args:
         commit: Returns when everything up to a position is safe.
@@ -82,8 +82,8 @@ class Commits:
         self._thread = futures.ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._running: asyncio.Task[None] | None = None
-        self._enough = 1
-        self._syncs = 0
+        self._shared = 1
+        self._took: deque[float] = deque(maxlen=8)
 
     async def safe(self, position: int) -> None:
         """Return when everything up to `position` survives a power cut.
@@ -100,11 +100,18 @@ class Commits:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            await self._gathered()
+            # The shortest of the last few: what a thread measures includes its wait for the interpreter.
+            quick = min(self._took, default=_QUICK_S) < _QUICK_S
+            await self._joined(0 if quick or self._shared == 1 else _GAP_S)
             batch, self._waiting = self._waiting, []
+            self._shared = len(batch)
+            position = max(position for position, _ in batch)
             error: Exception | None = None
             try:
-                await loop.run_in_executor(self._thread, self._commit, max(position for position, _ in batch))
+                if quick:
+                    self._sync(position)
+                else:
+                    await loop.run_in_executor(self._thread, self._sync, position)
             except Exception as failed:  # noqa: BLE001 - goes to each of those who wait
                 error = failed
             for _, done in batch:
@@ -115,23 +122,22 @@ class Commits:
                         done.set_exception(error)
         self._running = None
 
-    async def _gathered(self) -> None:
-        """Return when enough wait, or nobody joins them any more."""
-        loop = asyncio.get_running_loop()
-        self._syncs += 1
-        # Now and then, when several wait, it is tried whether more come if they are given the time.
-        tries = self._syncs % _TRIED_EVERY == 0 and len(self._waiting) > 1
-        until = loop.time() + (_TRYING_S if tries else _MOST_S)
-        for _ in range(_TURNS):
+    async def _joined(self, gap_s: float) -> None:
+        """Return when nobody has come in for as long as that, or it has taken long enough."""
+        until = time.monotonic() + _MOST_S
+        there = 0
+        while there < len(self._waiting) and time.monotonic() < until:
             there = len(self._waiting)
-            enough = there >= self._enough and not tries
-            # One turn to read what has come in, one to answer it.
-            await asyncio.sleep(0 if enough else _GAP_S)
+            # One turn to read what has been sent, one to answer it.
+            await asyncio.sleep(gap_s)
             await asyncio.sleep(0)
-            if enough or len(self._waiting) == there or loop.time() > until:
-                break
-        there = len(self._waiting)
-        self._enough = (there + 1) // 2 if tries else min(self._enough, there)
+
+    def _sync(self, position: int) -> None:
+        began = time.monotonic()
+        try:
+            self._commit(position)
+        finally:
+            self._took.append(time.monotonic() - began)
 
     def close(self, *, within_ms: float) -> bool:  # noqa: ARG002 - a sync is under way or done, there is nothing to drop
         """End the thread once its sync is done."""
