@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from lakehouse.vectors.base import Distance
 from lakehouse.vectors.items import check_id, check_vectors
 
 _PORTION = 1_024
+# Rows that are brought to disk together.
+_SYNCED = 2_048
 _SAMPLED = 256
 # Rows with whose vectors it is tried whether those who are likely near are.
 _TRIED = 48
@@ -172,22 +175,37 @@ def _write_rows(folder: Path, rows: Rows, request: Request, steps: _Steps) -> np
     all_ids, all_metadata = Texts(scratch, "ids"), Texts(scratch, "metadata")
     by_key = columns.Columns()
     with TextWriter(folder, "ids") as ids, TextWriter(folder, "metadata") as metadata:
+        synced = 0
         for start in range(0, rows.total, _PORTION):
             portion = order[start : start + _PORTION]
-            vectors[start : start + len(portion)] = unordered[portion]
+            end = start + len(portion)
+            vectors[start:end] = unordered[portion]
             for row, at in enumerate(portion.tolist(), start):
                 encoded = bytes(all_metadata[at])
                 by_key.add(row, _decode_metadata(encoded))
                 ids.write([bytes(all_ids[at])])
                 metadata.write([encoded])
-            steps.written(start + len(portion))
+            if end - synced >= _SYNCED:
+                # While much is brought to disk at once, the sync that an answer waits for has to wait for all of it.
+                _sync_rows(vectors, synced, end)
+                ids.sync()
+                metadata.sync()
+                synced = end
+            steps.written(end)
     by_key.save(folder / "columns.npz")
-    vectors.flush()
     live = vectors[: rows.total].view(np.ndarray)
     np.save(folder / "lengths.npy", np.concatenate([_NO_LENGTHS, *_lengths(live)]))
     del unordered, all_ids, all_metadata
     shutil.rmtree(scratch)
     return live
+
+
+def _sync_rows(vectors: np.memmap, start: int, end: int) -> None:
+    """Bring some rows of a mapped file to disk."""
+    mapped: Any = vectors.base
+    size = vectors.strides[0]
+    first = (vectors.offset + start * size) // mmap.PAGESIZE * mmap.PAGESIZE
+    mapped.flush(first, vectors.offset + end * size - first)
 
 
 def _write_as_they_come(folder: Path, rows: Rows, request: Request) -> np.ndarray:

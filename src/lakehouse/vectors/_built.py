@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import logging
 import mmap
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -105,6 +106,11 @@ class TextWriter:
             self._data.write(text)
             self._size += len(text)
             self._ends.append(self._size)
+
+    def sync(self) -> None:
+        """Bring the texts written so far to disk."""
+        self._data.flush()
+        os.fdatasync(self._data.fileno())
 
     def __enter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import time
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ _WAITING_SHARE = 0.25
 _NEVER = 1 << 62
 # How long a look at what was replaced may keep its files.
 _LOOKED_AT_S = 5.0
+_BETWEEN_PIECES_S = 0.002
 
 _log = logging.getLogger(__name__)
 
@@ -366,22 +368,27 @@ class _Replaced:
     """What a build replaces, to be taken apart by whoever waits here, not by the search that looks at it last.
 
     Letting go of a graph and of mapped files holds the interpreter, for a quarter of a second where the files are
-    removed already.
+    removed already; so one piece goes after the other, and in between whoever answers gets a turn.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._unseen = threading.Event()
-        self._pieces: list[object] = [parts.fresh]
+        self._fresh: object = parts.fresh
+        self._built: dict[str, object] = {}
         if parts.built is None:
             self._unseen.set()
         else:
-            self._pieces.append(vars(parts.built))
+            self._built = vars(parts.built)
             weakref.finalize(parts.built, self._unseen.set).atexit = False
 
     def let_go(self) -> None:
         """Wait for a few seconds until nobody looks at it any more, and take it apart."""
-        self._unseen.wait(_LOOKED_AT_S)
-        self._pieces.clear()
+        unseen = self._unseen.wait(_LOOKED_AT_S)
+        self._fresh = None
+        while unseen and self._built:
+            time.sleep(_BETWEEN_PIECES_S)
+            self._built.popitem()
+        self._built = {}
 
 
 def _silent(done: int, total: int) -> None:
