@@ -179,6 +179,24 @@ def test_search_ties_are_in_the_order_of_ids(vectors: Vectors) -> None:
     assert found(vectors, "people", vector=[1, 0], k=5) == ["near", "a", "b", "c", "d"]
 
 
+@pytest.mark.parametrize(
+    ("distance", "query", "first", "second"),
+    [
+        ("dot", [-1e-6, 0.0, 0.0], [0.4, 0.0, 0.0], [0.0, 0.0, 1.0]),
+        ("euclid", [1e-4, 0, 0], [1.3e-6, 0, 0], [1.4e-6, 0, 0]),
+    ],
+)
+def test_distances_that_round_to_the_same_one_tie(
+    vectors: Vectors, distance: str, query: list[float], first: list[float], second: list[float]
+) -> None:
+    vectors.create("rounded", 3, distance)
+    vectors.add("rounded", [Item(id="a", vector=first), Item(id="b", vector=second)])
+    both = vectors.search("rounded", vector=query, k=2).results
+    assert [hit.id for hit in both] == ["a", "b"]
+    assert both[0].distance == both[1].distance
+    assert vectors.search("rounded", vector=query, k=1).results == both[:1]
+
+
 @pytest.mark.parametrize("k", [0, -1, 10_001])
 def test_search_k_out_of_range_is_refused(vectors: Vectors, k: int) -> None:
     vectors.create("people", 2)

@@ -78,12 +78,17 @@ class Query:
         return products
 
     def tolerance(self, longest: float) -> float:
-        """Return by how much `rough` may be off when no row is longer than `longest`."""
+        """Return by how much `rough` may be off when no row is longer than `longest`.
+
+        Half a unit of the last decimal is in it: rows whose distances are rounded to the same one tie.
+        """
         if self.distance == "cosine":
+            # Far more than that.
             return _SLACK * self._length
         if self.distance == "dot":
-            return _SLACK * self._length * longest
-        return _SLACK * (self._length + longest) * (self._length + longest)
+            return _SLACK * self._length * longest + 0.5 / _SCALE
+        reach = self._length + longest
+        return _SLACK * reach * reach + (reach + 0.5 / _SCALE) / _SCALE
 
     def limit(self, distance: float, longest: float) -> float:
         """Return what the rough score of no row exceeds whose distance is at most `distance`.
