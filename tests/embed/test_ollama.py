@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lakehouse
+from conftest import CORPUS, as_csv, roster
 from lakehouse import settings
 from lakehouse.embed.service import Embeddings
 from lakehouse.errors import NotFound, Unavailable, Upstream
@@ -157,3 +159,34 @@ def test_ollama_embeds_files_too(open_ollama: Callable[[str], Embeddings], fake:
     assert (done.embedded, done.reused) == (2, 0)
     with pa.ipc.open_file(str(tmp_path / "out")) as reader:
         assert reader.schema.field("vector").type.list_size == 768
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["a file", "Postgres"])
+def test_lake_opens_while_its_model_is_out_of_reach_and_mends_its_memory_when_it_is_there(
+    fake: FakeOllama, tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture, shared: bool
+) -> None:
+    section = {"data": str(tmp_path / "lake"), "embed": {"model": "nomic-embed-text", "ollama_url": fake.url}}
+    if shared:
+        database = request.getfixturevalue("postgres")
+        section |= {
+            "state": {"url": database()},
+            "catalog": {"uri": database(), "warehouse": str(tmp_path / "warehouse")},
+            "ledger": {"keys": str(tmp_path / "keys")},
+        }
+    config = settings.load(environ={}, overrides=section)
+    asked = "Need 2 forklift operators in Cleveland OH", ["workers"]
+    with lakehouse.connect(config=config) as lake:
+        lake.ingest.file(as_csv(roster()), "people", "text/csv")
+        lake.corpora.build(name="workers", **CORPUS)
+        first = lake.matrix.search(*asked).results[0]
+        lake.playbooks.record(asked[0], first.id, "workers", 0.9, namespace="alice")
+        lake.vectors.delete("playbook_alice")
+    fake.answer = lambda _: (503, {"error": "the model is being loaded"})
+    with lakehouse.connect(config=config) as lake:
+        assert len(lake.playbooks.list("alice").entries) == 1
+        assert "memory of alice is not up to date" in caplog.text
+        with pytest.raises(Upstream, match="is being loaded"):
+            lake.matrix.search(*asked, use_playbook=True, playbook="alice")
+        fake.answer = fake.embed
+        assert lake.matrix.search(*asked, use_playbook=True, playbook="alice").boosted == 1
+        assert lake.vectors.stats("playbook_alice").items == 1

@@ -6,8 +6,9 @@ takes the mark away, so that a crash between row and index is seen, and mended, 
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -49,6 +50,8 @@ class Store:
         self._held_out = held_out
         self._settled: list[str] = []
         self._position = 0
+        # Namespaces whose index could not be brought to the state of its rows.
+        self._behind: set[str] = set()
         self.writing = Turn(state, _rows.ROOM)
         state.prepare(_rows.ROOM, _rows.metadata, _rows.MIGRATIONS)
         self._catch_up()
@@ -208,11 +211,31 @@ class Store:
                 self._shared = _rows.all_shares(connection)
                 newest = _rows.last_change(connection)
                 changed, is_all = _rows.changed_since(connection, self._position)
-            if is_all:
-                self._bring_up(dict(changed))
-            else:
-                self._compare()
+            by_namespace: dict[str, list[str]] = {}
+            for id, namespace in dict(changed).items():
+                by_namespace.setdefault(namespace, []).append(id)
+            for namespace in by_namespace if is_all else self._namespaces():
+                with self._or_behind(namespace):
+                    if is_all:
+                        self._bring_up(namespace, by_namespace[namespace])
+                    else:
+                        self._compare(namespace)
             self._position = newest
+
+    def is_behind(self, namespace: str) -> bool:
+        """Tell whether the index of a namespace lacks something; see `mend`."""
+        return namespace in self._behind
+
+    def mend(self, namespaces: Iterable[str]) -> None:
+        """Bring indexes that are behind to the state of their rows.
+
+        Raises:
+            Unavailable, Upstream: What makes vectors is out of reach still.
+        """
+        for namespace in self._behind.intersection(namespaces):
+            with self.writing.here:
+                self._compare(namespace)
+                self._behind.discard(namespace)
 
     def close(self) -> None:
         """Note that the indexes hold every row, so that the next start has nothing to catch up."""
@@ -252,7 +275,8 @@ class Store:
     def _catch_up(self) -> None:
         """Bring every index to the state of the rows, after a crash or the loss of an index.
 
-        What is derived keeps no lake from opening: where that cannot be done now, it is tried again at the next start.
+        What is derived keeps no lake from opening: where that cannot be done now, it is tried again by the next who
+        looks something up.
         """
         with self._state.read() as connection:
             self._shared = _rows.all_shares(connection)
@@ -262,21 +286,20 @@ class Store:
         items = self._index.find_names(rows)
         if self._state.shared:
             # What is pending, another process may have written and be about to put into an index of its own.
-            self._compare()
+            for namespace in self._namespaces():
+                with self._or_behind(namespace):
+                    self._compare(namespace)
             return
         behind_of = _by_namespace(behind)
         for namespace, count in rows.items():
             pending = behind_of.get(namespace, [])
             filed = items.get(index_name(namespace))
-            try:
+            with self._or_behind(namespace):
                 if filed is not None and pending:
                     self._put(namespace, pending)
                     filed = self._index.items(namespace)
                 if filed != count:
                     self._rebuild(namespace)
-            except LakehouseError as error:
-                _log.error("the index of the memory of %s is not up to date: %s", namespace, error.message)
-            else:
                 self._settled += [entry.id for entry in pending]
         with self._state.write() as connection:
             self._settle(connection)
@@ -285,38 +308,44 @@ class Store:
         if self._state.shared:
             _rows.note_changes(connection, [(entry.id, entry.namespace) for entry in entries])
 
-    def _bring_up(self, changed: dict[str, str]) -> None:
-        """Bring entries, given as ids with their namespaces, to the state of their rows."""
-        gone: dict[str, list[str]] = {}
-        for chunk in chunks([*changed]):
+    def _bring_up(self, namespace: str, ids: Sequence[str]) -> None:
+        """Bring entries of a namespace to the state of their rows."""
+        rows: dict[str, Playbook] = {}
+        for chunk in chunks(ids):
             with self._state.read() as connection:
-                rows = _rows.by_ids(connection, chunk)
-            for namespace, group in _by_namespace(rows.values()).items():
-                self._put(namespace, group)
-            for id in chunk:
-                if id not in rows:
-                    gone.setdefault(changed[id], []).append(id)
-        for namespace, ids in gone.items():
-            # For good: it may have been an erasure.
-            self._index.purge(namespace, ids)
+                rows |= _rows.by_ids(connection, chunk)
+        gone = [id for id in ids if id not in rows]
+        if gone:
+            # For good: it may have been an erasure. And first, for to put some in a model must be within reach.
+            self._index.purge(namespace, gone)
+        if rows:
+            self._put(namespace, [*rows.values()])
 
-    def _compare(self) -> None:
-        """Bring every index to the state of the rows, one by one, whatever it has missed."""
+    @contextlib.contextmanager
+    def _or_behind(self, namespace: str) -> Iterator[None]:
+        """Note that the index of a namespace is behind when it cannot be brought up to its rows now."""
+        try:
+            yield
+        except LakehouseError as error:
+            self._behind.add(namespace)
+            _log.error("the index of the memory of %s is not up to date: %s", namespace, error.message)
+
+    def _namespaces(self) -> list[str]:
+        """Return the namespaces that have rows or an index here, sorted."""
         with self._state.read() as connection:
             names = [*_rows.counts(connection)]
-        for namespace in sorted({*names, *self._index.namespaces()}):
-            rows = {entry.id: entry for entry in self.own(namespace)}
-            if rows and not self._index.has(namespace):
-                self._index.make(namespace, [*rows.values()])
-                continue
-            filed = self._index.stamps(namespace)
-            self._bring_up(
-                {
-                    id: namespace
-                    for id in rows.keys() | filed.keys()
-                    if id not in rows or filed.get(id) != stamp(rows[id])
-                }
-            )
+        return sorted({*names, *self._index.namespaces()})
+
+    def _compare(self, namespace: str) -> None:
+        """Bring the index of a namespace to the state of the rows, whatever it has missed."""
+        rows = {entry.id: entry for entry in self.own(namespace)}
+        if rows and not self._index.has(namespace):
+            self._index.make(namespace, [*rows.values()])
+            return
+        filed = self._index.stamps(namespace)
+        self._bring_up(
+            namespace, [id for id in rows.keys() | filed.keys() if id not in rows or filed.get(id) != stamp(rows[id])]
+        )
 
     def _rebuild(self, namespace: str) -> None:
         entries = self.own(namespace)

@@ -6,6 +6,7 @@ from its rows (`_store` keeps the two in step, `_index` looks entries up).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -100,6 +101,7 @@ class Playbooks:
         self._holdout = config.holdout
         self._writer = Writer(vectors, asks, config.half_life_days)
         self._index = RecallIndex(vectors, asks, model=model, dimension=dimension)
+        self._never = itertools.count(-1, -1)
         self._store = Store(state, self._index, self._writer, held_out=self.held_out)
 
     def record(  # noqa: PLR0913, PLR0917 - the fields of the wire's request, one argument each
@@ -367,8 +369,12 @@ class Playbooks:
 
         Returns:
             Nearest first, ties by entry id; at most 64 per namespace, besides those of the same text.
+
+        Raises:
+            Unavailable, Upstream: An index could not be brought up to what was written, and cannot be now.
         """
         used = self._store.used_by(namespace)
+        self._store.mend(used)
         earlier = before.found if before is not None else {}
         near = [
             self._index.near(each, ask, role=role, answers=answers, near_km=near_km, corpora=corpora, before=earlier)
@@ -381,13 +387,14 @@ class Playbooks:
         change = joined([found.change for found in near], within) if earlier.keys() == found_in.keys() else None
 
         def still() -> bool:
-            return self._store.used_by(namespace) == used and all(found.still() for found in near)
+            as_then = self._store.used_by(namespace) == used and not any(map(self._store.is_behind, used))
+            return as_then and all(found.still() for found in near)
 
         return Recollection(recalls, still, found_in, change)
 
     def version(self, namespace: str) -> tuple[tuple[str, int], ...]:
         """Return what changes with every write that `recall` for a namespace can see, before the write returns."""
-        return tuple((used, self._index.version(used)) for used in self._store.used_by(namespace))
+        return tuple((used, self._version(used)) for used in self._store.used_by(namespace))
 
     def purge(self, answer_ids: Sequence[str], names: Callable[[str], bool] = lambda _: False) -> int:
         """Forget for good every entry about these people, and every entry whose words name one of them.
@@ -422,6 +429,10 @@ class Playbooks:
     def close(self) -> None:
         """Note that the indexes hold every row, so that the next start has nothing to catch up."""
         self._store.close()
+
+    def _version(self, namespace: str) -> int:
+        # Nothing that was made of an index which is behind is given again.
+        return next(self._never) if self._store.is_behind(namespace) else self._index.version(namespace)
 
     def _now(self) -> str:
         return self._clock().isoformat(timespec="milliseconds")
