@@ -51,6 +51,16 @@ def test_openapi_bounds_come_from_the_signature(description):
     assert (body["properties"]["k"]["minimum"], body["properties"]["k"]["maximum"]) == (1, 10_000)
 
 
+def test_openapi_has_the_older_way_to_embed_where_texts_are_embedded(description):
+    older, texts = (description["paths"][path]["post"] for path in ("/ai/embed", "/v1/embed"))
+    assert older["requestBody"] == texts["requestBody"]
+    name = older["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert {*description["components"]["schemas"][name]["properties"]} == {"embeddings", "dimensions"}
+    for service in ("embedd", "vectord"):
+        alone = openapi.describe(services.operations_of([service]), server_prefix="")
+        assert ("/ai/embed" in alone["paths"]) is (service == "embedd")
+
+
 def test_services_every_operation_belongs_to_exactly_one():
     owners = [service.name for service in services.SERVICES for _ in services.operations_of([service.name])]
     assert len(owners) == len(operations.OPERATIONS)

@@ -58,6 +58,13 @@ class HealthBody(msgspec.Struct, frozen=True):
     version: str
 
 
+class OlderEmbedded(msgspec.Struct, frozen=True):
+    """Vectors in the wire form of the earlier editions."""
+
+    embeddings: list[list[float]]
+    dimensions: int
+
+
 def describe(served: Sequence[Operation], *, server_prefix: str = "/v1") -> Schema:
     """Return the description as plain JSON values.
 
@@ -78,6 +85,9 @@ def describe(served: Sequence[Operation], *, server_prefix: str = "/v1") -> Sche
         else:
             entry[verb] = _entry(operation, components)
     paths |= _plain_paths(components, served, server_prefix)
+    older = next((operation for operation in served if operation.name == "embed.texts"), None)
+    if older is not None:
+        paths["/ai/embed"] = {"post": _older_embed(older, components)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -100,7 +110,7 @@ class _Components:
     """The schemas of all request and answer types."""
 
     def __init__(self, served: Sequence[Operation]) -> None:
-        kinds: list[Any] = [ErrorBody, HealthBody]
+        kinds: list[Any] = [ErrorBody, HealthBody, OlderEmbedded]
         for operation in served:
             pair = (operations.request_type(operation), operations.answer_type(operation))
             kinds += [kind for kind in pair if kind not in (bytes, type(None))]
@@ -259,6 +269,17 @@ def _plain_paths(components: _Components, served: Sequence[Operation], server_pr
                 "responses": {"200": {"description": "This description.", "content": {_JSON: {}}}},
             }
         },
+    }
+
+
+def _older_embed(operation: Operation, components: _Components) -> Schema:
+    entry = _entry(operation, components)
+    content = entry["responses"][str(operation.status)]["content"]
+    content[_JSON] = {"schema": components.of(OlderEmbedded)}
+    return {
+        **entry,
+        "operationId": f"{operation.name}.older",
+        "summary": "Do what embed.texts does, and answer in the wire form of the earlier editions.",
     }
 
 
