@@ -174,7 +174,7 @@ def arguments(operation: Operation, values: dict[str, Any], *, strict: bool = Tr
     if operation.raw and operation.raw in values:
         values = {**values, operation.raw: b""}
     try:
-        request = msgspec.convert(values, kind, strict=strict, from_attributes=False)
+        request = msgspec.convert({name: _plain(value) for name, value in values.items()}, kind, strict=strict)
     except msgspec.ValidationError as error:
         refuse(operation, error)
     checked = {name: getattr(request, name) for name in kind.__struct_fields__}
@@ -184,6 +184,15 @@ def arguments(operation: Operation, values: dict[str, Any], *, strict: bool = Tr
     if operation.raw and raw is not None:
         checked[operation.raw] = raw
     return checked
+
+
+def _plain(value: Any) -> Any:
+    """Return an argument without structs, which whoever calls in this process may have made and nobody has checked."""
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    if isinstance(value, list | tuple) and any(isinstance(each, msgspec.Struct) for each in value):
+        return [_plain(each) for each in value]
+    return value
 
 
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")

@@ -150,6 +150,13 @@ def test_search_merges_several_corpora(lake):
     assert sum(counts.returned for counts in answer.per_corpus.values()) == 8
 
 
+def test_search_memory_is_no_corpus(lake):
+    text = "Need 3 Line Cooks in Detroit MI"
+    lake.playbooks.record(text, "w-1", "workers", 1.0)
+    with pytest.raises(NotFound, match="'playbook_default' does not exist; there are: workers"):
+        lake.matrix.search(text, ["playbook_default"])
+
+
 @pytest.mark.parametrize(
     ("request_", "error", "says"),
     [

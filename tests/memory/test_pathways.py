@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.errors import NotFound
+from lakehouse.errors import NotFound, Unavailable
 from lakehouse.memory.pathways import Pathways
 from lakehouse.state.database import Database
 
@@ -71,6 +71,38 @@ def test_search_nearest_first_ties_by_uid(open_pathways):
     found = pathways.search("fill a shift").results
     assert [hit.uid for hit in found] == ["pw-0", "pw-1", "pw-2"]
     assert found[0].distance == found[1].distance == 0.0
+
+
+def test_add_idempotent_adds_anew_what_was_retired(open_pathways):
+    pathways = open_pathways()
+    pathways.retire(pathways.add_idempotent("fill a shift", ["call"]).uid)
+    again = pathways.add_idempotent("fill a shift", ["call"])
+    assert again.created
+    assert not again.retired
+    assert [hit.uid for hit in pathways.search("fill a shift").results] == [again.uid]
+    assert not pathways.add_idempotent("fill a shift", ["call"]).created
+
+
+def test_change_that_cannot_be_embedded_is_not_kept(open_pathways, monkeypatch):
+    pathways = open_pathways()
+    kept = pathways.add("fill a shift", ["call"])
+    assert pathways.search("fill").results
+
+    def away(_):
+        raise Unavailable("the model is away")
+
+    with monkeypatch.context() as without:
+        without.setattr(pathways, "_embed", away)
+        for change in (
+            lambda: pathways.revise(kept.uid, outcome="worked"),
+            lambda: pathways.update(kept.uid, task="fill two shifts"),
+            lambda: pathways.add("another", []),
+        ):
+            with pytest.raises(Unavailable):
+                change()
+    assert pathways.history(kept.uid).history == [kept]
+    assert [hit.uid for hit in pathways.search("fill").results] == [kept.uid]
+    assert pathways.stats().pathways == 1
 
 
 def test_unknown_uid_is_named(open_pathways):

@@ -1,6 +1,7 @@
 import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import text
@@ -8,8 +9,9 @@ from sqlalchemy import text
 import lakehouse
 from conftest import CORPUS
 from lakehouse import idempotency, settings
-from lakehouse.errors import InvalidInput, NotFound, Unavailable
+from lakehouse.errors import InvalidInput, NotFound, TooLarge, Unavailable
 from lakehouse.memory._index import RecallIndex
+from lakehouse.memory.base import NewPlaybook
 
 ASK = "Need 2 Forklift Operators in Cleveland OH for Beacon Freight"
 
@@ -218,6 +220,111 @@ def test_export_and_import_carry_evidence_and_change_nothing_twice(lake):
     assert (entry.by, entry.good, entry.role_code) == ("dana", 2.0, "53-7051.00")
 
 
+def test_import_of_an_older_export_keeps_what_was_recorded_since(lake):
+    made = record(lake)
+    exported = lake.playbooks.export().entries
+    for _ in range(3):
+        record(lake, score=0.0, outcome="no_show")
+    before = lake.playbooks.get(made.playbook_id)
+    assert lake.playbooks.import_(exported).replaced == 1
+    assert lake.playbooks.get(made.playbook_id) == before
+    # A file that was put together of several exports.
+    newer = lake.playbooks.export().entries
+    lake.playbooks.import_([*exported, *newer, *exported], namespace="other")
+    (copied,) = lake.playbooks.list("other").entries
+    assert (copied.good, copied.bad) == (before.entry.good, before.entry.bad)
+    assert lake.playbooks.get(copied.id).outcomes == before.outcomes
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["", "of an edition that carried no outcomes"])
+def test_merge_of_what_was_imported_counts_each_outcome_once(lake, told):
+    record(lake, namespace="one")
+    record(lake, namespace="one", outcome="rejected")
+    exported = lake.playbooks.export("one").entries
+    if not told:
+        exported = [msgspec.structs.replace(entry, outcomes=[]) for entry in exported]
+    lake.playbooks.import_(exported, namespace="two")
+    lake.playbooks.merge("two", "one")
+    lake.playbooks.merge("one", "two")
+    for name in ("one", "two"):
+        (entry,) = lake.playbooks.list(name).entries
+        assert (entry.good, entry.bad) == (1.0, 1.0)
+        assert len(lake.playbooks.get(entry.id).outcomes) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("evidence_on", "2026-99-99", "is no day"),
+        ("evidence_on", "2999-01-01", "lies in the future"),
+        ("created_at", "garbage", "is no time"),
+        ("updated_at", "", "is no time"),
+        ("updated_at", "2999-01-01T00:00:00Z", "lies in the future"),
+    ],
+)
+def test_import_refuses_times_that_are_none(lake, field, value, why):
+    record(lake)
+    entry = msgspec.structs.replace(lake.playbooks.export().entries[0], **{field: value})
+    with pytest.raises(InvalidInput, match=rf"entries\[0\]: field '{field}'.* {why}") as refused:
+        lake.playbooks.import_([entry], namespace="other")
+    assert refused.value.detail["field"] == f"entries[0].{field}"
+    assert answers(lake, "other") == set()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("score", 7), ("namespace", "../x"), ("outcome", "xx"), ("by", "x" * 5_000)]
+)
+def test_structs_made_in_this_process_are_checked_like_json(lake, field, value):
+    entry = {"query_text": ASK, "answer_id": "w-1", "corpus": "workers", "score": 1.0, field: value}
+    with pytest.raises(InvalidInput, match=field):
+        lake.playbooks.bulk([NewPlaybook(**entry)])
+    assert not lake.rooms.playbooks.everything()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "says"),
+    [
+        ({"query_text": " "}, InvalidInput, "query_text is empty"),
+        ({"query_text": "x" * 40_000}, TooLarge, "query_text has 40000 bytes"),
+        ({"query_text": "a cook \ud800"}, InvalidInput, "query_text is not valid Unicode at character 7"),
+        ({"answer_id": "w-nobody"}, NotFound, "no item 'w-nobody'"),
+        ({"corpus": "wrokers"}, NotFound, "'wrokers' does not exist; there are: workers$"),
+        ({"corpus": "playbook_anna"}, NotFound, "'playbook_anna' does not exist; there are: workers$"),
+    ],
+)
+def test_what_cannot_be_recorded_is_named_by_its_place(lake, wrong, error, says):
+    record(lake, namespace="anna")
+    good = NewPlaybook(query_text=ASK, answer_id="w-1", corpus="workers", score=1.0)
+    with pytest.raises(error, match=says):
+        record(lake, **wrong)
+    with pytest.raises(error, match=rf"entries\[1\]: .*{says}") as refused:
+        lake.playbooks.bulk([good, msgspec.structs.replace(good, **wrong)])
+    assert refused.value.detail["entry"] == 1
+    copies = lake.playbooks.export("anna").entries
+    with pytest.raises(error, match=rf"entries\[1\]: .*{says}"):
+        lake.playbooks.import_([*copies, msgspec.structs.replace(copies[0], **wrong)])
+    assert answers(lake) == set()
+
+
+def test_what_is_shared_and_copied_counts_once(lake):
+    record(lake, namespace="anna", outcome="rejected")
+    record(lake, namespace="anna", query_text="Need 2 Forklift Operators in Cleveland OH")
+    lake.playbooks.handover("anna", "bob", "share")
+
+    def found():
+        answer = lake.matrix.search(ASK, ["workers"], k=30, use_playbook=True, playbook="bob")
+        return [(hit.id, hit.distance) for hit in answer.results]
+
+    shared = found()
+    lake.playbooks.handover("anna", "bob", "copy")
+    assert found() == shared
+    record(lake, namespace="bob", outcome="rejected")
+    lowered = found()
+    assert lowered != shared
+    lake.playbooks.withdraw("anna", "bob")
+    assert found() == lowered
+
+
 def test_holdout_keeps_memory_from_a_share_and_lift_compares_both(tmp_path, built, people):
     folder = tmp_path / "lake"
     shutil.copytree(built(people), folder)
@@ -330,7 +437,7 @@ def test_handover_of_what_was_imported_takes_its_evidence_along_once(lake):
 def test_record_of_somebody_in_an_index_of_memory_is_refused(lake):
     made = record(lake, namespace="anna")
     entry = {"query_text": ASK, "answer_id": made.playbook_id, "corpus": "playbook_anna", "score": 1}
-    with pytest.raises(NotFound, match=r"'playbook_anna'.* is memory"):
+    with pytest.raises(NotFound, match=r"'playbook_anna' does not exist; there are: workers"):
         lake.playbooks.record(**entry)
     with pytest.raises(NotFound, match=r"entries\[0\].*'playbook_anna'"):
         lake.playbooks.bulk([entry])

@@ -10,6 +10,7 @@ from lakehouse.matrix._candidates import Candidate, facts
 from lakehouse.matrix.requirements import Requirements, Standings, Steps
 from lakehouse.state.names import MEMORY_INDEX
 from lakehouse.vectors.base import Filter, Finder, Found
+from lakehouse.vectors.items import no_corpus
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -73,13 +74,13 @@ class CandidateSearch:
             NotFound: There is no such corpus; the message names those there are.
             InvalidInput: The filter has no single meaning.
         """
+        if corpus.startswith(MEMORY_INDEX):
+            # What lies in it are entries, and nobody is one.
+            raise self._unknown(corpus)
         try:
             lookup = self._vectors.lookup(corpus, self._vector, exclude=self._excluded)
         except NotFound:
-            known = [stats.name for stats in self._vectors.list().indexes if not stats.name.startswith(MEMORY_INDEX)]
-            raise NotFound(
-                f"corpus {corpus!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
-            ) from None
+            raise self._unknown(corpus) from None
         if self._steps is None:
             self._steps = self._wanted.steps(self._vectors.checked(self._filter))
         wanted = self._wanted
@@ -96,6 +97,9 @@ class CandidateSearch:
             # Too many only seemed to meet it: those who do are farther away.
             enough *= _FURTHER
         return self._quoted(candidates) if self._described else candidates
+
+    def _unknown(self, corpus: str) -> NotFound:
+        return no_corpus(corpus, [stats.name for stats in self._vectors.list().indexes])
 
     def _quoted(self, candidates: list[Candidate]) -> list[Candidate]:
         """Put those first whose own words the description is made of; at most k are left."""

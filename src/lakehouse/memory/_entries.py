@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lakehouse.errors import InvalidInput, NotFound
+from lakehouse.errors import InvalidInput, NotFound, TooLarge
+from lakehouse.memory.asks import check_text
 from lakehouse.memory.base import ListedPlaybook, NewPlaybook, PastOutcome, Playbook
 from lakehouse.memory.evidence import WEIGHTS, fading, posterior, trust
 from lakehouse.memory.keys import client_key
 from lakehouse.state.names import MEMORY_INDEX
+from lakehouse.vectors.items import no_corpus
 
 if TYPE_CHECKING:
     from lakehouse.memory.asks import Asks
@@ -33,30 +37,35 @@ class Writer:
         self._asks = asks
         self.half_life_days = half_life_days
 
-    def row(self, new: NewPlaybook, at: int | None, now: str) -> Playbook:
-        """Check one entry and work out its row.
+    def check(self, new: NewPlaybook, at: int | None = None) -> None:
+        """Refuse what cannot be recorded.
 
         Args:
-            new: What was recorded.
+            new: What is to be recorded.
             at: Its position in the call, named in errors.
-            now: RFC 3339.
 
         Raises:
             NotFound: The corpus or the person does not exist, or the corpus is an index of memory.
             InvalidInput, TooLarge: The query is empty or too long.
         """
-        where = "" if at is None else f"entries[{at}]: "
         try:
-            if new.corpus.startswith(MEMORY_INDEX):
+            if not self._is_person(new.corpus, new.answer_id):
                 raise NotFound(
-                    f"no corpus {new.corpus[:140]!r}: {MEMORY_INDEX}* is memory, nobody is in it", corpus=new.corpus
+                    f"index {new.corpus!r} has no item {new.answer_id[:140]!r}", index=new.corpus, id=new.answer_id
                 )
-            self._vectors.get(new.corpus, new.answer_id)
-            ask = self._asks.of(new.query_text)
-        except (NotFound, InvalidInput) as error:
-            if not where:
+            check_text(new.query_text)
+        except (NotFound, InvalidInput, TooLarge) as error:
+            if at is None:
                 raise
-            raise type(error)(where + error.message, **{**error.detail, "entry": at}) from None
+            raise type(error)(f"entries[{at}]: {error.message}", **{**error.detail, "entry": at}) from None
+
+    def read(self, entries: Sequence[NewPlaybook]) -> None:
+        """Read and embed the queries of checked entries together, which `row` then has at hand."""
+        self._asks.many([entry.query_text for entry in entries])
+
+    def row(self, new: NewPlaybook, now: str) -> Playbook:
+        """Work out the row of a checked entry; `now` is RFC 3339."""
+        ask = self._asks.of(new.query_text)
         role = (new.role or ask.demand.role or "").strip()
         match = self._asks.roles.resolve(role) if role else None
         place = ask.demand.location
@@ -82,6 +91,12 @@ class Writer:
             bad=bad,
             evidence_on=now[:10],
         )
+
+    def _is_person(self, corpus: str, answer_id: str) -> bool:
+        if not corpus.startswith(MEMORY_INDEX):
+            with contextlib.suppress(NotFound):
+                return self._vectors.has(corpus, answer_id)
+        raise no_corpus(corpus, [stats.name for stats in self._vectors.list().indexes])
 
     def joined(self, before: Playbook, after: Playbook) -> Playbook:
         """Return `after` with the evidence of both, faded to the later day; created when `before` was."""

@@ -34,9 +34,10 @@ def joined(
 ) -> Playbook | None:
     """Return an entry with what another one of the same id says, None when that is nothing new.
 
-    Text, score and reason are those of the later one. Evidence is that of the entry and of the outcomes that it lacks,
-    faded to the later day. Evidence that no outcome tells of was imported; of that the larger counts, since both may
-    come of one export.
+    Text, score and reason are those of the later one. Evidence is that of all outcomes that either has, faded to the
+    later day. Evidence that no outcome of its entry tells of was imported from an edition that carried none: as far as
+    the other one has outcomes for it, it is taken for those, and of what is left the larger counts, since both may come
+    of one export.
 
     Args:
         had: The entry, with its outcomes.
@@ -46,26 +47,28 @@ def joined(
     (entry, has), (other, told) = had, given
     on = max(entry.evidence_on, other.evidence_on)
     new = missing(told, has)
-    untold = [_untold(*each, on, half_life_days) for each in (had, given)]
-    more = [theirs - ours if theirs - ours > _NOISE else 0.0 for ours, theirs in zip(*untold, strict=True)]
-    if not new and not any(more):
+    ours = _untold(*had, new, on, half_life_days)
+    theirs = _untold(*given, missing(has, told), on, half_life_days)
+    if not new and all(there - here <= _NOISE for here, there in zip(ours, theirs, strict=True)):
         return None
-    left = fading(entry.evidence_on, _day(on), half_life_days)
-    came = _weights(new, on, half_life_days)
+    good, bad = _weights([*has, *new], on, half_life_days)
     return msgspec.structs.replace(
         entry if entry.updated_at > other.updated_at else other,
         created_at=min(entry.created_at, other.created_at),
-        good=round(entry.good * left + came[0] + more[0], 9),
-        bad=round(entry.bad * left + came[1] + more[1], 9),
+        good=round(good + max(ours[0], theirs[0]), 9),
+        bad=round(bad + max(ours[1], theirs[1]), 9),
         evidence_on=on,
         helped=max(entry.helped, other.helped),
         overridden=max(entry.overridden, other.overridden),
     )
 
 
-def _untold(entry: Playbook, outcomes: Sequence[PastOutcome], on: str, half_life_days: float) -> tuple[float, float]:
+def _untold(
+    entry: Playbook, outcomes: Sequence[PastOutcome], others: Sequence[PastOutcome], on: str, half_life_days: float
+) -> tuple[float, float]:
+    """Return evidence of an entry that neither its outcomes tell of nor those that only the other one has."""
     left = fading(entry.evidence_on, _day(on), half_life_days)
-    good, bad = _weights(outcomes, on, half_life_days)
+    good, bad = _weights([*outcomes, *others], on, half_life_days)
     return max(0.0, entry.good * left - good), max(0.0, entry.bad * left - bad)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from lakehouse.memory._entries import Writer
-    from lakehouse.memory.base import Playbook
+    from lakehouse.memory.base import PastOutcome, Playbook
     from lakehouse.state.database import Database
 
 _T = TypeVar("_T")
@@ -142,26 +142,34 @@ class Store:
         Those that both have are joined: each outcome counts once, so that doing it again changes nothing.
         """
         with self.writing:
-            there = {entry.id: entry for entry in self.own(namespace)}
+            told = self.outcomes(entries)
+            return self.take_in([(for_namespace(entry, namespace), told.get(entry.id, [])) for entry in entries])
+
+    def take_in(self, arrived: Sequence[tuple[Playbook, Sequence[PastOutcome]]]) -> int:
+        """Store rows with their outcomes, each id once, joined with what is there; returns how many of them are new."""
+        with self.writing:
+            before = self._known([row for row, _ in arrived])
+            told = self.outcomes([*before.values()])
             rows: list[Playbook] = []
             outcomes: list[Mapping[str, Any]] = []
-            new = 0
-            for chunk in chunks(entries):
-                copies = [for_namespace(entry, namespace) for entry in chunk]
-                with self._state.read() as connection:
-                    told = _rows.outcomes_by_entry(connection, [entry.id for entry in (*chunk, *copies)])
-                for entry, copy in zip(chunk, copies, strict=True):
-                    given, had = told.get(entry.id, []), told.get(copy.id, [])
-                    row: Playbook | None = copy
-                    if copy.id in there:
-                        row = _joining.joined((there[copy.id], had), (copy, given), self._writer.half_life_days)
-                    else:
-                        new += 1
-                    if row is not None:
-                        rows.append(row)
-                        outcomes += [outcome_row(copy, outcome) for outcome in _joining.missing(given, had)]
+            for came, given in arrived:
+                had = told.get(came.id, [])
+                row: Playbook | None = came
+                if came.id in before:
+                    row = _joining.joined((before[came.id], had), (came, given), self._writer.half_life_days)
+                if row is not None:
+                    rows.append(row)
+                    outcomes += [outcome_row(came, outcome) for outcome in _joining.missing(given, had)]
             self.put(rows, outcomes=outcomes)
-        return new
+        return len(arrived) - len(before)
+
+    def outcomes(self, entries: Sequence[Playbook]) -> dict[str, list[PastOutcome]]:
+        """Return the outcomes of entries by their ids, oldest first; an entry without any is left out."""
+        told: dict[str, list[PastOutcome]] = {}
+        with self._state.read() as connection:
+            for chunk in chunks(entries):
+                told |= _rows.outcomes_by_entry(connection, [entry.id for entry in chunk])
+        return told
 
     def answered(self, key: str, kind: type[_T]) -> _T | None:
         """Return what was answered to the call of a key; None when that is not known, or there is no key."""

@@ -107,16 +107,30 @@ class Asks:
         return ", ".join([self.roles.title(demand.role_code), *skills, *sorted(demand.certs)])
 
     def _demand(self, text: str) -> Demand:
-        if not text.strip():
-            raise InvalidInput(
-                "query_text is empty; write what is needed, such as a role and a place", field="query_text"
-            )
-        size = len(text.encode())
-        if size > MAX_QUERY_BYTES:
-            raise TooLarge(
-                f"query_text has {size} bytes, the limit is {MAX_QUERY_BYTES}; send the demand without attachments",
-                field="query_text",
-                limit_bytes=MAX_QUERY_BYTES,
-            )
+        size = check_text(text)
         # What is longer than any demand is a description of somebody, to be found by nearness.
         return self._parser.parse(text) if size <= MAX_TEXT_BYTES else Demand()
+
+
+def check_text(text: str) -> int:
+    """Return how many bytes a demand has in UTF-8.
+
+    Raises:
+        InvalidInput: It is empty, blank or no valid Unicode.
+        TooLarge: It is over 32 KiB.
+    """
+    if not text.strip():
+        raise InvalidInput("query_text is empty; write what is needed, such as a role and a place", field="query_text")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"query_text is not valid Unicode at character {error.start}: half of a surrogate pair", field="query_text"
+        ) from None
+    if size > MAX_QUERY_BYTES:
+        raise TooLarge(
+            f"query_text has {size} bytes, the limit is {MAX_QUERY_BYTES}; send the demand without attachments",
+            field="query_text",
+            limit_bytes=MAX_QUERY_BYTES,
+        )
+    return size

@@ -13,6 +13,7 @@ Score = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Namespace = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Who = Annotated[str, msgspec.Meta(max_length=200)]
 Why = Annotated[str, msgspec.Meta(max_length=1_000)]
+MAX_OUTCOMES = 10_000
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Evidence = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
@@ -99,10 +100,19 @@ class PlaybookHistory(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: list[PastOutcome]
 
 
-class PlaybookCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An entry on its way out of one lake and into another: what was recorded, and the evidence for it.
+class CarriedOutcome(PastOutcome, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An outcome on its way out of one lake and into another."""
 
-    What follows from the query (role code, place, client) is not carried but worked out anew on arrival.
+    score: Score
+    by: Who
+    why: Why
+
+
+class PlaybookCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An entry on its way out of one lake and into another: what was recorded, the evidence for it, and each outcome.
+
+    What follows from the query (role code, place, client) is not carried but worked out anew on arrival. Earlier
+    editions carried no outcomes.
     """
 
     query_text: str
@@ -120,6 +130,7 @@ class PlaybookCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     updated_at: str
     helped: Count = 0
     overridden: Count = 0
+    outcomes: Annotated[list[CarriedOutcome], msgspec.Meta(max_length=MAX_OUTCOMES)] = []
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +141,10 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """How many entries were new, replaced one, or were left out because nobody of that id is on the roster."""
+    """How many entries were new, were there (`replaced`), or were left out because nobody of that id is on the roster.
+
+    What was there has the outcomes of both now, each once.
+    """
 
     imported: int
     replaced: int

@@ -138,7 +138,7 @@ class Pathways:
             return self._append(self._new(task, steps, tags, outcome), _content(task, steps, tags))
 
     def add_idempotent(self, task: Task, steps: Steps, tags: Tags = [], outcome: Outcome = "") -> AddedPathway:  # noqa: B006
-        """Keep how a task was solved, unless a pathway was added with this task, steps and tags before.
+        """Keep how a task was solved, unless a pathway was added with this task, steps and tags and is not retired.
 
         Raises:
             InvalidInput: The task is blank.
@@ -147,8 +147,9 @@ class Pathways:
         with self._turn:
             with self._state.read() as connection:
                 known = self._rows.of_content(connection, content)
-            if known:
-                return AddedPathway(**msgspec.structs.asdict(self.get(known[0])), created=False)
+            there = next((pathway for pathway in map(self.get, known) if not pathway.retired), None)
+            if there is not None:
+                return AddedPathway(**msgspec.structs.asdict(there), created=False)
             made = self._append(self._new(task, steps, tags, outcome), content)
             return AddedPathway(**msgspec.structs.asdict(made), created=True)
 
@@ -304,13 +305,15 @@ class Pathways:
         return msgspec.structs.replace(now, change=now.change + 1, updated_at=self._now(), **values)
 
     def _append(self, pathway: Pathway, content: str) -> Pathway:
+        # First what may fail, so that a change which is refused is not kept.
+        vector = None if self._vectors is None or pathway.retired else self._embed([_searchable_text(pathway)])[0]
         with self._state.write() as connection:
             self._rows.append(connection, pathway, content)
         self._held += 1
         if self._vectors is not None:
             self._vectors.pop(pathway.uid, None)
-            if not pathway.retired:
-                self._vectors[pathway.uid] = pathway, self._embed([_searchable_text(pathway)])[0]
+            if vector is not None:
+                self._vectors[pathway.uid] = pathway, vector
         return pathway
 
     def _searchable(self) -> dict[str, tuple[Pathway, np.ndarray]]:

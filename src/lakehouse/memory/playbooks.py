@@ -36,6 +36,7 @@ from lakehouse.memory.base import (
     PlaybookCopy,
     PlaybookHistory,
     PlaybookList,
+    Recall,
     Recorded,
     Score,
     Shares,
@@ -149,7 +150,8 @@ class Playbooks:
             by=by,
             why=why,
         )
-        row = self._writer.row(entry, None, self._now())
+        self._writer.check(entry)
+        row = self._writer.row(entry, self._now())
 
         def answer(new: Sequence[bool]) -> Recorded:
             return Recorded(playbook_id=row.id, created=new[0])
@@ -162,9 +164,11 @@ class Playbooks:
         Raises:
             InvalidInput, NotFound: As `record`; the message names the entry by its position.
         """
-        self._asks.many([entry.query_text for entry in entries])
+        for at, entry in enumerate(entries):
+            self._writer.check(entry, at)
+        self._writer.read(entries)
         now = self._now()
-        rows = {row.id: row for row in (self._writer.row(entry, at, now) for at, entry in enumerate(entries))}
+        rows = {row.id: row for row in (self._writer.row(entry, now) for entry in entries)}
 
         def answer(new: Sequence[bool]) -> BulkRecorded:
             return BulkRecorded(recorded=sum(new), updated=len(new) - sum(new))
@@ -301,13 +305,16 @@ class Playbooks:
             return answer
 
     def export(self, namespace: Namespace = DEFAULT_NAMESPACE) -> Exported:
-        """Return all entries of one namespace, without those shared with it, to be imported elsewhere."""
-        return Exported(namespace=namespace, entries=transfer.copies(self.own(namespace)))
+        """Return all entries of one namespace and their outcomes, to be imported elsewhere; without what is shared."""
+        entries = self.own(namespace)
+        return Exported(namespace=namespace, entries=transfer.copies(entries, self._store.outcomes(entries)))
 
     def import_(
         self, entries: Copies, namespace: Namespace = DEFAULT_NAMESPACE, skip_unknown: bool = False
     ) -> Imported:
         """Take in what `export` gave, all or none; doing it again changes nothing.
+
+        An entry that is there already is joined as `merge` joins it: nothing that was recorded since is lost.
 
         Args:
             entries: At most 10,000.
@@ -316,11 +323,10 @@ class Playbooks:
 
         Raises:
             NotFound: A person or corpus does not exist; the message names the entry by its position.
-            InvalidInput, TooLarge: A query is empty or too long.
+            InvalidInput, TooLarge: A query is empty or too long, or a time is none or lies in the future.
         """
-        self._asks.many([entry.query_text for entry in entries if entry.query_text.strip()])
-        rows, unknown = transfer.arrived(entries, namespace, self._writer, skip_unknown=skip_unknown)
-        new = self._store.put(rows)
+        rows, unknown = transfer.arrived(entries, namespace, self._writer, now=self._clock(), skip_unknown=skip_unknown)
+        new = self._store.take_in(rows)
         return Imported(imported=new, replaced=len(rows) - new, unknown=unknown)
 
     def lift(self, namespace: Namespace = DEFAULT_NAMESPACE) -> Lift:
@@ -381,10 +387,13 @@ class Playbooks:
             for each in used
         ]
         found_in = {name: found for each in near for name, found in each.found.items()}
-        recalls = [recall for found in near for recall in nearer(found.recalls, within)]
+        recalls, copies = _each_once([nearer(found.recalls, within) for found in near])
         if len(used) > 1:
             recalls.sort(key=NEAREST_FIRST)
-        change = joined([found.change for found in near], within) if earlier.keys() == found_in.keys() else None
+            copies += _each_once([nearer(found.recalls, within) for found in earlier.values()])[1]
+        # What came and went in each memory does not tell what of it is a copy.
+        known = earlier.keys() == found_in.keys() and not copies
+        change = joined([found.change for found in near], within) if known else None
 
         def still() -> bool:
             as_then = self._store.used_by(namespace) == used and not any(map(self._store.is_behind, used))
@@ -442,6 +451,26 @@ class Playbooks:
         if entry is None:
             raise NotFound(f"no playbook entry has the id {id!r}", id=id)
         return entry
+
+
+def _each_once(found: Sequence[Sequence[Recall]]) -> tuple[list[Recall], int]:
+    """Join what several memories say, and tell how many entries were left out that one before them has, too.
+
+    With whom a memory is shared may have a copy of it besides; each outcome would then count twice.
+    """
+    recalls = [*found[0]] if found else []
+    if len(found) < 2:
+        return recalls, 0
+    there = set(map(_meant, recalls))
+    for each in found[1:]:
+        recalls += [recall for recall in each if _meant(recall) not in there]
+        there.update(map(_meant, each))
+    return recalls, sum(map(len, found)) - len(recalls)
+
+
+def _meant(recall: Recall) -> tuple[str, str, tuple[str, str]]:
+    """Return what is the same of an entry and its copy in another namespace."""
+    return recall.playbook.text, recall.playbook.role.casefold(), recall.answer
 
 
 def _arm(counted: dict[tuple[bool, str], int], held_out: bool) -> Arm:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from lakehouse.errors import InvalidInput
+from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.state.names import MEMORY_INDEX
 
 if TYPE_CHECKING:
@@ -150,6 +150,19 @@ def check_writable(name: str, field: str = "name") -> None:
             " written by /v1/matrix/playbooks; choose another name",
             field=field,
         )
+
+
+def no_corpus(corpus: str, names: Iterable[str]) -> NotFound:
+    """Return the error for a corpus that is not there.
+
+    Args:
+        corpus: Asked for.
+        names: Of all indexes; those made of memory are nobody's corpus, and whose they are is not told.
+    """
+    known = [name for name in names if not name.startswith(MEMORY_INDEX)]
+    return NotFound(
+        f"corpus {corpus[:140]!r} does not exist; there are: {', '.join(known) or 'none yet'}", corpus=corpus
+    )
 
 
 def check_id(id: Any, where: str) -> None:
