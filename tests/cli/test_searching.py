@@ -57,6 +57,47 @@ def test_memory_column_tells_what_memory_did(run, folder) -> None:
     assert "boost" not in run("search", DEMAND, "--memory")[1]
 
 
+def test_memory_column_tells_who_was_moved_away_and_from_where(run, folder) -> None:
+    before = json.loads(run("search", DEMAND, "--json")[1])
+    ids = {match["id"]: match["distance"] for match in before["results"]}
+    lowered, barred = list(ids)[:2]
+    for answer, *outcomes in ((lowered, "worked", "worked", "no_show", "rejected"), (barred, "no_show", "no_show")):
+        for outcome in outcomes:
+            words = ("playbook", "record", DEMAND, "--answer", answer, "--corpus", "workers", "--outcome", outcome)
+            assert run(*words)[0] == 0
+    rows = run("search", DEMAND, "--memory", "-k", "36")[1].splitlines()
+    assert next(row for row in rows if f" {lowered} " in row).endswith(f"lowered, was {ids[lowered]:.3f}")
+    behind = [row for row in rows if row.endswith(f"behind everybody, was {ids[barred]:.3f}")]
+    assert [row.split()[:2] for row in behind] == [["36", barred]]
+    assert "known, not moved" not in "\n".join(rows)
+
+
+def test_search_tells_which_gate_stopped_what_memory_knows(run, folder) -> None:
+    recorded = run("playbook", "record", DEMAND, "--answer", "w-1", "--corpus", "workers")[1]
+    id = recorded.partition(":")[0]
+    *_, stopped, verdict = run("search", DEMAND, "--memory", "--exclude", "w-1")[1].splitlines()
+    assert stopped == f"memory stopped at excluded: w-1 (workers), entry {id}: left out by the caller"
+    assert verdict == "10 shown, 1 left out as asked."
+    assert "memory stopped" not in run("search", DEMAND, "--memory", "--exclude", "w-1", "--json")[1]
+
+
+def test_search_tells_of_ten_stopped_entries_and_counts_the_others(run, folder) -> None:
+    excluded = []
+    for number in range(1, 13):
+        run("playbook", "record", DEMAND, "--answer", f"w-{number}", "--corpus", "workers")
+        excluded += ["--exclude", f"w-{number}"]
+    *_, last, more, _ = out = run("search", DEMAND, "--memory", *excluded)[1].splitlines()
+    assert sum(line.startswith("memory stopped at excluded: ") for line in out) == 10
+    assert last.startswith("memory stopped at excluded: ")
+    assert more == "and 2 more; --json lists them"
+
+
+def test_search_tells_that_memory_was_held_out(run, folder, monkeypatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE_MATRIX__HOLDOUT", "1")
+    assert run("search", DEMAND, "--memory", "-k", "3")[1].splitlines()[-2] == "memory was held out from this demand"
+    assert "held out" not in run("search", DEMAND, "-k", "3")[1]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -205,8 +205,7 @@ def _candidates(arguments: argparse.Namespace) -> int:
     if arguments.json:
         showing.json_document(answer)
     else:
-        matches.table(answer.results)
-        print(matches.verdict(answer))
+        matches.whole(answer)
     return 0
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.cli import showing
 
 if TYPE_CHECKING:
-    from lakehouse.matrix.base import Match, MemoryUse, SearchAnswer
+    from lakehouse.matrix.base import DroppedMemory, Match, MemoryUse, SearchAnswer
 
 _WHY = 96
 _CERTS = 40
 _ROLE_MET = "role: "
+_STOPPED = 10
+_MOVED_AWAY = {"barred": "behind everybody", "lowered": "lowered"}
 
 COLUMNS = (
     showing.Column("#", right=True),
@@ -31,6 +33,24 @@ COLUMNS = (
 def table(results: Iterable[Match]) -> None:
     """Print results in order."""
     showing.table(COLUMNS, [_row(rank, match) for rank, match in enumerate(results, 1)])
+
+
+def whole(answer: SearchAnswer) -> None:
+    """Print an answer: its results, what memory did not do and why, and what the answer is worth."""
+    table(answer.results)
+    for line in unused(answer):
+        print(line)
+    print(verdict(answer))
+
+
+def unused(answer: SearchAnswer) -> list[str]:
+    """Say of memory that did not act on an answer why it did not, one line each, nearest first."""
+    said = [_stopped(each) for each in answer.dropped[:_STOPPED]]
+    if len(answer.dropped) > _STOPPED:
+        said.append(f"and {len(answer.dropped) - _STOPPED} more; --json lists them")
+    if answer.held_out:
+        said.append("memory was held out from this demand")
+    return said
 
 
 def verdict(answer: SearchAnswer) -> str:
@@ -68,7 +88,14 @@ def memory(use: MemoryUse | None) -> str:
         return f"boost, was {use.base_distance:.3f}"
     if use.effect == "inject":
         return f"inject, ask {use.base_distance:.3f} away"
+    if use.turned_down is not None:
+        return f"{_MOVED_AWAY[use.turned_down]}, was {use.base_distance:.3f}"
     return "known, not moved"
+
+
+def _stopped(memory: DroppedMemory) -> str:
+    whose = f"{memory.answer_id} ({memory.corpus}), entry {memory.playbook_id}"
+    return showing.cell(f"memory stopped at {memory.gate}: {whose}: {memory.reason}")
 
 
 def _row(rank: int, match: Match) -> list[Any]:
