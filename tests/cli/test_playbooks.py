@@ -29,7 +29,7 @@ def test_bulk_takes_json_lines_all_or_none(run, folder, stdin) -> None:
     stdin(json.dumps(good).encode() + b"\n" + json.dumps({**good, "answer_id": "w-9999"}).encode())
     code, _, err = run("playbook", "bulk", "-")
     assert code == 3
-    assert "entries[1]" in err
+    assert err.startswith("error: standard input, line 2: ")
     assert _entries(run) == []
     stdin(json.dumps(good).encode() + b"\n" + json.dumps({**good, "answer_id": "w-2"}).encode())
     assert run("playbook", "bulk", "-")[1] == "2 remembered, 0 known before and brought up to date\n"
@@ -41,6 +41,52 @@ def test_bulk_with_an_unknown_field_names_the_line(run, folder, stdin) -> None:
     code, _, err = run("playbook", "bulk", "-")
     assert code == 2
     assert "standard input, line 1: Object contains unknown field `query`" in err
+
+
+def test_bulk_with_an_unknown_person_below_blank_lines_names_the_line_of_the_file(run, folder, tmp_path) -> None:
+    good = {"query_text": DEMAND, "answer_id": "w-1", "corpus": "workers", "score": 1}
+    bad = json.dumps({**good, "answer_id": "w-9999"})
+    (tmp_path / "many.jsonl").write_text(f"{json.dumps(good)}\n\n \n{bad}\n", encoding="utf-8")
+    code, _, err = run("playbook", "bulk", "many.jsonl")
+    assert code == 3
+    assert err.startswith("error: many.jsonl, line 4: ")
+    assert "entries[" not in err
+
+
+def test_bulk_of_more_than_fit_names_the_limit_and_the_fix(run, folder, stdin) -> None:
+    good = json.dumps({"query_text": DEMAND, "answer_id": "w-1", "corpus": "workers", "score": 1})
+    stdin(f"{good}\n".encode() * 10_001)
+    code, out, err = run("playbook", "bulk", "-")
+    assert (code, out) == (2, "")
+    assert "standard input has 10,001 entries, and at most 10,000 are remembered at once" in err
+    assert "split -l 10000" in err
+    assert _entries(run) == []
+
+
+def test_bulk_of_a_file_without_entries_is_refused(run, folder, stdin) -> None:
+    stdin(b"\n \n")
+    assert run("playbook", "bulk", "-")[::2] == (
+        2,
+        "error: standard input has no entries; write one JSON object a line\n",
+    )
+
+
+def test_import_that_fails_later_names_the_line_and_what_was_imported(run, folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("lakehouse.cli.playbooks._AT_ONCE", 2)
+    for id in ("w-1", "w-2", "w-3"):
+        run("playbook", "record", DEMAND, "--answer", id, "--corpus", "workers")
+    first, second, third = run("playbook", "export")[1].splitlines()
+    gone = third.replace('"w-3"', '"w-9999"')
+    file = tmp_path / "carried.jsonl"
+    file.write_text(f"{first}\n\n{second}\n{third}\n\n{gone}\n", encoding="utf-8-sig")
+    code, out, err = run("playbook", "import", file, "--namespace", "eve")
+    assert (code, out) == (3, "")
+    assert err.startswith(f"error: {file}, line 6: ")
+    assert "the first 2 entries were imported; mend this and import the whole file again" in err
+    assert len(_entries(run, "eve")) == 2
+    file.write_text(f"{first}\n\n{second}\n{third}\n", encoding="utf-8-sig")
+    again = run("playbook", "import", file, "--namespace", "eve")
+    assert again == (0, "1 imported, 2 replaced, 0 not on the roster\n", "")
 
 
 def test_handover_copies_or_moves(run, folder) -> None:

@@ -44,9 +44,18 @@ def test_path_of_missing_file_and_of_folder_says_which(tmp_path: Path) -> None:
         reading.path(str(tmp_path))
 
 
-def test_json_lines_skips_blank_lines_and_keeps_order(stdin) -> None:
+def test_json_lines_skips_blank_lines_and_keeps_order_and_numbers(stdin) -> None:
     stdin(b'{"id":"a","text":"x"}\n\n  \n{"id":"b","vector":[1.0]}')
-    assert [item.id for item in reading.json_lines("-", Item)] == ["a", "b"]
+    assert [(number, item.id) for number, item in reading.json_lines("-", Item)] == [(1, "a"), (4, "b")]
+
+
+def test_json_lines_takes_the_mark_off_the_first_line_alone(tmp_path: Path) -> None:
+    file = tmp_path / "items.jsonl"
+    file.write_bytes(b'\xef\xbb\xbf{"id":"a"}\n{"id":"b"}\n')
+    assert [item.id for _, item in reading.json_lines(str(file), Item)] == ["a", "b"]
+    file.write_bytes(b'{"id":"a"}\n\xef\xbb\xbf{"id":"b"}\n')
+    with pytest.raises(InvalidInput, match="line 2"):
+        list(reading.json_lines(str(file), Item))
 
 
 @pytest.mark.parametrize(

@@ -54,3 +54,20 @@ def test_wrong_input_is_refused_with_the_reason(run, stdin) -> None:
     assert run("vectors", "search", "tiny")[2] == "error: give either a TEXT or a --vector to search for\n"
     assert run("vectors", "stats", "none")[0] == 3
     assert run("vectors", "get", "tiny", "zz")[0] == 3
+
+
+def test_add_with_a_wrong_item_names_its_line_and_what_was_added(run, stdin) -> None:
+    run("vectors", "create", "tiny", "--dimension", "2")
+    good = [f'{{"id":"i-{number}","vector":[1,{number}]}}' for number in range(203)]
+    stdin("\n\n".join([*good, '{"id":"i-202","vector":[1,0]}']).encode())
+    code, _, err = run("vectors", "add", "tiny", "-")
+    assert code == 2
+    assert err.startswith("error: standard input, line 407 has the id 'i-202' of line 405; give an id once per call; ")
+    assert "the first 200 items were added; mend this and add the whole file again" in err
+    stdin(b'\n{"id":"a","vector":[1,0,0]}\n')
+    err = run("vectors", "add", "tiny", "-")[2]
+    assert err.startswith("error: standard input, vector of line 2 has 3 numbers")
+    assert "the first" not in err
+    stdin(("\n".join(good) + "\n{").encode())
+    err = run("vectors", "add", "tiny", "-")[2]
+    assert err.startswith("error: standard input, line 204: Input data was truncated; the first 200 items were added")

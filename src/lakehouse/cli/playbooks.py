@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import functools
 
-from lakehouse.cli import reading, showing
+from lakehouse.cli import portions, reading, showing
 from lakehouse.cli.session import open_lake
 from lakehouse.cli.tree import Commands
+from lakehouse.errors import InvalidInput, TooLarge
 
 OUTCOMES = ("worked", "accepted", "showed_up", "completed", "asked_back", "rejected", "no_show")
 _AT_ONCE = 10_000
@@ -20,7 +22,7 @@ def add(commands: Commands) -> None:
     bulk = playbook.command(
         "bulk",
         _bulk,
-        "remember many entries at once, all or none",
+        "remember many entries at once, at most 10,000, all or none",
         more="Each line is a JSON object with query_text, answer_id, corpus and score, and maybe role,\n"
         "namespace, outcome, by and why.",
     )
@@ -136,8 +138,18 @@ def _bulk(arguments: argparse.Namespace) -> int:
     from lakehouse.memory.base import NewPlaybook
 
     entries = list(reading.json_lines(arguments.file, NewPlaybook))
+    name = reading.called(arguments.file)
+    if not entries:
+        raise InvalidInput(f"{name} has no entries; write one JSON object a line")
+    if len(entries) > _AT_ONCE:
+        # Not in portions as `import`: whoever sends all again after a failure would count the first ones twice.
+        raise TooLarge(
+            f"{name} has {len(entries):,} entries, and at most {_AT_ONCE:,} are remembered at once, all or none; split"
+            f" it (`split -l {_AT_ONCE} FILE`) and give the parts one after the other"
+        )
     with open_lake(arguments) as lake:
-        report = lake.playbooks.bulk(entries)
+        send = lake.playbooks.bulk
+        (report,) = portions.sent(arguments.file, entries, send, most=_AT_ONCE, field="entries", earlier="")
     if arguments.json:
         showing.json_document(report)
     else:
@@ -259,13 +271,16 @@ def _export(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     from lakehouse.memory.base import Imported, PlaybookCopy
 
+    # All of it is read before any of it is sent, so that a line that is no entry changes nothing.
     entries = list(reading.json_lines(arguments.file, PlaybookCopy))
     total = Imported(0, 0, [])
+    left_out = ", but for people who are not on the roster" if arguments.skip_unknown else ""
+    earlier = f"were imported{left_out}; mend this and import the whole file again, which changes nothing of them"
     with open_lake(arguments) as lake:
-        for start in range(0, len(entries), _AT_ONCE):
-            done = lake.playbooks.import_(
-                entries[start : start + _AT_ONCE], namespace=arguments.namespace, skip_unknown=arguments.skip_unknown
-            )
+        send = functools.partial(
+            lake.playbooks.import_, namespace=arguments.namespace, skip_unknown=arguments.skip_unknown
+        )
+        for done in portions.sent(arguments.file, entries, send, most=_AT_ONCE, field="entries", earlier=earlier):
             total = Imported(
                 total.imported + done.imported, total.replaced + done.replaced, [*total.unknown, *done.unknown]
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -71,20 +72,27 @@ def lines(source: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def json_lines(source: str, kind: type[T]) -> Iterator[T]:
-    """Yield the objects of a JSONL file, one a line; blank lines are skipped.
+def json_lines(source: str, kind: type[T]) -> Iterator[tuple[int, T]]:
+    """Yield the objects of a JSONL file, one a line, each with the number of its line; blank lines are skipped.
 
     Raises:
         InvalidInput: A line is not JSON or not of this kind; the message names its number.
     """
     decoder = msgspec.json.Decoder(kind)
     with lines(source) as file:
-        for number, line in enumerate(file, 1):
+        for number, written in enumerate(file, 1):
+            # Editors and spreadsheets put the mark before the first line, where it is no part of the JSON.
+            line = written.removeprefix(codecs.BOM_UTF8) if number == 1 else written
             if line.strip():
                 try:
-                    yield decoder.decode(line)
+                    yield number, decoder.decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    raise InvalidInput(f"{_called(source)}, line {number}: {error}", line=number) from None
+                    raise InvalidInput(f"{called(source)}, line {number}: {error}", line=number) from None
+
+
+def called(source: str) -> str:
+    """Return what a source is called in messages."""
+    return "standard input" if source == STDIN else source
 
 
 def json_value(argument: str, kind: type[T], option: str) -> T:
@@ -119,7 +127,3 @@ def _decoded(data: bytes, what: str, place: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{what} in {place} is not UTF-8 (byte {error.start}); convert it first") from None
-
-
-def _called(source: str) -> str:
-    return "standard input" if source == STDIN else source

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from itertools import islice
+import functools
 
-from lakehouse.cli import reading, showing
+from lakehouse.cli import portions, reading, showing
 from lakehouse.cli.session import open_lake
 from lakehouse.cli.tree import Commands
 from lakehouse.errors import InvalidInput
@@ -174,8 +174,9 @@ def _add(arguments: argparse.Namespace) -> int:
     added = updated = 0
     with open_lake(arguments) as lake:
         items = reading.json_lines(arguments.file, Item)
-        while chunk := list(islice(items, _CHUNK)):
-            done = lake.vectors.add(arguments.name, chunk)
+        send = functools.partial(lake.vectors.add, arguments.name)
+        earlier = "were added; mend this and add the whole file again, which replaces them by the same"
+        for done in portions.sent(arguments.file, items, send, most=_CHUNK, field="items", earlier=earlier):
             added, updated = added + done.added, updated + done.updated
     if arguments.json:
         showing.json_document(Added(added, updated))
