@@ -100,6 +100,35 @@ def test_handover_copies_or_moves(run, folder) -> None:
     assert run("playbook", "handover", "anna", "anna", "--mode", "move")[0] == 2
 
 
+def test_handover_that_shares_tells_how_much_there_is_and_whether_it_is_new(run, folder) -> None:
+    for id in ("w-1", "w-2"):
+        run("playbook", "record", DEMAND, "--answer", id, "--corpus", "workers", "--namespace", "eve")
+    share = ("playbook", "handover", "eve", "finn", "--mode", "share")
+    said = "what eve remembers: 2 entries now, and all that come\n"
+    assert run(*share) == (0, f"finn uses from now on {said}", "")
+    assert run(*share) == (0, f"finn used before and uses still {said}", "")
+    # What is shared with the giver is not shared on, and does not count as theirs.
+    told = run("playbook", "handover", "finn", "gus", "--mode", "share")
+    assert told[:2] == (0, "gus uses from now on what finn remembers: 0 entries now, and all that come\n")
+    assert told[2] == "warning: the memory of finn has no entries of its own\n"
+
+
+def test_transfer_of_an_empty_memory_warns_and_names_those_like_it(run, folder) -> None:
+    run("playbook", "record", DEMAND, "--answer", "w-1", "--corpus", "workers", "--namespace", "anna")
+    run("playbook", "record", DEMAND, "--answer", "w-1", "--corpus", "workers", "--namespace", "zoe")
+    warning = "warning: the memory of ana has no entries of its own; of a name like it there are: anna\n"
+    for mode in ("copy", "move", "share"):
+        assert run("playbook", "handover", "ana", "bob", "--mode", mode)[::2] == (0, warning)
+        assert run("playbook", "handover", "ana", "bob", "--mode", mode, "--json")[::2] == (0, warning)
+    for words in (("export", "--namespace", "ana"), ("merge", "ana", "bob"), ("lift", "--namespace", "ana")):
+        assert run("playbook", *words)[::2] == (0, warning)
+    for words in (("export", "--namespace", "anna"), ("merge", "anna", "bob"), ("lift", "--namespace", "anna")):
+        assert run("playbook", *words)[::2] == (0, "")
+    # All of it is there before, which is not the same as that there is nothing.
+    for mode in ("copy", "move"):
+        assert run("playbook", "handover", "anna", "bob", "--mode", mode) == (0, "bob can use 0 more entries\n", "")
+
+
 def test_shares_are_listed_and_withdrawn(run, folder) -> None:
     run("playbook", "record", DEMAND, "--answer", "w-1", "--corpus", "workers", "--namespace", "eve")
     run("playbook", "handover", "eve", "finn", "--mode", "share")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 
-from lakehouse.cli import portions, reading, showing
+from lakehouse.cli import namespaces, portions, reading, showing
 from lakehouse.cli.session import open_lake
 from lakehouse.cli.tree import Commands
 from lakehouse.errors import InvalidInput, TooLarge
@@ -206,12 +206,22 @@ def _delete(arguments: argparse.Namespace) -> int:
 
 
 def _handover(arguments: argparse.Namespace) -> int:
+    giver, receiver, shares = arguments.giver, arguments.receiver, arguments.mode == "share"
     with open_lake(arguments) as lake:
-        done = lake.playbooks.handover(arguments.giver, arguments.receiver, arguments.mode, arguments.client)
-    if arguments.json:
-        showing.json_document(done)
-    else:
-        print(f"{arguments.receiver} can use {done.entries:,} more entries")
+        # Asked before: a move leaves nothing, and what is shared already is answered like what is empty.
+        held = namespaces.holds(lake, giver)
+        known = shares and receiver in lake.playbooks.shares(giver).used_by
+        done = lake.playbooks.handover(giver, receiver, arguments.mode, arguments.client)
+        if not held:
+            namespaces.warn_empty(lake, giver)
+        if arguments.json:
+            showing.json_document(done)
+        elif shares:
+            count = namespaces.own(lake, giver) if known else done.entries
+            since = "used before and uses still" if known else "uses from now on"
+            print(f"{receiver} {since} what {giver} remembers: {count:,} entries now, and all that come")
+        else:
+            print(f"{receiver} can use {done.entries:,} more entries")
     return 0
 
 
@@ -251,6 +261,8 @@ def _withdraw(arguments: argparse.Namespace) -> int:
 def _merge(arguments: argparse.Namespace) -> int:
     with open_lake(arguments) as lake:
         done = lake.playbooks.merge(arguments.source, arguments.target, arguments.clear)
+        if not done.merged + done.joined:
+            namespaces.warn_empty(lake, arguments.source)
     if arguments.json:
         showing.json_document(done)
     else:
@@ -263,6 +275,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
     with open_lake(arguments) as lake:
         found = lake.playbooks.export(arguments.namespace)
+        if not found.entries:
+            namespaces.warn_empty(lake, arguments.namespace)
     for entry in found.entries:
         print(msgspec.json.encode(entry).decode())
     return 0
@@ -294,6 +308,8 @@ def _import(arguments: argparse.Namespace) -> int:
 def _lift(arguments: argparse.Namespace) -> int:
     with open_lake(arguments) as lake:
         found = lake.playbooks.lift(arguments.namespace)
+        if not lake.playbooks.list(arguments.namespace, limit=1).entries:
+            namespaces.warn_empty(lake, arguments.namespace)
     if arguments.json:
         showing.json_document(found)
         return 0
