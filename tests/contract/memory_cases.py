@@ -65,7 +65,7 @@ CASES = [
         lambda stats: stats.items == 1,
     ),
     Case("remembered-of-memory", [("playbooks.record", {"query_text": "welder", "answer_id": "pb-1", "score": 1.0,
-         "corpus": "playbook_me1"})], raises=NotFound, says="is memory"),
+         "corpus": "playbook_me1"})], raises=NotFound, says="does not exist"),
     Case("merge-with-itself", [("playbooks.merge", {"src": "me2", "dest": "me2"})], raises=InvalidInput, says="itself"),
     Case(
         "export",
