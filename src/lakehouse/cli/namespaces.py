@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lakehouse.app import Lakehouse
 
 _NAMED = 3
-_ALIKE = 0.5
+_ALIKE = 0.7
 
 
 def holds(lake: Lakehouse, namespace: str) -> bool:
