@@ -1,6 +1,6 @@
 import pytest
 
-from lakehouse.memory.role_gate import RoleGate, level
+from lakehouse.memory.role_gate import RoleGate, level, narrower
 from lakehouse.staffing.roles import Roles
 
 
@@ -18,7 +18,14 @@ def verdict():
 
 @pytest.mark.parametrize(
     ("asked", "entry"),
-    [("forklift operators", "Lift Truck Driver"), ("Housekeeper", "HOUSEKEEPERS"), ("Waiters", "waiter")],
+    [
+        ("forklift operators", "Lift Truck Driver"),
+        ("Housekeeper", "HOUSEKEEPERS"),
+        ("Waiters", "waiter"),
+        ("certified welders", "Welder"),
+        ("licensed nurse", "experienced nurses"),
+        ("qualified widget polisher", "certified widget polishers"),
+    ],
 )
 def test_same_occupation_or_same_title_is_the_same_role(verdict, asked, entry):
     assert verdict(asked, entry) == verdict(entry, asked) == "same"
@@ -31,6 +38,7 @@ def test_same_occupation_or_same_title_is_the_same_role(verdict, asked, entry):
         ("Tree Trimmer", "Tree Trimmer - Supervisor"),
         ("Drywall Installer", "Drywall Helper"),
         ("Picker", "Forklift Operator"),
+        ("Certified Medication Aide", "Medication Aide"),
     ],
 )
 def test_another_occupation_or_level_is_another_role(verdict, asked, entry):
@@ -39,6 +47,11 @@ def test_another_occupation_or_level_is_another_role(verdict, asked, entry):
 
 def test_a_missing_role_is_unknown(verdict):
     assert verdict("", "Cook") == verdict("Cook", "") == "unknown"
+
+
+def test_narrower_certified_title_is_no_kind_of_the_title():
+    assert not narrower("certified welders", "Welder")
+    assert narrower("certified pipe welder", "Welder")
 
 
 def test_level_reads_words_not_parts_of_them():

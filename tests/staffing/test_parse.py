@@ -141,6 +141,29 @@ def test_parse_role_has_its_code():
 
 
 @pytest.mark.parametrize(
+    ("said", "role", "code", "certs"),
+    [
+        ("certified forklift operators", "certified forklift operator", "53-7051.00", ["Forklift"]),
+        ("licensed forklift drivers", "licensed forklift driver", "53-7051.00", ["Forklift"]),
+        ("Certified Forklift Operators", "Certified Forklift Operator", "53-7051.00", ["Forklift"]),
+        ("experienced certified security guards", "certified security guard", "33-9032.00", ["Guard Card"]),
+        ("certified and experienced welders", "certified and experienced welder", "51-4121.00", []),
+        ("qualified welders", "welder", "51-4121.00", []),
+    ],
+)
+def test_parse_word_for_a_good_worker_leaves_the_role(said, role, code, certs):
+    for text in (f"Need 2 {said} in Detroit MI", f"Looking for 2 {said} in Detroit MI", f"2 {said}, Detroit MI"):
+        demand = PARSER.parse(text)
+        assert (demand.role, demand.role_code, demand.certs) == (role, code, certs)
+        assert (demand.count, demand.location.city) == (2, "Detroit")
+
+
+def test_parse_word_for_a_good_worker_alone_is_no_role():
+    demand = PARSER.parse("Need 2 certified forklifts in Detroit MI")
+    assert (demand.role, demand.role_code, demand.count) == (None, None, 2)
+
+
+@pytest.mark.parametrize(
     ("text", "role", "city"),
     [
         ("Looking for crane operator Chicago, NCCCO certified", "crane operator", "Chicago"),

@@ -114,6 +114,27 @@ def test_resolve_spellings_of_one_title_agree(roles, written, meant):
     assert roles.resolve(written).code == roles.resolve(meant).code
 
 
+@pytest.mark.parametrize("word", ["certified", "Licensed", "experienced", "qualified", "certified and experienced"])
+@pytest.mark.parametrize("title", ["forklift operators", "welder", "Plumbers", "nurse", "CNC operator", "line cooks"])
+def test_resolve_word_for_a_good_worker_changes_no_title(roles, word, title):
+    assert roles.resolve(f"{word} {title}").code == roles.resolve(title).code
+    assert roles.resolve(f"{word} {title}") == roles.rank(f"{word} {title}")[0]
+    assert roles.known(f"{word} {title}")
+
+
+@pytest.mark.parametrize(
+    ("title", "code"),
+    [
+        ("Certified Nursing Assistants", "31-1131.00"),
+        ("Licensed Practical Nurse", "29-2061.00"),
+        ("experienced certified medication aide", "31-1131.00"),
+        ("Licensed Marine Engineer", "53-5031.00"),
+    ],
+)
+def test_resolve_onet_title_with_such_a_word_keeps_its_own_code(roles, title, code):
+    assert roles.resolve(title).code == code
+
+
 def test_resolve_is_the_first_of_rank(roles):
     for line in EVERYDAY:
         title = line.split("|")[0]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.staffing.titles import role_equal, role_key, singular, singular_word
+from lakehouse.staffing.titles import role_equal, role_key, singular, singular_word, unqualified
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,21 @@ def test_role_equal_same_role_in_other_spelling_is_true(a, b):
 )
 def test_role_equal_other_role_is_false(a, b):
     assert not role_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("title", "bare"),
+    [
+        ("certified welders", "welders"),
+        ("Licensed, experienced Plumber", "Plumber"),
+        ("qualified and certified CNC operator", "CNC operator"),
+        ("certified", "certified"),
+        ("certified in forklift", "certified in forklift"),
+        ("Lead certified welder", "Lead certified welder"),
+    ],
+)
+def test_unqualified_title_loses_the_words_it_begins_with(title, bare):
+    assert unqualified(title) == bare
 
 
 @given(st.text(max_size=40))

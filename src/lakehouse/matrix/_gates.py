@@ -15,8 +15,7 @@ from lakehouse.memory.base import Recall, boost_factor
 from lakehouse.memory.evidence import Posterior
 from lakehouse.memory.keys import client_key, text_key
 from lakehouse.memory.likeness import facts_of, likeness
-from lakehouse.memory.role_gate import narrower
-from lakehouse.staffing.titles import role_equal
+from lakehouse.memory.role_gate import narrower, same_title
 from lakehouse.vectors.base import Filter
 from lakehouse.vectors.filters import passes
 
@@ -120,7 +119,7 @@ def _side(same_role: RoleGate, asked: tuple[str, str], its: tuple[str, str], nea
         verdict=same_role.verdict(*asked, *its),
         nearness=nearness,
         ours=here and ours,
-        named=here and role_equal(its[0], asked[0]),
+        named=here and same_title(*its, *asked),
         kind=here and narrower(its[0], asked[0]),
     )
 

@@ -6,7 +6,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, Literal
 
-from lakehouse.staffing.titles import role_equal, role_key
+from lakehouse.staffing.titles import role_equal, role_key, unqualified
 
 if TYPE_CHECKING:
     from lakehouse.staffing.roles import Roles
@@ -31,6 +31,7 @@ class RoleGate:
 
     Two titles are the same role when they are equal without case and plural, or when both more likely than not name
     the same O*NET-SOC occupation, at the same level: a foreman's entry says nothing about who should be his helper.
+    Certified welders are welders, where O*NET has no occupation of its own for those who are certified.
 
     Args:
         roles: Occupations of titles.
@@ -64,7 +65,7 @@ class RoleGate:
 
     def _chance_of_both(self, asked: str, asked_code: str, entry: str, entry_code: str) -> float:
         """Return how likely both titles name one role."""
-        if role_equal(asked, entry):
+        if same_title(asked, asked_code, entry, entry_code):
             return 1.0
         if not asked_code or asked_code != entry_code:
             return 0.0
@@ -79,6 +80,17 @@ class RoleGate:
         return match.score if match is not None else 0.0
 
 
+def same_title(asked: str, asked_code: str, entry: str, entry_code: str) -> bool:
+    """Tell whether two titles are equal, or are but for "certified" and the like where both have one code.
+
+    >>> same_title("certified welders", "51-4121.00", "Welder", "51-4121.00")
+    True
+    """
+    if role_equal(asked, entry):
+        return True
+    return asked_code == entry_code and role_equal(unqualified(asked), unqualified(entry))
+
+
 @functools.lru_cache(_REMEMBERED)
 def narrower(one: str, other: str) -> bool:
     """Tell whether one title is the other with more or fewer words: a kind of it rather than another word for it.
@@ -86,7 +98,7 @@ def narrower(one: str, other: str) -> bool:
     >>> narrower("Line Cook", "Cooks"), narrower("Room Attendant", "Housekeeper")
     (True, False)
     """
-    said, others = (set(_WORD.findall(role_key(title))) for title in (one, other))
+    said, others = (set(_WORD.findall(role_key(unqualified(title)))) for title in (one, other))
     return said != others and (said <= others or others <= said)
 
 

@@ -122,6 +122,9 @@ _PRAISE = re.compile(
     r"\s*(?:(?:new|good|great|reliable|solid|strong|hard-?working|experienced|dependable|able-?bodied|motivated|qualified|capable)\s+)+(?=\S)",
     re.IGNORECASE,
 )
+_NO_MORE_THAN_PRAISE = re.compile(
+    r"(?:(?:certified|licen[sc]ed|experienced|qualified|and|or)\b[\s,/&+]*)+", re.IGNORECASE
+)
 _MULTIPLIED = re.compile(r"\s*(?:[x\u00d7](?=\s)|\(\s*\d+\s*\)|[-:,](?=\s))\s*", re.IGNORECASE)
 _STAND_IN = re.compile(
     r"\s*(?:(?:temp|temporary|seasonal|good|additional|extra|full[\s-]time|part[\s-]time)\s+)?(?:people|workers|temps|guys|folks|persons|individuals|candidates|hands|bodies|positions?|openings?|spots?|slots?|"
@@ -168,6 +171,8 @@ def span_at(reading: Reading, start: int, around: Around, *, roles: RoleVocabula
     bound, stopped_by = _stop(reading, start, bound, roles=roles, around=around)
     start, bound = _trim(reading.text, start, bound)
     bound = _without_trailing(reading, start, bound, roles)
+    if _NO_MORE_THAN_PRAISE.fullmatch(reading.text, start, bound):
+        start = bound
     if place is not None and place.start < bound:
         place = None
     return RoleSpan(start, bound, place, stopped_by)
@@ -309,7 +314,7 @@ def _in_title(reading: Reading, mark: Mark, start: int, end: int, roles: RoleVoc
         return not reading.places[mark.nth].location.state
     if mark.kind != "cert":
         return False
-    # "Triage LPN": a title that ends in a certificate's name.
+    # "Triage LPN", "certified forklift operators": a title that ends in a certificate's name.
     if roles.known(reading.text[start : mark.end]):
         return True
     after = reading.text[mark.end : end]

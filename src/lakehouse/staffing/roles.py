@@ -15,6 +15,7 @@ from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.staffing import _role_files as files
 from lakehouse.staffing._role_text import telling, words
 from lakehouse.staffing._role_weights import WORDS, WORDS_AND_MEANINGS
+from lakehouse.staffing.titles import less_qualified, unqualified
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +33,7 @@ _REMEMBERED = 20_000
 _ANYBODY = frozenset(
     "person people man men woman women guy staff body team crew employee client talent somebody some".split()
 )
+_QUALIFIED = frozenset("cleq")  # what "certified" and the like begin with, as 45,000 titles are looked through
 _JOINS = re.compile(r"/|&|\+|and|or", re.IGNORECASE)
 _PIECES = re.compile(r"[/&+]")
 
@@ -76,7 +78,9 @@ class Roles:
         self._staffing = staffing
         self.embed = embed
         self._heads = _heads([title.key for title in titles], staffing)
-        self._known = {title.key for title in titles} | set(staffing) | self._employers_own()
+        own = {title.key for title in titles} | set(staffing)
+        self._known = own | self._employers_own()
+        self._qualified = frozenset(key for key in own if key[:1] in _QUALIFIED and unqualified(key) != key)
         self._building = threading.Lock()
         self._index: RoleIndex | None = None
         self._meaning: RoleMeaning | None = None
@@ -93,6 +97,9 @@ class Roles:
 
     def resolve(self, title: str) -> RoleMatch | None:
         """Return the occupation a title stands for by its words alone, null when it names no role.
+
+        "Certified", "licensed", "experienced" or "qualified" before a title changes nothing, unless O*NET has the
+        title with that word ("Licensed Practical Nurse").
 
         The same as the first of `rank` without meanings. Takes a quarter of a millisecond, a remembered title
         less than a microsecond; the first call builds the index (a third of a second).
@@ -112,13 +119,16 @@ class Roles:
         if k < 1:
             raise InvalidInput(f"k must be at least 1, not {k}", field="k")
         if self.embed is None:
-            values, support = self._by_words(title)
+            values, support = self._by_words(self._meant(title))
             return self._matches(values, k) if support else []
-        return self._matches(self._by_meaning(title), k) if title.strip() else []
+        return self._matches(self._by_meaning(self._meant(title)), k) if title.strip() else []
 
     def known(self, phrase: str) -> bool:
-        """Tell whether a phrase is a title, in any case, number and punctuation."""
-        return " ".join(words(phrase)) in self._known
+        """Tell whether a phrase is a title, in any case, number and punctuation; "certified" may stand before it."""
+        if " ".join(words(phrase)) in self._known:
+            return True
+        bare = unqualified(phrase)
+        return bare is not phrase and self.known(bare)
 
     def longest_prefix(self, words: Sequence[str]) -> int:
         """Return how many leading words form a title, or titles joined by a slash or "and"; 0 when none do.
@@ -216,7 +226,13 @@ class Roles:
                 self._meaning = RoleMeaning(occupations, self._titles, self._employer_titles, self.embed)
             return self._meaning
 
+    def _meant(self, title: str) -> str:
+        """Return a title without what praises its worker, as far as O*NET does not have it with that."""
+        forms = [*less_qualified(title)]
+        return next((one for one in forms[:-1] if " ".join(words(one)) in self._qualified), forms[-1])
+
     def _resolve(self, title: str) -> RoleMatch | None:
+        title = self._meant(title)
         said = telling(words(title))
         if not said or set(said) <= _ANYBODY:
             return None
@@ -263,7 +279,7 @@ class Roles:
             own = words(word)
             phrase = " ".join([phrase, *own]).strip()
             written = f"{written} {word}"
-            if own and (phrase in self._known or self._all_known(written)):
+            if own and (self.known(phrase) or self._all_known(written)):
                 longest = count
         return longest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Iterator
 
 # Words that end in "s" and are not plurals of a person's job.
 _ALREADY_SINGULAR = frozenset(
@@ -21,6 +22,12 @@ _REMEMBERED = 8_192
 _DASHES = re.compile(r"[\u2010-\u2015\u2212-]")
 _WORD = re.compile(r"[^\W\d_]+")
 _LAST_WORD = re.compile(r"([^\W\d_]+)([^\w]*)$")
+# What a title begins with that says how good its worker is, and not what the work is.
+_QUALIFIER = re.compile(
+    r"\s*(?:certified|licen[sc]ed|experienced|qualified)(?:\s*(?:[,/&+]|\b(?:and|or)\b)\s*|\s+)"
+    r"(?=\w)(?!(?:in|for|by|with|to|as|of|and|or)\b)",
+    re.IGNORECASE,
+)
 _JOINED = re.compile(r"\s+(?:and|or|&)\s+|\s*[/,;+&]\s*|\s+[-\u2013\u2014]\s+|\s*[()\[\]]\s*", re.IGNORECASE)
 
 
@@ -84,6 +91,29 @@ def role_key(title: str) -> str:
     text = unicodedata.normalize("NFKC", title).casefold().replace("\u2019", "'")
     text = " ".join(_DASHES.sub(" ", text).split()).strip(" .,;:")
     return _WORD.sub(lambda word: singular_word(word[0]), text)
+
+
+def less_qualified(title: str) -> Iterator[str]:
+    """Yield a title as written, then without the first word for how good its worker is, and so on.
+
+    >>> list(less_qualified("experienced certified welders"))
+    ['experienced certified welders', 'certified welders', 'welders']
+    """
+    yield title
+    at = 0
+    while found := _QUALIFIER.match(title, at):
+        at = found.end()
+        yield title[at:]
+
+
+def unqualified(title: str) -> str:
+    """Return a title without the words it begins with for how good its worker is.
+
+    >>> unqualified("Licensed and Experienced Plumber"), unqualified("certified")
+    ('Plumber', 'certified')
+    """
+    *_, last = less_qualified(title)
+    return last
 
 
 def role_equal(a: str, b: str) -> bool:
