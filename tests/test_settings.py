@@ -82,6 +82,28 @@ def test_load_bad_environment_names_it(environ, named):
     assert named in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("matrix", "holdout", 1.5),
+        ("matrix", "holdout", -0.1),
+        ("matrix", "boost_within", 2.1),
+        ("matrix", "inject_within", -1),
+        ("matrix", "half_life_days", -1),
+        ("matrix", "near_km", -1),
+        ("matrix", "good_rating", 6),
+        ("matrix", "max_k", 10_001),
+        ("learn", "near_duplicate", 1.1),
+        ("learn", "validation_share", 0.6),
+        ("validatord", "near_km", -1),
+    ],
+)
+def test_load_value_out_of_its_bounds_names_it(section, key, value):
+    with pytest.raises(InvalidInput, match="setting refused") as caught:
+        settings.load(environ={f"LAKEHOUSE_{section.upper()}__{key.upper()}": str(value)})
+    assert f"$.{section}.{key}" in caught.value.message
+
+
 def test_load_named_file_missing_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match="does not exist"):
         settings.load(tmp_path / "none.toml", environ={})

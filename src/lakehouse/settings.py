@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from lakehouse import _settings_sources
 from lakehouse.errors import InvalidInput
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Distance = Annotated[float, msgspec.Meta(ge=0, le=2)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -241,14 +245,14 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         kept_answers: Answers kept to be given again while nothing they were made from has changed; 0 keeps none.
     """
 
-    boost_within: float = 0.5
-    inject_within: float = 0.20
+    boost_within: Distance = 0.5
+    inject_within: Distance = 0.20
     inject_unknown: bool = False
-    half_life_days: float = 365.0
-    holdout: float = 0.0
-    near_km: float = 40.0
-    good_rating: int = 4
-    max_k: int = 10_000
+    half_life_days: NotNegative = 365.0
+    holdout: Share = 0.0
+    near_km: NotNegative = 40.0
+    good_rating: Annotated[int, msgspec.Meta(ge=1, le=5)] = 4
+    max_k: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10_000
     kept_answers: int = 500
 
 
@@ -341,7 +345,7 @@ class Validatord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     roster: str = ""
-    near_km: float = 40.0
+    near_km: NotNegative = 40.0
     sms_segments: int = 1
     session_log_path: str = "logs/sessions.jsonl"
     max_iterations: int = 3
@@ -494,12 +498,12 @@ class Learn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         evaluation_sets: Files of texts that must never be learnt, below the data folder unless absolute; a line is a
             text, or a JSON object whose texts all count.
         near_duplicate: Share of five-letter runs from which a row repeats an earlier one and is dropped.
-        validation_share: Share of the groups of lineage that is kept for validation.
+        validation_share: Share of the groups of lineage that is kept for validation, at most half.
     """
 
     evaluation_sets: tuple[str, ...] = ()
-    near_duplicate: float = 0.85
-    validation_share: float = 0.1
+    near_duplicate: Share = 0.85
+    validation_share: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.1
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -163,6 +163,7 @@ def test_search_memory_is_no_corpus(lake):
         ({"query_text": " ", "corpora": ["workers"]}, InvalidInput, "query_text is empty"),
         ({"query_text": "x" * 65_536, "corpora": ["workers"]}, TooLarge, "65536 bytes"),
         ({"query_text": "cook", "corpora": ["wrokers"]}, NotFound, "there are: workers"),
+        ({"query_text": "cook", "corpora": ["workers"], "query_role": "r" * 201}, InvalidInput, "query_role"),
         ({"query": "cook", "corpora": ["workers"]}, InvalidInput, "did you mean 'query_text'"),
     ],
 )

@@ -55,7 +55,9 @@ def test_record_own_role_wins_over_the_parsed_one(lake):
     assert lake.playbooks.list().entries[0].role == "Warehouse Lead"
 
 
-@pytest.mark.parametrize("changes", [{"score": 1.5}, {"score": -0.1}, {"namespace": "a b"}, {"outcome": "great"}])
+@pytest.mark.parametrize(
+    "changes", [{"score": 1.5}, {"score": -0.1}, {"namespace": "a b"}, {"outcome": "great"}, {"role": "r" * 201}]
+)
 def test_record_field_out_of_range_is_refused_and_nothing_kept(lake, changes):
     with pytest.raises(InvalidInput, match=next(iter(changes))):
         record(lake, **changes)
@@ -422,6 +424,13 @@ def test_handover_copy_again_brings_only_what_is_new(lake):
     (entry,) = lake.playbooks.list("ben").entries
     assert (entry.good, entry.bad) == (1.5, 1.0)
     assert history(lake, "w-1", "ben") == ["worked", "accepted", "rejected"]
+
+
+def test_import_role_of_more_than_200_letters_is_refused(lake):
+    record(lake)
+    (entry,) = lake.playbooks.export().entries
+    with pytest.raises(InvalidInput, match="role"):
+        lake.playbooks.import_([{**msgspec.to_builtins(entry), "role": "r" * 201}], namespace="other")
 
 
 def test_handover_of_what_was_imported_takes_its_evidence_along_once(lake):

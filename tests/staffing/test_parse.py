@@ -158,6 +158,15 @@ def test_parse_word_for_a_good_worker_leaves_the_role(said, role, code, certs):
         assert (demand.count, demand.location.city) == (2, "Detroit")
 
 
+@pytest.mark.parametrize(
+    "text", ["Need 2 {} operators in Detroit MI", "Position: {} operator\nCount: 2\nLocation: Detroit MI"]
+)
+def test_parse_title_of_more_than_200_letters_is_no_role(text):
+    demand = PARSER.parse(text.format("z" * 200))
+    assert (demand.role, demand.role_code) == (None, None)
+    assert PARSER.parse(text.format("z" * 150)).role == "z" * 150 + " operator"
+
+
 def test_parse_word_for_a_good_worker_alone_is_no_role():
     demand = PARSER.parse("Need 2 certified forklifts in Detroit MI")
     assert (demand.role, demand.role_code, demand.count) == (None, None, 2)

@@ -135,6 +135,13 @@ def test_resolve_onet_title_with_such_a_word_keeps_its_own_code(roles, title, co
     assert roles.resolve(title).code == code
 
 
+def test_corrected_word_too_long_for_a_title_stays(roles):
+    assert roles.index.corrected(["forkliftoperator"]) == ["forklift", "operator"]
+    longest = sorted({word for title in files.titles() for word in title.key.split() if word.isalpha()}, key=len)[-2:]
+    assert len("".join(longest)) > 40
+    assert roles.index.corrected(["".join(longest)]) == ["".join(longest)]
+
+
 def test_resolve_is_the_first_of_rank(roles):
     for line in EVERYDAY:
         title = line.split("|")[0]

@@ -62,6 +62,7 @@ def codes(lake, payload, context=None, artifact="fill"):
         ({"demand": DEMAND, "workers": [{"id": 1}]}, {}, ["wrong_shape"]),
         ({"demand": {**DEMAND, "count": 0}, "workers": []}, {}, ["wrong_shape"]),
         ({**fill("w-1"), "approved": True}, {}, ["wrong_shape"]),
+        (fill("w-1", role="r" * 201), {}, ["wrong_shape"]),
     ],
 )
 def test_fill_payload_gives_findings(roster_lake, payload, context, found):

@@ -22,6 +22,7 @@ from lakehouse.matrix.context import Downgrade, Relevance
 from lakehouse.matrix.requirements import LAST_GOOD, Requirements, requirements
 from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace
 from lakehouse.memory.role_gate import RoleGate
+from lakehouse.staffing.demand import Role
 from lakehouse.vectors.base import Filter
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Matrix:
         corpora: Corpora,
         k: K = 10,
         use_playbook: bool = False,
-        query_role: str | None = None,
+        query_role: Role | None = None,
         exclude_ids: Excluded = [],  # noqa: B006 - never changed; the request type needs a value
         filter: Filter | None = None,
         playbook: Namespace = DEFAULT_NAMESPACE,
@@ -127,7 +128,7 @@ class Matrix:
             corpora: Names of corpora, searched together.
             k: Most results, 1 to 10,000. The first 100 are rated.
             use_playbook: Whether memory may act.
-            query_role: Role of the demand, instead of the one parsed from the text.
+            query_role: Role of the demand, instead of the one parsed from the text; at most 200 letters.
             exclude_ids: People who must not come back, by no way.
             filter: Conditions on metadata that every result meets.
             playbook: Namespace whose memory is used.

@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from lakehouse.memory.evidence import Outcome, Posterior
+from lakehouse.staffing.demand import Role
 
 Score = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Namespace = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -32,7 +33,7 @@ class NewPlaybook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     answer_id: str
     corpus: str
     score: Score
-    role: str | None = None
+    role: Role | None = None
     namespace: Namespace = DEFAULT_NAMESPACE
     outcome: Outcome = "worked"
     by: Who = ""
@@ -119,7 +120,7 @@ class PlaybookCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     answer_id: str
     corpus: str
     score: Score
-    role: str | None
+    role: Role | None
     outcome: Outcome
     by: Who
     why: Why

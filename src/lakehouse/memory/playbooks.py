@@ -45,6 +45,7 @@ from lakehouse.memory.base import (
 )
 from lakehouse.memory.evidence import Outcome
 from lakehouse.memory.keys import client_key
+from lakehouse.staffing.demand import Role
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -111,7 +112,7 @@ class Playbooks:
         answer_id: str,
         corpus: str,
         score: Score,
-        role: str | None = None,
+        role: Role | None = None,
         namespace: Namespace = DEFAULT_NAMESPACE,
         outcome: Outcome = "worked",
         by: Who = "",
@@ -128,7 +129,7 @@ class Playbooks:
             answer_id: Who it was.
             corpus: The corpus the person is in.
             score: How well, 0 to 1.
-            role: Role of the demand, instead of the one parsed from the text.
+            role: Role of the demand, instead of the one parsed from the text; at most 200 letters.
             namespace: Whose memory.
             outcome: What came of it; see `memory.evidence` for what each is worth.
             by: Who records it, shown wherever the entry acts.

@@ -39,6 +39,8 @@ _NEVER_SEEN = 0.5  # demands counted for a code that had none
 _HELPERS = frozenset("helper assistant aide apprentice".split())
 _LEADS = frozenset("supervisor supervisory foreman superintendent lead leader manager management director".split())
 _AT = {name: at for at, name in enumerate(FEATURES)}
+# Longer words are no misspelt ones of a title, and what could be meant by one takes the square of its letters.
+_LONGEST_WORD = 40
 _SCALE = 0.1  # brings BM25 sums and logarithms to the size of the cosines
 
 
@@ -149,7 +151,7 @@ class RoleIndex:
         return [known for word in said for known in self._known(word)]
 
     def _known(self, word: str) -> list[str]:
-        if stem(word) in self._stems:
+        if len(word) > _LONGEST_WORD or stem(word) in self._stems:
             return [word]
         if self._spelling is None:
             self._spelling = Spelling(Counter(word for key in self._exact for word in key.split()))

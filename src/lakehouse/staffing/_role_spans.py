@@ -14,6 +14,7 @@ import msgspec
 from lakehouse.staffing._clients import ClientName, client_after, name_at
 from lakehouse.staffing._companies import is_company, is_legal_name
 from lakehouse.staffing._reading import Mark, Reading
+from lakehouse.staffing.demand import LONGEST_ROLE
 from lakehouse.staffing.places import PlaceMatch, Places
 
 
@@ -171,7 +172,7 @@ def span_at(reading: Reading, start: int, around: Around, *, roles: RoleVocabula
     bound, stopped_by = _stop(reading, start, bound, roles=roles, around=around)
     start, bound = _trim(reading.text, start, bound)
     bound = _without_trailing(reading, start, bound, roles)
-    if _NO_MORE_THAN_PRAISE.fullmatch(reading.text, start, bound):
+    if bound - start > LONGEST_ROLE or _NO_MORE_THAN_PRAISE.fullmatch(reading.text, start, bound):
         start = bound
     if place is not None and place.start < bound:
         place = None

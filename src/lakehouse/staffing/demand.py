@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 Style = Literal["need", "client_first", "looking", "shorthand"]
+
+# Longer titles name no role, and it takes long to say so.
+LONGEST_ROLE = 200
+Role = Annotated[str, msgspec.Meta(max_length=LONGEST_ROLE)]
 
 
 class Location(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from lakehouse.staffing._role_spans import Around, RoleSpan, RoleVocabulary, spa
 from lakehouse.staffing._searchable import searchable_text
 from lakehouse.staffing._several import drafts_in, forms, scopes, shifted, with_shared_place
 from lakehouse.staffing.certifications import Certifications
-from lakehouse.staffing.demand import Demand
+from lakehouse.staffing.demand import LONGEST_ROLE, Demand
 from lakehouse.staffing.places import Places
 from lakehouse.staffing.titles import role_key
 
@@ -154,7 +154,7 @@ class Parser:
     def _with_model(self, text: str, demand: Demand, model: Callable[[str], str | None]) -> Demand:
         role = self._answer(text, model)
         words = set(role_key(text).split())
-        if not role or not role.strip() or not set(role_key(role).split()) <= words:
+        if not role or not role.strip() or len(role) > LONGEST_ROLE or not set(role_key(role).split()) <= words:
             return demand
         match = self.roles.resolve(role)
         named = msgspec.structs.replace(

@@ -28,6 +28,7 @@ _QUALIFIER = re.compile(
     r"(?=\w)(?!(?:in|for|by|with|to|as|of|and|or)\b)",
     re.IGNORECASE,
 )
+_MOST_QUALIFIERS = 5
 _JOINED = re.compile(r"\s+(?:and|or|&)\s+|\s*[/,;+&]\s*|\s+[-\u2013\u2014]\s+|\s*[()\[\]]\s*", re.IGNORECASE)
 
 
@@ -94,14 +95,17 @@ def role_key(title: str) -> str:
 
 
 def less_qualified(title: str) -> Iterator[str]:
-    """Yield a title as written, then without the first word for how good its worker is, and so on.
+    """Yield a title as written, then without the first word for how good its worker is, and so on up to five words.
 
     >>> list(less_qualified("experienced certified welders"))
     ['experienced certified welders', 'certified welders', 'welders']
     """
     yield title
     at = 0
-    while found := _QUALIFIER.match(title, at):
+    for _ in range(_MOST_QUALIFIERS):
+        found = _QUALIFIER.match(title, at)
+        if found is None:
+            return
         at = found.end()
         yield title[at:]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from lakehouse.staffing.demand import Location
+from lakehouse.staffing.demand import LONGEST_ROLE, Location, Role
 from lakehouse.staffing.places import distance_km
 from lakehouse.staffing.rate import expiry
 from lakehouse.staffing.titles import role_equal
@@ -42,7 +42,7 @@ class FillDemand(msgspec.Struct, frozen=True, kw_only=True):
         role_code: O*NET-SOC; worked out from the role when absent.
     """
 
-    role: Annotated[str, msgspec.Meta(min_length=1)]
+    role: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ROLE)]
     count: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     client: str | None = None
     role_code: str | None = None
@@ -58,7 +58,7 @@ class FillWorker(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str | None = None
-    role: str | None = None
+    role: Role | None = None
 
 
 class Fill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

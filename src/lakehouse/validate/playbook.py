@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from lakehouse.staffing.demand import Role
 from lakehouse.staffing.titles import role_equal
 from lakehouse.validate.base import Finding, People, consistency, quoted
 
@@ -21,7 +22,7 @@ class PlaybookEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     answer_id: Annotated[str, msgspec.Meta(min_length=1)]
     corpus: Annotated[str, msgspec.Meta(min_length=1)]
     score: Annotated[float, msgspec.Meta(ge=0, le=1)]
-    role: str | None = None
+    role: Role | None = None
     namespace: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "default"
     outcome: Literal["worked", "rejected"] = "worked"
 
