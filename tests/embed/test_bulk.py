@@ -17,7 +17,7 @@ from lakehouse import settings
 from lakehouse.embed import worker
 from lakehouse.embed.service import Embeddings
 from lakehouse.embed.shared import SharedVectors
-from lakehouse.errors import Unavailable
+from lakehouse.errors import InvalidInput, Unavailable
 
 TEXTS = [f"forklift operator {number}, moved pallets at site {number % 7}" for number in range(90)]
 # Two workers of its own, as a cluster has them.
@@ -134,6 +134,39 @@ def test_build_by_settings_alone_goes_to_spark_and_its_vectors_to_the_next_lake(
     embedded, _, vectors = build(tmp_path / "two", more, [*TEXTS, "welder, TIG"])
     assert embedded == 0
     assert np.array_equal(vectors[:-1], plain)
+
+
+def test_vectors_that_workers_left_elsewhere_fail_the_build_and_are_not_made_again(
+    tmp_path: Path, sail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lakehouse.embed import _bulk, _file
+
+    embed = _bulk.embed
+
+    def unmounted(texts: list[str], section: dict[str, Any], **more: Any) -> int:
+        return embed(texts, {**section, "shared_vectors": str(tmp_path / "elsewhere")}, **more)
+
+    monkeypatch.setattr(_bulk, "embed", unmounted)
+    section = config(tmp_path, spark_url=sail)
+    build(tmp_path / "lake", config(tmp_path), TEXTS[:1])
+    table = pa.table({"id": ["1", "2"], "text": TEXTS[:2], "metadata": ["{}"] * 2})
+    with pa.OSFile(str(tmp_path / "rows.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    request = {
+        "config": msgspec.structs.asdict(section),
+        "folder": str(tmp_path / "lake"),
+        "source": str(tmp_path / "rows.arrow"),
+        "target": str(tmp_path / "vectors.arrow"),
+    }
+    with pytest.raises(Unavailable, match=r"have embedded 1 texts, and 1 of the vectors are not in embed\.shared_vec"):
+        _file.main(request, lambda *_: None)
+    assert not (tmp_path / "vectors.arrow").exists()
+
+
+@pytest.mark.parametrize(("shared", "says"), [("", "is empty"), ("vectors", "is 'vectors'")])
+def test_workers_without_a_place_for_vectors_are_refused(tmp_path: Path, shared: str, says: str) -> None:
+    with pytest.raises(InvalidInput, match=f"embed.shared_vectors {says}; set it to the absolute path"):
+        Embeddings(settings.Embed(spark_url="sc://127.0.0.1:9", shared_vectors=shared), tmp_path)
 
 
 def test_spark_out_of_reach_fails_the_build_and_names_it(tmp_path: Path) -> None:

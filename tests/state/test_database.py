@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Executable, Integer, LargeBinary, MetaData, String, Table, insert, inspect, select, text
+from sqlalchemy import (
+    Column,
+    Executable,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    insert,
+    inspect,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import IntegrityError as ConstraintError
 
-from lakehouse.errors import IntegrityError, InternalError, InvalidInput, NotInstalled, PermissionDenied, Unavailable
+from lakehouse.errors import (
+    IntegrityError,
+    InternalError,
+    InvalidInput,
+    LakehouseError,
+    NotInstalled,
+    PermissionDenied,
+    Unavailable,
+)
+from lakehouse.state import _engine
 from lakehouse.state.database import Database, Migration
 
 OLD = MetaData()
@@ -201,3 +226,56 @@ def test_write_held_by_another_process_is_unavailable(tmp_path: Path, monkeypatc
         pass
     other.close()
     database.close()
+
+
+@pytest.fixture
+def refused(postgres: Callable[[], str]) -> Callable[[str], str]:
+    """Give the URL of a user of a Postgres who may not do everything."""
+
+    def url(rule: str) -> str:
+        whole = make_url(postgres())
+        engine = create_engine(whole, isolation_level="AUTOCOMMIT")
+        name = f"u{secrets.token_hex(4)}"
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE ROLE {name} {rule}")
+        engine.dispose()
+        return whole.set(username=name).render_as_string(hide_password=False)
+
+    return url
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "says"),
+    [
+        ("NOLOGIN", PermissionDenied, "refuses this user or password: .*mend its URL"),
+        ("LOGIN CONNECTION LIMIT 0", Unavailable, "too many connections .*try again in a moment"),
+        ("LOGIN", PermissionDenied, "permission denied for schema public; .*GRANT CREATE ON SCHEMA public"),
+    ],
+)
+def test_open_what_a_server_refuses_is_named_with_the_way_out(
+    refused: Callable[[str], str], rule: str, error: type[LakehouseError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        Database.open(refused(rule))
+
+
+def test_open_a_database_that_is_not_there_is_named(postgres: Callable[[], str]) -> None:
+    url = make_url(postgres()).set(database="nowhere")
+    with pytest.raises(InvalidInput, match='"nowhere" does not exist; create it, or mend its URL'):
+        Database.open(url.render_as_string(hide_password=False))
+
+
+def test_write_waits_for_another_process_no_longer_than_it_may(
+    postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres()
+    monkeypatch.setattr(_engine, "_LOCK_S", 1)
+    one, other = Database.open(url), Database.open(url)
+    try:
+        with one.write(), pytest.raises(Unavailable, match="another process has been writing"), other.write():
+            pytest.fail("two wrote at once")
+        with other.write():
+            pass
+    finally:
+        one.close()
+        other.close()

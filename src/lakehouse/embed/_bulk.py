@@ -78,6 +78,12 @@ def _embed(
         finally:
             session.stop()
     except (PySparkException, OSError) as error:
-        place = urlsplit(url).netloc
-        raise Unavailable(f"the bulk embedding on {place} failed: {str(error).strip().splitlines()[0][:300]}") from None
+        # An error of the connection has its cause behind many words of its own.
+        details = getattr(error, "details", None)
+        said = str(details() if callable(details) else error).strip() or type(error).__name__
+        raise Unavailable(
+            f"the bulk embedding on {urlsplit(url).netloc} failed: {said.splitlines()[0][:300]}; check embed.spark_url"
+            " and that its server runs",
+            field="embed.spark_url",
+        ) from None
     return embedded

@@ -14,7 +14,7 @@ from lakehouse.embed.base import Embedder
 from lakehouse.embed.cache import DiskCache, key
 from lakehouse.embed.service import CACHE_FILE, open_embedder
 from lakehouse.embed.shared import SharedVectors
-from lakehouse.errors import InvalidInput
+from lakehouse.errors import InvalidInput, Unavailable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,8 +37,9 @@ def main(request: dict[str, Any], progress: Callable[[int, int], None]) -> dict[
     if shared is not None:
         _take_in(shared, cache)
         if config.spark_url:
-            elsewhere = _embed_elsewhere(source, request["config"], cache, progress)
+            elsewhere, names = _embed_elsewhere(source, request["config"], cache, progress)
             _take_in(shared, cache)
+            _check_left(names, cache, config)
     work = _Work(open_embedder(config.model, config, folder), cache, progress, shared)
     counts = work.run(source, Path(request["target"]))
     return {"embedded": counts["embedded"] + elsewhere, "reused": counts["reused"] - elsewhere}
@@ -53,8 +54,8 @@ def _take_in(shared: SharedVectors, cache: DiskCache) -> None:
 
 def _embed_elsewhere(
     source: Path, section: dict[str, Any], cache: DiskCache, progress: Callable[[int, int], None]
-) -> int:
-    """Have workers embed what nobody has yet, when that is much; returns how many rows that is."""
+) -> tuple[int, list[bytes]]:
+    """Have workers embed what nobody has yet, when that is much; returns how many texts that were, and their keys."""
     import pyarrow as pa
 
     from lakehouse.embed.service import fingerprint_of
@@ -72,11 +73,11 @@ def _embed_elsewhere(
             found = cache.read(list(dict.fromkeys(keys)))
             unknown.update((name, text) for name, text in zip(keys, texts, strict=True) if name not in found)
     if len(unknown) < config.spark_from:
-        return 0
+        return 0, []
     from lakehouse.embed import _bulk
 
     known = total - len(unknown)
-    return _bulk.embed(
+    count = _bulk.embed(
         # Those of one length in one part, which share batches.
         sorted(unknown.values(), key=lambda text: (len(text), text)),
         section,
@@ -84,6 +85,23 @@ def _embed_elsewhere(
         token_env=config.spark_token_env,
         done=lambda count: progress(known + count, total),
     )
+    return count, [*unknown]
+
+
+def _check_left(names: list[bytes], cache: DiskCache, config: settings.Embed) -> None:
+    """Refuse to embed here what workers have embedded where this machine does not see it: that may take hours.
+
+    Raises:
+        Unavailable: Vectors are missing.
+    """
+    missing = len(names) - len(cache.read(names))
+    if missing:
+        raise Unavailable(
+            f"the workers of embed.spark_url have embedded {len(names):,} texts, and {missing:,} of the vectors are not"
+            f" in embed.shared_vectors ({config.shared_vectors}); set it to a folder that this machine and all workers"
+            " see under this path, and see that they have the same model",
+            field="embed.shared_vectors",
+        )
 
 
 class _Work:

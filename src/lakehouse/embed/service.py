@@ -26,6 +26,17 @@ _BUILT_IN = "all-MiniLM-L6-v2"
 _BUILT_IN_DIMENSION = 384
 
 
+def _check_workers(config: settings.Embed) -> None:
+    shared = config.shared_vectors
+    if config.spark_url and not (shared and Path(shared).is_absolute()):
+        given = f"is {shared!r}" if shared else "is empty"
+        raise InvalidInput(
+            f"embed.spark_url is set and embed.shared_vectors {given}; set it to the absolute path of a folder that"
+            " this machine and all workers see, or the build finds nothing of what they embed",
+            field="embed.shared_vectors",
+        )
+
+
 class Embeddings:
     """Texts to unit-norm vectors, by the built-in model or by Ollama.
 
@@ -36,6 +47,9 @@ class Embeddings:
         config: Section `[embed]`.
         folder: The lake; `embeddings.db` below it keeps the vectors of embedded files by content.
 
+    Raises:
+        InvalidInput: Workers are to embed, and it is not said where they leave the vectors.
+
     >>> import tempfile
     >>> from pathlib import Path
     >>> embeddings = Embeddings(settings.Embed(), Path(tempfile.mkdtemp()))
@@ -44,6 +58,7 @@ class Embeddings:
     """
 
     def __init__(self, config: settings.Embed, folder: Path) -> None:
+        _check_workers(config)
         self._config = config
         self._folder = folder
         self._lock = threading.Lock()

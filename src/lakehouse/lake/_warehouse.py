@@ -23,6 +23,7 @@ from pyiceberg.exceptions import (
     RESTError,
     UnauthorizedError,
 )
+from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from lakehouse.decoding import ready
@@ -169,7 +170,9 @@ class Warehouse:
                 raise Unavailable(f"the catalog {self._settings.uri} is out of reach: {error}") from error
             raise disk_error(error, error.filename or self._folder) from error
         except DBAPIError as error:
-            raise database_error(error, str(self._folder / "catalog.db")) or error from error
+            uri = self._settings.uri
+            place = make_url(uri).render_as_string() if uri else str(self._folder / "catalog.db")
+            raise database_error(error, place) or error from error
         except (UnauthorizedError, ForbiddenError, OAuthError) as error:
             raise PermissionDenied(
                 f"the catalog {self._settings.uri} refused: {error}; check its credential"

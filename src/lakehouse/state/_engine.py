@@ -42,8 +42,31 @@ _VERSIONS = Table(
 
 _READ_ONLY = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_SERIALIZATION = frozenset({"40001", "40P01"})
-_READ_ONLY_TRANSACTION = "25006"
+# How long a writer waits for another process, and when the server ends the transaction of one that does nothing in it
+# (frozen, or its machine gone), so that it holds up nobody for ever; all in seconds.
+_LOCK_S = 30
+_IDLE_S = 120
+_KEEPALIVE = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
+
+# By the beginning of the code of the SQL standard: what it is here, and what to say.
+_REFUSALS: tuple[tuple[str | tuple[str, ...], type[LakehouseError], str], ...] = (
+    ("25006", PermissionDenied, "database {path} was opened for reading here; write inside a write block"),
+    (("40001", "40P01"), Conflict, "database {path}: another writer was first; try again"),
+    ("3D000", InvalidInput, "database {path}: {said}; create it, or mend its URL"),
+    ("28", PermissionDenied, "database {path} refuses this user or password: {said}; mend its URL"),
+    (
+        "42501",
+        PermissionDenied,
+        "database {path}: {said}; its user makes tables: GRANT CREATE ON SCHEMA public TO that user",
+    ),
+    (
+        "55P03",
+        Unavailable,
+        f"database {{path}}: another process has been writing for {_LOCK_S} s; try again in a moment",
+    ),
+    # Connections, resources, an administrator's hand: it may be otherwise in a moment.
+    (("08", "53", "57"), Unavailable, "database {path} does not take this now: {said}; try again in a moment"),
+)
 
 
 def url_of(place: str) -> URL:
@@ -81,6 +104,7 @@ def create(place: str, *, busy_timeout_ms: int) -> tuple[Engine, str]:
         # A write block must mean the same as on SQLite, where writers run one after another.
         engine = create_engine(url, isolation_level="SERIALIZABLE", pool_pre_ping=True, max_overflow=-1)
         _rule_server(engine)
+        _bound_waiting(engine)
     return engine, shown
 
 
@@ -106,6 +130,18 @@ def _rule_server(engine: Engine) -> None:
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 
 
+def _bound_waiting(engine: Engine) -> None:
+    limits = {"lock_timeout": _LOCK_S * 1000, "idle_in_transaction_session_timeout": _IDLE_S * 1000, **_KEEPALIVE}
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for name, value in limits.items():
+            cursor.execute(f"SET {name} = {value}")
+        cursor.close()
+        connection.commit()
+
+
 def create_version_table(connection: Connection) -> None:
     """Create `schema_version` when it is not there."""
     _TABLES.create_all(connection)
@@ -127,13 +163,24 @@ def mapped(error: Exception, path: str) -> LakehouseError | None:
     origin = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(origin, sqlite3.Error):
         return _mapped_sqlite(origin, path)
-    if getattr(origin, "sqlstate", None) == _READ_ONLY_TRANSACTION:
-        return PermissionDenied(f"database {path} was opened for reading here; write inside a write block", path=path)
-    if getattr(origin, "sqlstate", None) in _SERIALIZATION:
-        return Conflict(f"database {path}: another writer was first; try again", path=path)
+    state, said = _answer(origin)
+    for states, kind, words in _REFUSALS:
+        if state.startswith(states):
+            return kind(words.format(path=path, said=said), path=path)
     if not isinstance(error, DBAPIError) or isinstance(error, InterfaceError | OperationalError):
-        return Unavailable(f"database {path} is out of reach: {_first_line(origin)}", path=path)
+        return Unavailable(f"database {path} is out of reach: {said}", path=path)
     return None
+
+
+def _answer(origin: BaseException | None) -> tuple[str, str]:
+    """Return the code of the SQL standard with which a server refused, empty when it did not, and what it said."""
+    at = origin
+    while at is not None:
+        # pg8000 gives the fields of the server's message; its goodbye to one that has hung up may fail and hide it.
+        if at.args and isinstance(at.args[0], dict):
+            return str(at.args[0].get("C", "")), str(at.args[0].get("M", ""))
+        at = at.__cause__ or at.__context__
+    return str(getattr(origin, "sqlstate", None) or ""), _first_line(origin)
 
 
 def _mapped_sqlite(origin: sqlite3.Error, path: str) -> LakehouseError | None:
