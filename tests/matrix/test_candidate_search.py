@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lakehouse import settings
 from lakehouse.errors import InvalidInput, NotFound
 from lakehouse.matrix._candidate_search import CandidateSearch
-from lakehouse.matrix.requirements import Requirements
+from lakehouse.matrix.requirements import ANYONE, Requirements
 from lakehouse.staffing.demand import Location
 from lakehouse.vectors.base import Condition, Filter, Item
 from lakehouse.vectors.filters import undecided
@@ -134,7 +134,7 @@ def step_by_step(vectors, corpus, vector, wanted, *, k, filter, excluded):
                 break
         whole = ended == len(filters) - 1
         for hit in vectors.nearest(corpus, vector, k, filter=filters[-1], exclude=excluded):
-            if whole or undecided(filters, hit.metadata):
+            if whole or wanted.by_title or undecided(filters, hit.metadata):
                 found.setdefault(hit.id, hit)
         order = sorted((wanted.standing(hit.metadata), hit.distance, hit.id, hit.metadata) for hit in found.values())
         if whole or enough >= 10_000 or sum(standing <= standings[ended] for standing, *_ in order) >= k:
@@ -183,7 +183,13 @@ def test_among_nobody_better_is_missing(corpora, corpus, wanted, seed, k, filter
         # Nothing that a filter could ask, so nearness alone finds them.
         everybody = everybody[:k]
     near = {hit.id for hit in everybody[:k]}
-    meant = [hit for hit in everybody if hit.id in near or not undecided(steps, hit.metadata)]
+    # No step finds those of the very title where no code stands for it.
+    meant = [
+        hit
+        for hit in everybody
+        if hit.id in near
+        or not (undecided(steps, hit.metadata) or (wanted.by_title and wanted.standing(hit.metadata) < ANYONE))
+    ]
     best = sorted((wanted.standing(hit.metadata), hit.distance, hit.id) for hit in meant)
     search = CandidateSearch(corpora, vector, wanted, k=k, filter=filter, excluded=frozenset(), rated=("rating", "any"))
     got = sorted((each.standing, each.distance, each.id) for each in search.among(corpus))[:k]

@@ -2,6 +2,7 @@ from datetime import date
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from lakehouse.matrix.requirements import ANYONE, Requirements
 from lakehouse.staffing.demand import Location
@@ -76,6 +77,14 @@ def test_standing_unknown_facts_count_as_met():
     assert wanted().standing({"role": "CNC Operator"}) == ANYONE
 
 
+def test_standing_of_another_title_than_one_without_a_code_follows_the_rest_of_the_table():
+    ask = wanted(role="Zorb Tuner", role_code="")
+    assert ask.standing({**person("Detroit"), "role": "zorb tuners"}) == 5
+    assert [ask.standing(one) for one in (person(), person("Parma"), person(shifts=["night"]))] == [6, 7, 8]
+    assert [ask.standing(one) for one in (person("Columbus"), person(certs=[]), person("Detroit"))] == [9, 10, 11]
+    assert ask.steps(None).standings == [6, 7, 8, 9, 10, 11]
+
+
 def test_standing_nothing_stated_is_met_by_everyone():
     ask = Requirements(role="", role_code="", certs=(), shift="", place=None, near_km=0)
     assert not ask.stated
@@ -98,7 +107,7 @@ asks = st.builds(
 )
 
 
-@given(asks, st.lists(people, min_size=1, max_size=12))
+@given(asks | asks.map(lambda ask: replace(ask, role="Zorb Tuner", role_code="")), st.lists(people, min_size=1))
 def test_filters_order_never_finds_a_worse_person_in_an_earlier_step(ask, crowd):
     steps = ask.steps(None).filters
 
@@ -118,8 +127,8 @@ def test_filters_keep_the_callers_own_conditions_in_every_step():
         assert step.must_not == mine.must_not
 
 
-def test_filters_role_without_code_searches_by_nearness_alone():
-    assert wanted(role="Marine Radar Technician", role_code="").steps(None).filters == [None]
+def test_filters_role_without_code_searches_by_all_else():
+    assert wanted(role="Zorb", role_code="").steps(None).filters == wanted(role="", role_code="").steps(None).filters
 
 
 @given(asks, people)

@@ -43,6 +43,19 @@ def test_search_role_nobody_has_says_no_good_match(shared_lake):
     assert {match.rating for match in answer.results} == {1}
 
 
+@pytest.mark.parametrize("asked", ["people", "temps", "workers", "zorbs"])
+def test_search_place_counts_whatever_is_known_of_the_role(shared_lake, asked):
+    answer = shared_lake.matrix.search(f"Need 2 {asked} in Detroit MI", ["workers"], k=6)
+    assert {match.metadata["city"] for match in answer.results} == {"Detroit"}
+    assert {match.rating for match in answer.results} == {1 if asked == "zorbs" else 5}
+    assert any("wrong role" in reason for match in answer.results for reason in match.reasons) == (asked == "zorbs")
+
+
+def test_search_title_without_a_code_is_found_wherever_it_is(make_lake, people):
+    lake = make_lake([*people, {**people[0], "id": 999, "role": "Zorb", "role_code": ""}])
+    assert lake.matrix.search("Need 2 zorbs in Detroit MI", ["workers"], k=2).results[0].metadata["role"] == "Zorb"
+
+
 def test_search_excluded_people_never_come_back(shared_lake):
     first = shared_lake.matrix.search(FORKLIFT, ["workers"], k=3)
     again = shared_lake.matrix.search(FORKLIFT, ["workers"], k=3, exclude_ids=ids(first))

@@ -167,6 +167,19 @@ def test_parse_title_of_more_than_200_letters_is_no_role(text):
     assert PARSER.parse(text.format("z" * 150)).role == "z" * 150 + " operator"
 
 
+@pytest.mark.parametrize(
+    "said", [*"people persons workers temps staff hands bodies".split(), "good people", "certified workers"]
+)
+def test_parse_words_for_anybody_state_no_role(said):
+    demand = PARSER.parse(f"Need 2 {said} in Detroit MI")
+    assert (demand.role, demand.role_code, demand.count, demand.location.city) == (None, None, 2, "Detroit")
+    assert demand.missing == ["role", "start", "shift", "client"]
+
+
+def test_parse_laborers_state_a_role():
+    assert PARSER.parse("Need 2 laborers in Detroit MI").role_code == "53-7062.00"
+
+
 def test_parse_word_for_a_good_worker_alone_is_no_role():
     demand = PARSER.parse("Need 2 certified forklifts in Detroit MI")
     assert (demand.role, demand.role_code, demand.count) == (None, None, 2)

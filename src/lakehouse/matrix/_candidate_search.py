@@ -90,6 +90,10 @@ class CandidateSearch:
         filters, standings = self._steps
         while True:
             found, ended = lookup.among(filters, enough, last)
+            if wanted.by_title and len(filters) > 1:
+                # Those of the very title are not in reach of any step: nearness alone must find them.
+                nearest, _ = lookup.among(filters[-1:], self._k, last)
+                found = [*{one[1]: one for one in (*found, *nearest)}.values()]
             candidates = self._candidates(corpus, lookup, found)
             met = sum(candidate.standing <= standings[ended] for candidate in candidates)
             if met >= self._k or ended == len(filters) - 1 or enough >= MAX_K:

@@ -225,7 +225,7 @@ class Gates:
         """Return the gate that keeps a missing person out, and why; None when all are open."""
         if filter is not None and not passes(filter, new.metadata):
             return "filter", "does not meet the filter of this search"
-        if self._wanted.role and new.standing == ANYONE:
+        if self._wanted.role and new.standing >= ANYONE:
             return "role", _is_a(new)
         rating = self._rater.of(new)
         for name, reason in zip(rating.checks, rating.reasons, strict=True):

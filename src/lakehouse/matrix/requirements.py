@@ -9,6 +9,9 @@
     5          yes
     6          (anyone)
 
+Where no code stands for the role, people cannot be looked up by it, and hardly anybody's title is the very same. Those
+of other titles then follow in the order of the others: 6 to 11 are 0 to 5 without the role.
+
 A requirement the demand does not state holds for everybody. One that cannot be checked, because the
 person's metadata lacks the key, counts as met: nobody is hidden for what is not known of them.
 """
@@ -64,6 +67,11 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         """Whether anything is asked for at all."""
         return bool(self.role or self.certs or self.shift or self.place)
 
+    @property
+    def by_title(self) -> bool:
+        """Whether a role is asked for that no code stands for, so that no filter finds those who have it."""
+        return bool(self.role) and not self.role_code
+
     def steps(self, extra: Filter | None) -> Steps:
         """Return the searches that find people by standing; not to be written on.
 
@@ -88,8 +96,11 @@ class Standings:
 
     def of(self, person: Mapping[str, Any]) -> int:
         """Return the row of the table above that `person`'s metadata meets."""
-        if not self._has_role(person):
-            return ANYONE
+        if self._has_role(person):
+            return self._but_for_role(person)
+        return ANYONE if self._wanted.role_code else ANYONE + self._but_for_role(person)
+
+    def _but_for_role(self, person: Mapping[str, Any]) -> int:
         certified = self._has_certs(person)
         city, near, state = self._is_near(person)
         if certified and near:
@@ -188,22 +199,17 @@ def _steps(wanted: Requirements, extra: Filter | None) -> Steps:
     certs = [Condition(key="certs", any=[*names]) for names in wanted.certs]
     shift = [Condition(key="shifts", match=wanted.shift)] if wanted.shift else []
     city, near, state = _place_conditions(wanted.place, wanted.near_km)
-    # A role that no code stands for cannot be looked up by filter; nearness alone must find it.
-    unknown_role = bool(wanted.role) and not wanted.role_code
-    steps = (
-        []
-        if unknown_role
-        else [
-            role + certs + city + shift,
-            role + certs + near + shift,
-            role + certs + near,
-            role + certs + state,
-            role + near,
-            role,
-        ]
-    )
+    steps = [
+        role + certs + city + shift,
+        role + certs + near + shift,
+        role + certs + near,
+        role + certs + state,
+        role + near,
+        role,
+    ]
+    first = ANYONE if wanted.by_title else 0
     found = Steps([], [])
-    for standing, conditions in [*enumerate(steps), (ANYONE, [])]:
+    for standing, conditions in [*enumerate(steps, first), (first + ANYONE, [])]:
         joined = _join(extra, conditions)
         if joined not in found.filters:
             found.filters.append(joined)

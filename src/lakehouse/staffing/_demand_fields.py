@@ -14,7 +14,7 @@ from lakehouse.staffing._skills import skills_in
 from lakehouse.staffing.certifications import Certifications
 from lakehouse.staffing.demand import Demand, Location
 from lakehouse.staffing.places import PlaceMatch
-from lakehouse.staffing.titles import singular
+from lakehouse.staffing.titles import singular, states_no_role
 
 Span = tuple[int, int]
 
@@ -59,8 +59,12 @@ class Fields:
         if self._draft is None or self._draft.role.end == self._draft.role.start:
             return None
         span = (self._draft.role.start, self._draft.role.end)
+        title = singular(" ".join(self._reading.text[slice(*span)].split()))
+        # "Need 2 people in Detroit MI": where and when is all that anybody can be held against.
+        if states_no_role(title):
+            return None
         self._spans["role"] = span
-        return singular(" ".join(self._reading.text[slice(*span)].split()))
+        return title
 
     def _count(self) -> int:
         count = self._draft.count if self._draft else None

@@ -29,6 +29,10 @@ _QUALIFIER = re.compile(
     re.IGNORECASE,
 )
 _MOST_QUALIFIERS = 5
+_ANYBODY = frozenset(
+    "person worker temp staff hand body individual folk guy man men woman women candidate employee "
+    "temporary seasonal good reliable extra additional more".split()
+)
 _JOINED = re.compile(r"\s+(?:and|or|&)\s+|\s*[/,;+&]\s*|\s+[-\u2013\u2014]\s+|\s*[()\[\]]\s*", re.IGNORECASE)
 
 
@@ -118,6 +122,15 @@ def unqualified(title: str) -> str:
     """
     *_, last = less_qualified(title)
     return last
+
+
+def states_no_role(title: str) -> bool:
+    """Tell whether a title says that somebody is wanted and not for what.
+
+    >>> states_no_role("good workers"), states_no_role("Warehouse Workers")
+    (True, False)
+    """
+    return set(role_key(unqualified(title)).split()) <= _ANYBODY
 
 
 def role_equal(a: str, b: str) -> bool:
