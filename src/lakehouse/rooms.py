@@ -103,7 +103,7 @@ class Rooms:
         self._closers: list[Callable[[], None]] = [self._folder.close]
         try:
             self.state = self._closing(Database.open(config.state.url or path / "state.db"))
-            self.replicas = Replicas(self.state, path, folder_of_keys(config.ledger, path))
+            self.replicas = Replicas(self.state, path, folder_of_keys(config.ledger, path), model=config.embed.model)
             self.storage = Store(config.storage, path)
             self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
             self._bring_in(config, path)

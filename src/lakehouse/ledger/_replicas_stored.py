@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Column, Connection, Index, Integer, MetaData, String, Table, delete, select
+from sqlalchemy import Column, Connection, Index, Integer, MetaData, String, Table, delete, select, text, update
+
+from lakehouse.state.database import Migration
 
 ROOM = "replicas"
 metadata = MetaData()
 
-replicas = Table("replicas", metadata, Column("id", String(16), primary_key=True))
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    # What it embeds with, empty when it was started by an edition that did not say.
+    Column("model", String(200), nullable=False, server_default=""),
+)
 erasures = Table(
     "replica_erasures",
     metadata,
@@ -22,9 +30,28 @@ erasures = Table(
 )
 
 
+def _add_model(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE replicas ADD COLUMN model VARCHAR(200) DEFAULT '' NOT NULL"))
+
+
+MIGRATIONS = (Migration(2, _add_model),)
+
+
 def join(connection: Connection, id: str) -> None:
     """Add a replica."""
     connection.execute(replicas.insert().values(id=id))
+
+
+def embeds_with(connection: Connection, id: str, model: str) -> None:
+    """Note what a replica embeds with."""
+    connection.execute(update(replicas).where(replicas.c.id == id).values(model=model))
+
+
+def models(connection: Connection) -> dict[str, str]:
+    """Return what replicas embed with, by their ids, as far as they have said."""
+    c = replicas.c
+    found = connection.execute(select(c.id, c.model).where(c.model != "").order_by(c.id))
+    return {row.id: row.model for row in found}
 
 
 def known(connection: Connection) -> list[str]:

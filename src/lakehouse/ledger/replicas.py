@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,15 +38,17 @@ class Replicas:
         state: What they share.
         folder: The lake of this one.
         keys: Folder of the ledger's keys, which all of them see.
+        model: What this one embeds with, which must be the same for all.
 
     Attributes:
         own: Id of this one, empty when nothing is shared.
 
     Raises:
         Conflict: The folder was used without this database, so it may hold people who are erased here.
+        InvalidInput: Another one embeds with another model.
     """
 
-    def __init__(self, state: Database, folder: Path, keys: Path) -> None:
+    def __init__(self, state: Database, folder: Path, keys: Path, *, model: str) -> None:
         from lakehouse.ledger import _replicas_stored
 
         self._stored = _replicas_stored
@@ -54,8 +56,8 @@ class Replicas:
         self._keys = keys
         self.own = ""
         if state.shared:
-            state.prepare(_replicas_stored.ROOM, _replicas_stored.metadata)
-            self.own = self._joined(folder)
+            state.prepare(_replicas_stored.ROOM, _replicas_stored.metadata, _replicas_stored.MIGRATIONS)
+            self.own = self._joined(folder, model)
 
     def tell(self, people: Sequence[Gone]) -> int:
         """Leave word that people were erased; returns how many other replicas have that still to do."""
@@ -106,11 +108,13 @@ class Replicas:
             )
         return msgspec.msgpack.decode(plain, type=Gone)
 
-    def _joined(self, folder: Path) -> str:
+    def _joined(self, folder: Path, model: str) -> str:
         path = folder / REPLICA_FILE
         own = path.read_text(encoding="ascii").strip() if path.exists() else ""
         with self._state.write() as connection:
+            _refuse_other(model, {id: its for id, its in self._stored.models(connection).items() if id != own})
             if own and own in self._stored.known(connection):
+                self._stored.embeds_with(connection, own, model)
                 return own
             used = [name for name in _USED if (folder / name).exists()]
             if own or used:
@@ -122,7 +126,18 @@ class Replicas:
             own = secrets.token_hex(6)
             atomic_write(path, own.encode())
             self._stored.join(connection, own)
+            self._stored.embeds_with(connection, own, model)
         return own
+
+
+def _refuse_other(model: str, models: Mapping[str, str]) -> None:
+    for id, other in models.items():
+        if other != model:
+            raise InvalidInput(
+                f"embed.model is {model!r} here and {other!r} on replica {id} of the same state.url; each would answer"
+                " by meanings of its own. Set it to the same on all; docs/replicas.md says how to change it",
+                field="embed.model",
+            )
 
 
 def require_shared(config: settings.Settings) -> None:
