@@ -29,7 +29,7 @@ def of_ben():
 
 # Fields of texts that name neither a memory nor an index.
 NO_MEMORY = frozenset(
-    "after answer_id any body by certs city client contacts content content_type count created_at dataset"
+    "after answer_id any at body by certs city client contacts content content_type count created_at dataset"
     " do_not_return evaluation_texts evidence_on exclude_ids facts fill_id id id_column id_prefix identity"
     " in_reply_to key kind legal_hold mapping match message message_id metadata_columns mode model name names on out"
     " outcome owner person prefix prompt purposes q query query_role query_text reader reason replaces retain_until"
