@@ -282,8 +282,9 @@ def test_s3_wrong_credentials_are_denied(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
     store = Store(Storage(backend="s3", bucket=BUCKET, endpoint=s3_service.endpoint), tmp_path)
-    with pytest.raises(PermissionDenied, match="check the credentials"):
-        store.put("k", b"")
+    for call in (lambda: store.put("k", b""), lambda: store.get("k"), store.list, lambda: store.delete("k")):
+        with pytest.raises(PermissionDenied, match="check the credentials"):
+            call()
 
 
 @pytest.mark.parametrize("storage", [Storage(backend="ftp"), Storage(backend="s3")])

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from lakehouse.settings import Storage
 
 _DENIED = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
+# Of a list, the engine keeps no kind of error; and what a server says stands in its XML.
+_REFUSED = re.compile(r"status code: 40[13]\b")
+_SAID = re.compile(r"<Message>([^<]{1,300})</Message>")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -253,8 +256,10 @@ def _mapped(key: str) -> Iterator[None]:
 
 
 def _named(error: Exception, key: str) -> LakehouseError:
-    text = str(error).partition("\n")[0]
-    if isinstance(error, _DENIED):
+    whole = str(error)
+    said = _SAID.search(whole)
+    text = whole.partition("\n")[0].partition(": <?xml")[0] + (f": {said[1]}" if said else "")
+    if isinstance(error, _DENIED) or _REFUSED.search(text):
         return PermissionDenied(f"storage refused {key!r}: {text}; check the credentials", key=key)
     system = _OS_ERROR.search(text)
     if system:
