@@ -190,7 +190,8 @@ def _plain(value: Any) -> Any:
     """Return an argument without structs, which whoever calls in this process may have made and nobody has checked."""
     if isinstance(value, msgspec.Struct):
         return msgspec.to_builtins(value)
-    if isinstance(value, list | tuple) and any(isinstance(each, msgspec.Struct) for each in value):
+    # A vector has hundreds of numbers, and none of them is looked at.
+    if isinstance(value, list | tuple) and value and isinstance(value[0], msgspec.Struct | dict):
         return [_plain(each) for each in value]
     return value
 

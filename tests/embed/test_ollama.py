@@ -6,9 +6,11 @@ import http.server
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from conftest import CORPUS, as_csv, roster
 from lakehouse import settings
 from lakehouse.embed.service import Embeddings
 from lakehouse.errors import NotFound, Unavailable, Upstream
+from serving import stack_of
 
 Answer = Callable[[dict[str, Any]], tuple[int, Any]]
 
@@ -161,6 +164,19 @@ def test_ollama_embeds_files_too(open_ollama: Callable[[str], Embeddings], fake:
         assert reader.schema.field("vector").type.list_size == 768
 
 
+DEMAND = "Need 2 forklift operators in Cleveland OH"
+
+
+def make_without_index(config: settings.Settings) -> None:
+    """Make a lake that remembers somebody for a demand, and has lost the index of that."""
+    with lakehouse.connect(config=config) as lake:
+        lake.ingest.file(as_csv(roster()), "people", "text/csv")
+        lake.corpora.build(name="workers", **CORPUS)
+        first = lake.matrix.search(DEMAND, ["workers"]).results[0]
+        lake.playbooks.record(DEMAND, first.id, "workers", 0.9)
+        lake.vectors.delete("playbook_default")
+
+
 @pytest.mark.parametrize("shared", [False, True], ids=["a file", "Postgres"])
 def test_lake_opens_while_its_model_is_out_of_reach_and_mends_its_memory_when_it_is_there(
     fake: FakeOllama, tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture, shared: bool
@@ -174,19 +190,50 @@ def test_lake_opens_while_its_model_is_out_of_reach_and_mends_its_memory_when_it
             "ledger": {"keys": str(tmp_path / "keys")},
         }
     config = settings.load(environ={}, overrides=section)
-    asked = "Need 2 forklift operators in Cleveland OH", ["workers"]
-    with lakehouse.connect(config=config) as lake:
-        lake.ingest.file(as_csv(roster()), "people", "text/csv")
-        lake.corpora.build(name="workers", **CORPUS)
-        first = lake.matrix.search(*asked).results[0]
-        lake.playbooks.record(asked[0], first.id, "workers", 0.9, namespace="alice")
-        lake.vectors.delete("playbook_alice")
+    asked = DEMAND, ["workers"]
+    make_without_index(config)
     fake.answer = lambda _: (503, {"error": "the model is being loaded"})
     with lakehouse.connect(config=config) as lake:
-        assert len(lake.playbooks.list("alice").entries) == 1
-        assert "memory of alice is not up to date" in caplog.text
+        assert len(lake.playbooks.list().entries) == 1
+        assert "memory of default is not up to date" in caplog.text
         with pytest.raises(Upstream, match="is being loaded"):
-            lake.matrix.search(*asked, use_playbook=True, playbook="alice")
+            lake.matrix.search(*asked, use_playbook=True)
         fake.answer = fake.embed
-        assert lake.matrix.search(*asked, use_playbook=True, playbook="alice").boosted == 1
-        assert lake.vectors.stats("playbook_alice").items == 1
+        assert lake.matrix.search(*asked, use_playbook=True).boosted == 1
+        assert lake.vectors.stats("playbook_default").items == 1
+
+
+def test_server_answers_others_while_a_memory_that_is_behind_waits_for_its_model(
+    fake: FakeOllama, tmp_path: Path
+) -> None:
+    section = {"data": str(tmp_path / "lake"), "embed": {"model": "nomic-embed-text", "ollama_url": fake.url}}
+    config = settings.load(environ={}, overrides=section)
+    make_without_index(config)
+    fake.answer = lambda _: (503, {"error": "the model is being loaded"})
+    asked, loaded = threading.Event(), threading.Event()
+
+    def slow(body: dict[str, Any]) -> tuple[int, Any]:
+        asked.set()
+        assert loaded.wait(30)
+        return fake.embed(body)
+
+    with (
+        lakehouse.connect(config=config) as lake,
+        stack_of(lake) as stack,
+        httpx.Client(base_url=stack.url, timeout=30) as client,
+        ThreadPoolExecutor(1) as caller,
+    ):
+        search = {"query_text": "3 line cooks in Detroit MI", "corpora": ["workers"]}
+        fake.answer = fake.embed
+        # Its own vector is known from here on.
+        client.post("/v1/matrix/search", json=search).raise_for_status()
+        fake.answer = slow
+        waiting = caller.submit(client.post, "/v1/matrix/search", json={**search, "use_playbook": True})
+        try:
+            assert asked.wait(30)
+            assert httpx.get(f"{stack.url}/health", timeout=10).json()["status"] == "ok"
+            assert not waiting.done()
+        finally:
+            loaded.set()
+        assert waiting.result().status_code == 200
+        assert lake.vectors.stats("playbook_default").items == 1

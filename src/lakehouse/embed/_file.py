@@ -94,7 +94,11 @@ def _check_left(names: list[bytes], cache: DiskCache, config: settings.Embed) ->
     Raises:
         Unavailable: Vectors are missing.
     """
-    missing = len(names) - len(cache.read(names))
+    missing = sum(
+        len(some) - len(cache.read(some))
+        # Those of a million texts would not fit in memory.
+        for some in (names[start : start + _WINDOW_ROWS] for start in range(0, len(names), _WINDOW_ROWS))
+    )
     if missing:
         raise Unavailable(
             f"the workers of embed.spark_url have embedded {len(names):,} texts, and {missing:,} of the vectors are not"

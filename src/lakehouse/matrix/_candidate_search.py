@@ -88,11 +88,11 @@ class CandidateSearch:
         enough = min(2 * self._k, MAX_K) if wanted.stated else self._k
         last = max(self._k, _quoted.AMONG) if self._described else self._k
         filters, standings = self._steps
+        # Those of the very title are not in reach of any step: nearness alone must find them.
+        nearest = lookup.among(filters[-1:], self._k, last)[0] if wanted.by_title and len(filters) > 1 else []
         while True:
             found, ended = lookup.among(filters, enough, last)
-            if wanted.by_title and len(filters) > 1:
-                # Those of the very title are not in reach of any step: nearness alone must find them.
-                nearest, _ = lookup.among(filters[-1:], self._k, last)
+            if nearest:
                 found = [*{one[1]: one for one in (*found, *nearest)}.values()]
             candidates = self._candidates(corpus, lookup, found)
             met = sum(candidate.standing <= standings[ended] for candidate in candidates)

@@ -402,6 +402,10 @@ class Playbooks:
 
         return Recollection(recalls, still, found_in, change)
 
+    def is_behind(self, namespace: str) -> bool:
+        """Tell whether `recall` for a namespace has to bring an index up first, which may wait for a model."""
+        return any(map(self._store.is_behind, self._store.used_by(namespace)))
+
     def version(self, namespace: str) -> tuple[tuple[str, int], ...]:
         """Return what changes with every write that `recall` for a namespace can see, before the write returns."""
         return tuple((used, self._version(used)) for used in self._store.used_by(namespace))

@@ -291,11 +291,11 @@ class Search:
                     # Waits for a model, and another time that may say something else: neither here nor kept.
                     await (await runtime.upstream.run(functools.partial(self._apart, values))).send(send)
                     return
-                if all(map(runtime.lake.rooms.vectors.is_here, values["corpora"])):
+                if self._is_at_hand(values):
                     with deferred() as positions:
                         reply = self._first(body, values)
                 else:
-                    # While a server is asked, or files are opened, everybody else is answered.
+                    # While a server or a model is asked, or files are opened, everybody else is answered.
                     reply = await runtime.calls.run(functools.partial(self._first, body, values))
         await runtime.committed(positions)
         await reply.send(send)
@@ -331,6 +331,13 @@ class Search:
         if kept is not None and unchanged:
             return answers.reply(200, kept.encoded(answer.trace_id))
         return answers.json_reply(answer)
+
+    def _is_at_hand(self, values: Mapping[str, Any]) -> bool:
+        """Tell whether all that is searched lies here and is up to date, so that nothing is waited for."""
+        rooms = self._runtime.lake.rooms
+        if values["use_playbook"] and rooms.playbooks.is_behind(values["playbook"]):
+            return False
+        return all(map(rooms.vectors.is_here, values["corpora"]))
 
     def _version(self, values: Mapping[str, Any]) -> Hashable:
         namespace = values["playbook"] if values["use_playbook"] else None
