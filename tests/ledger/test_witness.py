@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from lakehouse import caller, settings
+from lakehouse.errors import InvalidInput, ValidationFailed
 from lakehouse.ledger.ledger import Ledger
 from lakehouse.ledger.witness import Witness
 
@@ -39,6 +40,65 @@ def shown_by(lake, ask):
 def test_statement_is_written_on_those_it_shows(shared_lake, sql, subjects):
     assert shown_by(shared_lake, lambda: shared_lake.sql.query(sql)) == subjects
     assert shown_by(shared_lake, lambda: shared_lake.sql.arrow(sql)) == subjects
+
+
+@pytest.mark.parametrize(
+    ("sql", "subjects"),
+    [
+        # The engine quotes the value that it could not convert, parse or use.
+        ("SELECT CAST(phone AS INT) FROM people WHERE id = 3", ["w-3", "dataset:people"]),
+        ("SELECT strptime(name, '%Y') FROM people WHERE id = 4", ["w-4", "dataset:people"]),
+        ("SELECT error(phone) FROM people WHERE id = 6", ["w-6", "dataset:people"]),
+        ("SELECT error('call w-7') FROM people", ["w-7", "dataset:people"]),
+        ("SELECT error(string_agg(phone || name)) FROM people", ["dataset:people"]),
+        # Refused before any row was looked at.
+        ("SELECT phon FROM people", []),
+        ("SELECT id FROM peopl", []),
+        ("SELECT FROM WHERE", []),
+    ],
+)
+def test_statement_that_fails_is_written_on_those_of_whom_the_error_tells(shared_lake, sql, subjects):
+    def fail(ask):
+        with pytest.raises(InvalidInput):
+            ask(sql)
+
+    assert shown_by(shared_lake, lambda: fail(shared_lake.sql.query)) == subjects
+    assert shown_by(shared_lake, lambda: fail(shared_lake.sql.arrow)) == subjects
+
+
+def test_row_of_a_failed_statement_names_the_columns_that_it_read(lake):
+    with pytest.raises(InvalidInput):
+        lake.sql.query("SELECT CAST(phone AS INT) FROM people WHERE id = 3")
+    row = lake.subjects.audit("w-3").rows[-1]
+    assert (row.action, row.fields) == ("sql", ["error", "id", "phone"])
+
+
+def test_refused_fill_and_entry_are_written_on_those_of_whom_the_refusal_tells(lake):
+    demand = {"role": "Line Cook", "count": 4}
+    workers = [{"id": id} for id in ("w-1", "w-1", "w-999", "w-36")]
+    for ask in (
+        lambda: lake.validate.check("fill", {"demand": demand, "workers": workers}),
+        lambda: lake.validate.accept({"demand": demand, "workers": workers}),
+    ):
+
+        def fail(ask=ask):
+            with pytest.raises(ValidationFailed, match="w-"):
+                ask()
+
+        # Nobody is told of w-36 that she is not what is asked for, and w-999 is nobody.
+        assert shown_by(lake, fail) == ["w-1"]
+    row = lake.subjects.audit("w-1").rows[-1]
+    assert (row.action, row.result, row.fields) == ("view", "shown", ["wrong_role"])
+    assert rows_of(lake, "w-999") == 0
+    entry = {"query_text": "Need 1 Line Cook in Parma OH", "answer_id": "w-2", "corpus": "workers", "score": 1.0}
+
+    def entered():
+        with pytest.raises(ValidationFailed):
+            lake.validate.check("playbook", entry)
+
+    assert shown_by(lake, entered) == ["w-2"]
+    with pytest.raises(ValidationFailed):
+        lake.validate.check("fill", {"demand": demand, "workers": [{"id": 1}]})
 
 
 def test_row_names_the_columns_of_the_dataset_beside_those_of_the_result(lake):

@@ -6,7 +6,7 @@ name that means two things is taken for both. What an expression computes is not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -62,6 +62,12 @@ def origins(
 def tables(nodes: Sequence[Mapping[str, Any]]) -> set[str]:
     """Return the names of the tables that a statement reads, in lower case."""
     return {str(node["table_name"]).casefold() for node in nodes if node.get("type") == "BASE_TABLE"}
+
+
+def named(nodes: Sequence[Mapping[str, Any]], columns: Collection[str]) -> frozenset[str]:
+    """Return those of columns, in lower case, that a statement names anywhere."""
+    refs = {str(node["column_names"][-1]).casefold() for node in nodes if node.get("class") == "COLUMN_REF"}
+    return frozenset(refs & set(columns))
 
 
 def _steps(node: Mapping[str, Any], dataset: str, columns: Sequence[str]) -> Iterator[tuple[str, _Step]]:

@@ -16,6 +16,7 @@ import msgspec
 from lakehouse.errors import (
     DeadlineExceeded,
     InternalError,
+    InvalidInput,
     LakehouseError,
     LimitExceeded,
     PermissionDenied,
@@ -39,6 +40,8 @@ Timeout = Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
 
 BATCH_ROWS = 16_384
 TRUNCATED = b"lakehouse.truncated"
+# What the engine says of a statement before it looks at any row.
+_PLANNING = ("Binder Error", "Catalog Error", "Parser Error", "Syntax Error")
 
 _watched: ContextVar[list[Shown] | None] = ContextVar("lakehouse_query_watched", default=None)
 
@@ -296,7 +299,7 @@ class Query:
         wanted = limit or self._settings.max_rows
         with self._using(snapshots) as session:
             cursor = session.cursor()
-            tag = uuid.uuid4().hex
+            tag, running = uuid.uuid4().hex, False
 
             def interrupt() -> None:
                 cursor.interrupt()
@@ -307,6 +310,7 @@ class Query:
                 with deadline(interrupt, allowed_ms) as stopped:
                     try:
                         check(cursor, sql, session.names, session.broken)
+                        running = True
                         if self._spark is not None and (read := datasets_read(sql, session)):
                             return executed_on(self._spark, cursor, (sql, tag), wanted, read)
                         return _executed(cursor, sql, wanted)
@@ -317,6 +321,10 @@ class Query:
                         if stopped:
                             raise stopped[0] from None
                         raise
+            except InvalidInput as error:
+                if running and not error.message.startswith(_PLANNING):
+                    _watch(sql, snapshots, error)
+                raise
             finally:
                 cursor.close()
 
@@ -412,6 +420,15 @@ def _executed(cursor: duckdb.DuckDBPyConnection, sql: str, limit: int) -> tuple[
         rows += batch.num_rows
     table = pa.Table.from_batches(batches, schema=reader.schema)
     return columns, table.slice(0, limit), rows > limit
+
+
+def _watch(sql: str, snapshots: Mapping[str, int], error: InvalidInput) -> None:
+    """Count what an engine says of a statement that failed at a row as what it gave: it quotes the row's values."""
+    watching = _watched.get()
+    if watching is not None:
+        from lakehouse.lake.shown import Shown, words
+
+        watching.append(Shown(sql, snapshots, words(error.message), refused=True))
 
 
 def _engine_errors() -> tuple[type[Exception], ...]:

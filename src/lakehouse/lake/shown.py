@@ -24,14 +24,28 @@ ROWS = "shown rows"
 _QUARANTINE = "_quarantine"
 # Shorter values are of everybody.
 _LEAST_VALUE = 5
+_QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A statement, the snapshots it asked for, and what it gave."""
+    """A statement, the snapshots it asked for, and what it gave.
+
+    Attributes:
+        refused: It gave no rows but an engine's words, which tell of values that it met (see `words`).
+    """
 
     sql: str
     snapshots: Mapping[str, int]
     table: pa.Table
+    refused: bool = False
+
+
+def words(reason: str) -> pa.Table:
+    """Return what an engine says of a statement that failed as a result: its words, and the values in them."""
+    import pyarrow as pa
+
+    values = [reason, reason.partition(": ")[2], *(one or other for one, other in _QUOTED.findall(reason))]
+    return pa.table({"error": pa.array(values, pa.string())})
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +89,7 @@ def people_of(query: Query, shown: Shown, corpus: CorpusShape) -> Held:
       given, its values are ids.
     - A text that is a name, an address or another personal value of one person alone shows that person, and so does an
       id with its prefix anywhere in a text, also in the rows of logs.
+    - What an engine says of a statement that failed is a text as well, and so is each value that it quotes.
     - Without ids, a row whose values, in the columns they come from, fit one person alone shows that person.
 
     What an expression computes of these (`pay + 1`) is not found; `whole` is false then.
@@ -102,10 +117,17 @@ def people_of(query: Query, shown: Shown, corpus: CorpusShape) -> Held:
         if dataset not in read:
             look = _Look(cursor, shown.table, corpus, ())
             return Held(ids=sorted(_named(look)), reads=dataset + _QUARANTINE in read)
+        texts = [name for name, kind in fields.items() if kind == "string"]
+        if shown.refused:
+            # Whatever the words are made of: no column of theirs is one of the statement's.
+            look = _Look(cursor, shown.table, corpus, ())
+            return Held(
+                ids=sorted({*_named(look), *_told(look, texts)}), reads=True, columns=_lineage.named(nodes, fields)
+            )
         look = _Look(
             cursor, shown.table, corpus, _lineage.origins(nodes, dataset, list(fields), shown.table.column_names)
         )
-        return _held(look, [name for name, kind in fields.items() if kind == "string"])
+        return _held(look, texts)
 
 
 def _held(look: _Look, texts: Sequence[str]) -> Held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -9,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from lakehouse import caller
+from lakehouse.errors import ValidationFailed
 from lakehouse.ledger.ledger import Ledger
 from lakehouse.ledger.rows import Event, Prepared, prepare
 from lakehouse.staffing.worker import CorpusShape, is_personal
@@ -25,6 +27,11 @@ _PLACED = ("by", "outcome", "stage", "why")
 _BOOKED = ("client", "ends", "role", "starts")
 # Of an answer whose rows stay prepared.
 _MOST_RESULTS = 100
+# Operations that refuse by what the roster says of somebody, and findings that tell nothing of it.
+_CHECKS = frozenset({"validate.check", "validate.accept"})
+_OF_NOBODY = frozenset({"phantom_worker", "duplicate_worker", "excluded", "wrong_shape"})
+_OF_WORKER = re.compile(r"workers\[(\d+)\]")
+_ANSWER = "answer_id"
 _STATEMENTS: Mapping[str, str] = {"sql.query": "sql", "sql.arrow": "export"}
 
 
@@ -136,10 +143,17 @@ class Witness:
         action = _STATEMENTS.get(operation.name)
         if action is not None:
             with self._watched() as given:
-                answer = work()
-            self._ledger.record([*self._rows(given, action)])
-            return answer
-        answer = work()
+                try:
+                    return work()
+                finally:
+                    # Also of one that fails: what the engine says of it quotes values of rows.
+                    self._ledger.record([*self._rows(given, action)])
+        try:
+            answer = work()
+        except ValidationFailed as refusal:
+            if operation.name in _CHECKS:
+                self._ledger.record([*self._refused(values, refusal)])
+            raise
         if operation.name == "corpora.build":
             self._shapes = None
         seen = self._seen.get(operation.name)
@@ -275,6 +289,19 @@ class Witness:
         for worker in workers:
             if isinstance(worker, Mapping) and worker.get("id"):
                 yield _event(str(worker["id"]), action, purpose, worker)
+
+    def _refused(self, values: Mapping[str, Any], refusal: ValidationFailed) -> Iterable[Event]:
+        """Name the people of whose rows a refusal tells: what they are, hold and are booked for."""
+        purpose, payload = caller.current().purpose, values["payload"]
+        told: dict[str, set[str]] = {}
+        for finding in refusal.detail.get("findings", ()):
+            at = _OF_WORKER.match(finding["field"])
+            if finding["code"] in _OF_NOBODY or not (at or finding["field"] == _ANSWER):
+                continue
+            id = payload["workers"][int(at[1])]["id"] if at else payload[_ANSWER]
+            told.setdefault(id, set()).add(finding["code"])
+        for id, codes in told.items():
+            yield _event(id, "view", purpose, sorted(codes))
 
 
 class _Again:
