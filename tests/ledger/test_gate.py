@@ -9,7 +9,7 @@ import pytest
 import lakehouse
 from lakehouse import caller, operations
 from lakehouse.caller import Caller
-from lakehouse.errors import NotFound, PermissionDenied
+from lakehouse.errors import LakehouseError, NotFound, PermissionDenied
 from lakehouse.ledger import gate
 from lakehouse.memory.base import Namespace
 
@@ -36,8 +36,8 @@ NO_MEMORY = frozenset(
     " role run_id sender session_id shift since skills snapshot_id sql start state status steps subject summary tag"
     " tags task text text_columns texts trace_id uid updated_at why worker_id worker_ids".split()
 )
-# Services where a namespace is a chat budget or what a key is for; and one that checks its memories by itself.
-NO_MEMORY_OF = {"chat", "iterate", "keys"}
+# A service where a namespace is what a key is for; and one that checks its memories by itself.
+NO_MEMORY_OF = {"keys"}
 CHECKED_BY_THE_ROOM = {"demands"}
 PATTERN = Namespace.__metadata__[0].pattern
 
@@ -168,6 +168,21 @@ def test_bound_key_searches_without_memory_whatever_memory_is_named_by_default(a
     with of_ben():
         assert lake.matrix.search(FORKLIFT, ["workers"]).results
         assert lake.vectors.get("workers", "w-1").id == "w-1"
+
+
+def test_bound_key_spends_its_own_budget_or_that_of_everybody_and_no_other(lake):
+    said = {"model": "none/none", "messages": [{"role": "user", "content": "hello"}]}
+    asked = {"prompt": "write one", "model": "none/none", "artifact": "sms"}
+    with of_ben():
+        for foreign in ("anna", "anything-new"):
+            for ask, values in ((lake.chat.complete, said), (lake.iterate.run, asked)):
+                with pytest.raises(PermissionDenied, match=f"'{foreign}'"):
+                    ask(**values, namespace=foreign)
+        for own in ({}, {"namespace": "default"}, {"namespace": "ben"}):
+            for ask, values in ((lake.chat.complete, said), (lake.iterate.run, asked)):
+                with pytest.raises(LakehouseError) as failed:
+                    ask(**values, **own)
+                assert not isinstance(failed.value, PermissionDenied), failed.value
 
 
 def test_auditor_changes_nothing():

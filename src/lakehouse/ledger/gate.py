@@ -59,6 +59,9 @@ _MEMORIES: Mapping[str, frozenset[str]] = {
 # Those that name an index: in every service, and by service. The index of a memory tells all that the memory does.
 _INDEXES = frozenset({"corpora", "corpus", "roster"})
 _INDEXES_OF: Mapping[str, frozenset[str]] = {"vectors": frozenset({"name", "src", "dest"})}
+# Services where a namespace says whose budget a call is for, and the one that is everybody's.
+_BUDGETS = frozenset({"chat", "iterate"})
+_ANYBODYS = "default"
 _NONE: frozenset[str] = frozenset()
 
 
@@ -176,6 +179,8 @@ def _named(operation: Named, values: Mapping[str, Any]) -> Iterator[str]:
     memories = _MEMORIES.get(operation.service, _NONE)
     if operation.name == "matrix.search" and not values.get("use_playbook"):
         memories = _NONE
+    if operation.service in _BUDGETS and (payer := values.get("namespace", _ANYBODYS)) != _ANYBODYS:
+        yield payer
     indexes = _INDEXES | _INDEXES_OF.get(operation.service, _NONE)
     for field, text in _texts(values, memories | indexes):
         if field in memories:
