@@ -6,13 +6,14 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import lakehouse
 from lakehouse import settings
-from lakehouse.errors import Conflict, IntegrityError, InvalidInput, NotFound
+from lakehouse.errors import Conflict, IntegrityError, InvalidInput, NotFound, Unavailable
 from lakehouse.state import backup
 
 
@@ -115,6 +116,19 @@ def test_backup_refuses_places_that_are_not_free(closed, tmp_path):
     with pytest.raises(Conflict, match="another backup"), backup._only_one(closed):
         backup.make(closed, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_backup_of_a_lake_on_a_full_disk_says_that_there_is_no_room_and_not_that_it_is_damaged(small_disk, tmp_path):
+    lake = small_disk / "lake"
+    with lakehouse.connect(str(lake)) as made:
+        made.inbox.receive("email", "Need 2 welders in Toledo OH")
+    with (small_disk / "rest").open("wb", buffering=0) as rest, suppress(OSError):
+        while rest.write(bytes(4096)):
+            pass
+    with pytest.raises(Unavailable, match="no room left"):
+        backup.make(lake, tmp_path / "copy")
+    (small_disk / "rest").unlink()
+    backup.make(lake, tmp_path / "copy")
 
 
 def test_restore_refuses_a_backup_that_is_not_whole(closed, tmp_path):

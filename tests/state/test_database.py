@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,22 @@ def test_write_full_disk_is_unavailable_and_recovers(small_disk: Path) -> None:
     with database.write() as connection:
         connection.execute(insert(NOTES).values(id=2))
     assert ids(database) == [2]
+    database.close()
+
+
+def test_open_on_a_full_disk_says_that_there_is_no_room(small_disk: Path) -> None:
+    database = Database.open(small_disk / "s.db")
+    database.prepare("notes", NEW, STEPS)
+    database.close()
+    with (small_disk / "rest").open("wb", buffering=0) as rest, suppress(OSError):
+        while rest.write(bytes(4096)):
+            pass
+    # SQLite makes a file beside the database even to read, and calls it an I/O error that it cannot.
+    with pytest.raises(Unavailable, match="no room left"):
+        ids(Database.open(small_disk / "s.db"))
+    (small_disk / "rest").unlink()
+    database = Database.open(small_disk / "s.db")
+    assert ids(database) == []
     database.close()
 
 

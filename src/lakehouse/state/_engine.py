@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ _VERSIONS = Table(
 
 _READ_ONLY = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# Of the shared memory of a write-ahead log, which is made even to read.
+_BESIDE_BYTES = 64 * 1024
 # How long a writer waits for another process, and when the server ends the transaction of one that does nothing in it
 # (frozen, or its machine gone), so that it holds up nobody for ever; all in seconds.
 _LOCK_S = 30
@@ -190,13 +193,21 @@ def _mapped_sqlite(origin: sqlite3.Error, path: str) -> LakehouseError | None:
         return PermissionDenied(f"cannot write database {path}: {origin}; check the folder's permissions", path=path)
     if code in _DAMAGED:
         return IntegrityError(f"database {path} is damaged: {origin}; restore it from a backup", path=path)
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and is_full(Path(path).parent)):
         return Unavailable(f"no room left to write database {path}; free some space", path=path)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable(f"database {path} is held by another process; try again", path=path)
     if code == sqlite3.SQLITE_IOERR:
         return Unavailable(f"database {path} cannot be read or written: {origin}", path=path)
     return None
+
+
+def is_full(folder: Path) -> bool:
+    """Tell whether a disk has no room for what SQLite needs beside a database, which it calls an I/O error."""
+    try:
+        return shutil.disk_usage(folder).free < _BESIDE_BYTES
+    except OSError:
+        return False
 
 
 def _first_line(error: object) -> str:

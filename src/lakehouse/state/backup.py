@@ -28,6 +28,7 @@ from lakehouse.decoding import ready
 from lakehouse.errors import Conflict, IntegrityError, InvalidInput, LakehouseError, NotFound, Unavailable
 from lakehouse.state import folder as lake_folder
 from lakehouse.state import quiet
+from lakehouse.state._engine import is_full
 from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
 
 MANIFEST = "BACKUP.json"
@@ -300,6 +301,10 @@ def _copy_database(path: Path, target: Path) -> None:
             # The copy carries no write-ahead log; the next one who opens it makes a new one.
             copy.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.DatabaseError as error:
+        full = next((each for each in (target, path) if is_full(each.parent)), None)
+        if full is not None or error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            place = str(full or target)
+            raise Unavailable(f"no room left to write {place}; free some space", path=place) from error
         raise IntegrityError(f"database {path} cannot be copied: {error}", path=str(path)) from error
 
 
