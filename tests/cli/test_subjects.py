@@ -53,6 +53,36 @@ def test_audit_verify_names_the_first_bad_row(folder, capsys, tmp_path):
     assert "BAD: row 1 has an HMAC that does not fit" in told(capsys, "audit", "verify", folder, code=1)
 
 
+def test_audit_verify_calls_nothing_good_that_it_was_not_shown(folder, run, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for place in (empty, tmp_path / "gone"):
+        code, out, err = run("audit", "verify", place)
+        assert (code, out, err) == (3, "", f"error: {place} holds no ledger; name a folder that does\n")
+    code, out, err = run("audit", "verify", folder, "--keys", empty)
+    assert (code, out) == (3, "")
+    assert f"{empty} holds no keys" in err
+    # A place for anchors that is not there, or is not the place.
+    for place in (empty, tmp_path / "gone"):
+        code, out, _ = run("audit", "verify", folder, "--anchor", place)
+        assert code == 1
+        assert f"BAD: anchor {place} holds no checkpoint" in out
+    code, out, _ = run("audit", "verify", folder)
+    assert code == 0
+    assert re.search("freshness +unknown: no anchor given", out)
+    code, out, _ = run("audit", "verify", folder, "--json")
+    assert json.loads(out)["freshness"] == {"ok": None, "error": "no anchor given"}
+
+
+def test_audit_verify_of_an_empty_ledger_does_not_say_that_all_is_there(run, tmp_path):
+    (tmp_path / "new").mkdir()
+    assert run("--lake", tmp_path / "new", "datasets")[0] == 0
+    code, out, _ = run("audit", "verify", tmp_path / "new")
+    assert code == 0
+    assert re.search("completeness +unknown: nothing is written here: it is new, or all of it is gone", out)
+    assert "signed by" not in out
+
+
 def test_audit_bundle_proves_itself(folder, capsys, tmp_path):
     bundle = tmp_path / "bundle"
     told(capsys, "--lake", folder, "audit", "bundle", "w-1", "--output", str(bundle))

@@ -21,7 +21,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -44,6 +44,7 @@ ROW = re.compile(_FRONT.pattern + _PREV + _REST.pattern)
 _TAIL = 75  # bytes of `,"hmac":"<64>"}`
 _CHECKPOINT = re.compile(r"(?P<origin>[^\n+]+)\n(?P<size>[0-9]+)\n(?P<root>[^\n]+)\n\n")
 _BLOCK = 4_096
+_PARTS = ("LAKE.json", "bundle.json", "checkpoints.jsonl", "keys", "ledger", "rows.jsonl", "tree.jsonl")
 
 
 class Bad(Exception):
@@ -83,7 +84,7 @@ class Report:
 
     integrity: Answer = field(default_factory=Answer)
     completeness: Answer = field(default_factory=Answer)
-    freshness: Answer = field(default_factory=lambda: Answer(None))
+    freshness: Answer = field(default_factory=lambda: Answer(None, "no anchor given"))
     rows: int = 0
     subjects: int = 0
     checkpoints: int = 0
@@ -157,11 +158,8 @@ def _keys_in(folder: Path | None) -> dict[bytes, Mac]:
     return _macs({path.stem: path.read_bytes() for path in sorted(folder.glob("k*.key"))}) if folder else {}
 
 
-# The tree: RFC 6962, SHA-256.
-
-
 def leaf_hash(data: bytes) -> bytes:
-    """Return the hash of a leaf."""
+    """Return the hash of a leaf of the tree (RFC 6962, SHA-256)."""
     return hashlib.sha256(b"\x00" + data).digest()
 
 
@@ -297,7 +295,7 @@ def open_note(signed: str, key: str) -> tuple[int, bytes]:
 
 
 def verify(
-    folder: Path, *, keys: Path | None = None, anchors: Iterable[Path] = (), public: str | None = None
+    folder: Path, *, keys: Path | None = None, anchors: Sequence[Path] = (), public: str | None = None
 ) -> Report:
     """Check a whole ledger.
 
@@ -309,7 +307,6 @@ def verify(
     """
     folder = folder / "ledger" if (folder / "ledger").is_dir() else folder
     keys = keys if keys is not None else folder / "keys"
-    anchors = [*anchors]
     trusted = _public(public, [*anchors, keys])
     check = _Check(folder, keys, anchors, trusted)
     if _public(None, [keys]) not in ("", trusted):
@@ -329,7 +326,7 @@ def _public(given: str | None, places: Iterable[Path]) -> str:
 class _Check:
     """One run over one ledger."""
 
-    def __init__(self, folder: Path, keys: Path, anchors: list[Path], public: str) -> None:
+    def __init__(self, folder: Path, keys: Path, anchors: Sequence[Path], public: str) -> None:
         self.folder, self.anchors, self.public = folder, anchors, public
         self.report = Report(public=public)
         self.keys = _keys_in(keys)
@@ -348,20 +345,24 @@ class _Check:
         except Bad as fault:
             self.report.integrity.fail(str(fault))
         self._rows()
+        if self.report.good and not self.report.rows + self.report.tree_size:
+            self.report.completeness = Answer(None, "nothing is written here: it is new, or all of it is gone")
         return self.report
 
     def _anchored(self) -> list[tuple[str, int, bytes]]:
         found = []
         for place in self.anchors:
-            for path in sorted(place.glob("*.checkpoint")):
+            paths = sorted(place.glob("*.checkpoint"))
+            if not paths:
+                self.report.freshness.fail(f"anchor {place} holds no checkpoint: it is not there, or another folder")
+            for path in paths:
+                text = path.read_text(encoding="utf-8", errors="replace")
                 try:
-                    found.append(
-                        (str(path), *open_note(path.read_text(encoding="utf-8", errors="replace"), self.public))
-                    )
+                    found.append((str(path), *open_note(text, self.public)))
                 except Bad as fault:
                     self.report.freshness.fail(f"anchor {path} {fault}")
         if found and self.report.freshness.ok is None:
-            self.report.freshness.ok = True
+            self.report.freshness = Answer()
             self.report.anchored_size = max(size for _, size, _ in found)
         return found
 
@@ -557,39 +558,39 @@ def _bundled(report: Report, chain: list[bytes], signed: Mapping[str, Any], keys
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run as a command; 0 when nothing is wrong, 1 when something is."""
+    """Run as a command; 0 when nothing is wrong, 1 when something is, 3 when there is nothing to check."""
     parser = argparse.ArgumentParser(description="Check a ledger, or the bundle of one subject.")
     parser.add_argument("folder", type=Path, help="ledger, lake or bundle")
     parser.add_argument("--keys", type=Path, help="folder of the HMAC keys")
-    parser.add_argument(
-        "--anchor", type=Path, action="append", default=[], help="folder with checkpoints kept elsewhere"
-    )
+    parser.add_argument("--anchor", type=Path, action="append", default=[], help="folder of checkpoints kept elsewhere")
     parser.add_argument("--public", help="public key (vkey) from a place you trust")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     given = parser.parse_args(words)
+    lacks = "" if any((given.folder / name).exists() for name in _PARTS) else f"{given.folder} holds no ledger"
+    if given.keys and not _keys_in(given.keys):
+        lacks = f"{given.keys} holds no keys (k1.key, ...)"
+    if lacks:
+        sys.stderr.write(f"error: {lacks}; name a folder that does\n")
+        return 3
     if (given.folder / "bundle.json").is_file():
         report = verify_bundle(given.folder, keys=given.keys, public=given.public)
     else:
         report = verify(given.folder, keys=given.keys, anchors=given.anchor, public=given.public)
-    if given.json:
-        sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n")
-    else:
-        sys.stdout.write(words_of(report))
+    sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n" if given.json else words_of(report))
     return 0 if report.good else 1
 
 
 def words_of(report: Report) -> str:
     """Return a report as lines of text."""
-    said = {True: "good", False: "BAD", None: "unknown (no anchor given)"}
+    said = {True: "good", False: "BAD", None: "unknown"}
     answers = [("integrity", report.integrity), ("completeness", report.completeness), ("freshness", report.freshness)]
     found = [f"{name:<14}{said[answer.ok]}{': ' + answer.error if answer.error else ''}" for name, answer in answers]
     found.append(
         f"{report.rows} rows of {report.subjects} subjects, {report.signed_rows} rows under {report.checkpoints} signed"
         f" checkpoints; HMACs {'checked' if report.hmac_checked else 'not checked (no keys)'}"
     )
-    found.append(
-        f"signed by {report.public}; compare that with a copy from a place you trust, or name it with --public"
-    )
+    if report.public:
+        found.append(f"signed by {report.public}; compare that with a copy you trust, or name it with --public")
     if report.torn_bytes:
         found.append(f"the log ends in {report.torn_bytes} bytes of a row that was never acknowledged")
     return "\n".join(found) + "\n"
