@@ -119,6 +119,13 @@ def test_console_asks_for_a_key_and_remembers_who_gave_it(lake):
         lake.keys.revoke("anna")
         lake.keys.add("ben", ["operator"])
         assert browser.get("/").status_code == 303
+        # A bookmark, and a form that was open meanwhile; what scripts and programs ask for is refused as ever.
+        for sent in (browser.get("/queue?owner=anna"), browser.get("/memory"), browser.post("/queue", data=form)):
+            assert (sent.status_code, sent.headers["location"]) == (303, "/login")
+        part = browser.post("/search", data=form, headers={"HX-Request": "true"})
+        for refused in (part, browser.get("/v1/vectors/index"), browser.get("/metrics")):
+            assert refused.status_code == 401
+            assert "asks for a key" in refused.json()["error"]["message"]
     assert {row.accessor["id"] for number in range(1, 37) for row in lake.subjects.audit(f"w-{number}").rows} <= {
         "anna"
     }

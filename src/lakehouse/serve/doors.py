@@ -37,6 +37,11 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
 
 
+def is_wire(path: str) -> bool:
+    """Tell whether a path is for programs, and no page of the console."""
+    return path in _WIRE_PATHS or path.startswith(_WIRE_PREFIX)
+
+
 class Session(msgspec.Struct, frozen=True):
     """Somebody at the console, until a moment of the monotonic clock."""
 
@@ -81,7 +86,7 @@ class Doors:
         if scheme.lower() == "bearer":
             return _purposed(await self.known(given.strip()), scope)
         # A page of the console, never the wire: a cookie is sent by whichever page asks for it.
-        who = None if path in _WIRE_PATHS or path.startswith(_WIRE_PREFIX) else self._by_session(scope)
+        who = None if is_wire(path) else self._by_session(scope)
         if who is None:
             raise Unauthenticated("this stack asks for a key; send it as 'Authorization: Bearer <key>'")
         return who

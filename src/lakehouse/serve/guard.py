@@ -16,7 +16,7 @@ from lakehouse.errors import InternalError, LakehouseError, PermissionDenied, Un
 from lakehouse.serve import answers
 from lakehouse.serve._access import AccessLog
 from lakehouse.serve.answers import Reply
-from lakehouse.serve.doors import LOGIN, Doors, is_open
+from lakehouse.serve.doors import LOGIN, Doors, is_open, is_wire
 from lakehouse.serve.fresh import Fresh
 from lakehouse.serve.requests import Disconnected, header
 from lakehouse.state.following import note_looked
@@ -124,10 +124,15 @@ class Guard:
 
 def _refused(scope: Scope, error: BaseException, trace_id: str) -> Reply:
     ours = _as_ours(error)
-    if isinstance(ours, Unauthenticated) and scope["path"] == "/" and "text/html" in header(scope, b"accept"):
-        # Somebody with a browser: there is a page to log in.
+    if isinstance(ours, Unauthenticated) and not is_wire(scope["path"]) and _is_navigation(scope):
+        # Somebody with a browser, maybe one whose session is over: there is a page to log in.
         return Reply(303, [(b"location", LOGIN.encode()), (b"content-length", b"0")])
     return answers.refusal(ours, trace_id, head=scope["method"] == "HEAD")
+
+
+def _is_navigation(scope: Scope) -> bool:
+    """Tell whether a browser asks for a whole page; a script that asks for a part of one keeps what was typed there."""
+    return "text/html" in header(scope, b"accept") and not header(scope, b"hx-request")
 
 
 @functools.lru_cache(maxsize=64)
