@@ -115,3 +115,12 @@ def test_lake_that_is_read_only_is_not_allowed(run, read_only_folder) -> None:
     code, _, err = run("datasets", "--lake", read_only_folder)
     assert code == 5
     assert str(read_only_folder) in err
+
+
+def test_suggested_mapping_is_toml_for_a_file_and_json_when_asked_for(run, folder, tmp_path) -> None:
+    (tmp_path / "more.csv").write_text("ID,NAME\n1,Ann\n")
+    words = ("ingest", tmp_path / "more.csv", "--name", "people", "--suggest-map")
+    code, out, _ = run(*words)
+    assert code == 0
+    told = json.loads(run(*words, "--json")[1])
+    assert told == {"mapping": out}

@@ -24,8 +24,20 @@ def test_demand_is_opened_given_people_filled_and_closed(run, folder) -> None:
     assert json.loads(run("demand", "show", id, "--json")[1])["status"] == "closed"
 
 
+def test_fill_that_refuses_somebody_fails(run, folder) -> None:
+    id = json.loads(run("demand", "open", ASK, "--json")[1])["created"][0]
+    people = [match["id"] for match in json.loads(run("demand", "candidates", id, "-k", "1", "--json")[1])["results"]]
+    run("demand", "put", id, "proposed", *people, "w-36", "--corpus", "workers")
+    code, out, _ = run("demand", "fill", id)
+    assert (code, out.splitlines()[0]) == (1, "1 booked, 1 refused")
+    assert "w-36: worker 'w-36' is 'Line Cook'" in out
+    code, out, _ = run("demand", "fill", id, "--json")
+    assert (code, json.loads(out)["refused"][0]["id"]) == (1, "w-36")
+
+
 def test_file_of_demands_names_the_lines_it_refuses(run, folder, stdin) -> None:
     stdin(b"role,count\nWelder,2\nLine Cook,many\n")
-    out = run("demand", "file", "-")[1]
+    code, out, _ = run("demand", "file", "-")
+    assert code == 1
     assert out.startswith("1 opened, 0 known before, 1 refused")
     assert "line 3: count 'many' is not a whole number" in out

@@ -51,6 +51,8 @@ def test_inbox_is_sent_listed_shown_and_matched(run, folder) -> None:
 def test_inbox_takes_a_mail_file_in(run, folder, stdin) -> None:
     stdin(b"From: bob@example.com\r\nMessage-ID: <9@x>\r\n\r\nNeed 2 cooks in Akron OH\r\n")
     assert run("inbox", "file", "-")[1] == "1 taken in, 0 known before, 0 refused\n"
+    stdin(b"From x\nFrom: bob@example.com\nSubject: empty\n\n\n")
+    assert run("inbox", "file", "-")[0] == 1
 
 
 def test_workflow_is_run_listed_shown_and_drawn(run, folder, tmp_path) -> None:

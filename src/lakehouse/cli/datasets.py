@@ -88,7 +88,10 @@ def _ingest(arguments: argparse.Namespace) -> int:
         explaining.explanation(found, json=arguments.json)
         return 0
     if arguments.suggest_map:
-        sys.stdout.write(found.mapping)
+        if arguments.json:
+            showing.json_document({"mapping": found.mapping})
+        else:
+            sys.stdout.write(found.mapping)
         return 0
     if arguments.json:
         showing.json_document(report)

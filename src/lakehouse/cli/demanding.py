@@ -115,15 +115,16 @@ def _file(arguments: argparse.Namespace) -> int:
 
 
 def _opened(arguments: argparse.Namespace, done: Opened) -> int:
+    code = 1 if done.refused else 0
     if arguments.json:
         showing.json_document(done)
-        return 0
+        return code
     print(f"{len(done.created):,} opened, {len(done.known):,} known before, {len(done.refused):,} refused")
     for id in done.created:
         print(f"  {id}")
     for refused in done.refused:
         print(f"  line {refused.line}: {showing.cell(refused.reason)}")
-    return 0
+    return code
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -225,9 +226,10 @@ def _put(arguments: argparse.Namespace) -> int:
 def _fill(arguments: argparse.Namespace) -> int:
     with open_lake(arguments) as lake:
         done = lake.demands.fill(arguments.id, reading.ids(arguments.people), by=arguments.by)
+    code = 1 if done.refused else 0
     if arguments.json:
         showing.json_document(done)
-        return 0
+        return code
     print(f"{len(done.filled):,} booked, {len(done.refused):,} refused")
     print(f"{done.demand.filled:,} of {done.demand.demand.count:,} are filled")
     for refused in done.refused:
@@ -235,7 +237,7 @@ def _fill(arguments: argparse.Namespace) -> int:
             print(f"  {refused.id}: {showing.cell(reason)}")
     for warning in done.warnings:
         print(f"  not checked: {showing.cell(warning)}")
-    return 0
+    return code
 
 
 def _note(arguments: argparse.Namespace) -> int:

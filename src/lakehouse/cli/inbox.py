@@ -205,10 +205,11 @@ def _file(arguments: argparse.Namespace) -> int:
     data = reading.whole(arguments.file)
     with open_lake(arguments, make=True) as lake:
         done = lake.inbox.file(data)
+    code = 1 if done.refused else 0
     if arguments.json:
         showing.json_document(done)
-        return 0
+        return code
     print(f"{len(done.created):,} taken in, {done.known:,} known before, {len(done.refused):,} refused")
     for refused in done.refused:
         print(f"  message {refused.position} {refused.message_id}: {refused.reason}")
-    return 0
+    return code
