@@ -54,6 +54,34 @@ def test_stack_asks_for_keys_once_there_are_some(lake):
     assert accessors == ["operator", "anna"]
 
 
+def test_stack_that_others_reach_stays_closed_when_its_last_key_is_revoked(lake):
+    made = lake.keys.add("anna", ["operator"])
+    with serving(lake, behind_tls_proxy=True) as stack:
+        with lakehouse.connect(stack.url, token=made.key) as anna:
+            anna.keys.revoke("anna")
+            with pytest.raises(Unauthenticated, match="not known"):
+                anna.keys.list()
+        with lakehouse.connect(stack.url) as anybody:
+            for ask in (anybody.keys.list, lambda: anybody.sql.query("SELECT 1 AS one")):
+                with pytest.raises(Unauthenticated, match="the last key of this stack was revoked"):
+                    ask()
+        with Browser(base_url=stack.url, headers={"Accept": "text/html"}, timeout=60) as browser:
+            assert browser.get("/queue").headers["location"] == "/login"
+        # Made in this process, as another stack that shares the state would.
+        again = lake.keys.add("ben", ["operator"])
+        with lakehouse.connect(stack.url, token=again.key) as ben:
+            assert [key.name for key in ben.keys.list().keys] == ["ben"]
+
+
+def test_stack_that_others_reach_closes_with_its_first_key_for_good(lake):
+    with serving(lake, behind_tls_proxy=True) as stack, lakehouse.connect(stack.url) as anybody:
+        key = anybody.keys.add("anna", ["operator"]).key
+        with lakehouse.connect(stack.url, token=key) as anna:
+            anna.keys.revoke("anna")
+        with pytest.raises(Unauthenticated):
+            anybody.keys.list()
+
+
 def test_rate_of_a_key_is_kept_on_the_wire(lake):
     made = lake.keys.add("anna", ["coordinator"], rate_per_s=1)
     with (

@@ -56,20 +56,35 @@ class Doors:
         token: The stack's own token, which may do everything; empty for none.
         access: API keys; None knows none.
         monotonic: Seconds, for sessions.
+        reopens: Whether everybody is the operator again once the last key is revoked. Never where others than those on
+            this machine come in: whose key was revoked would come back without one, and may do everything.
     """
 
     def __init__(
-        self, token: str = "", access: Access | None = None, monotonic: Callable[[], float] = time.monotonic
+        self,
+        token: str = "",
+        access: Access | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        reopens: bool = True,
     ) -> None:
         self._token = token.encode()
         self._access = access
         self._monotonic = monotonic
         self._sessions: dict[bytes, Session] = {}
+        self._reopens = reopens
+        self._was_closed = False
+        # Known from the start on, also when the last key is revoked before anybody asks.
+        self._was_closed = self.closed and not reopens
 
     @property
     def closed(self) -> bool:
         """Whether callers must say who they are."""
-        return bool(self._token) or (self._access is not None and self._access.any)
+        if self._was_closed:
+            return True
+        closed = bool(self._token) or (self._access is not None and self._access.any)
+        self._was_closed = closed and not self._reopens
+        return closed
 
     async def caller(self, scope: Scope) -> Caller:
         """Return who sends a request: the local operator where nobody is asked.
@@ -88,6 +103,10 @@ class Doors:
         # A page of the console, never the wire: a cookie is sent by whichever page asks for it.
         who = None if is_wire(path) else self._by_session(scope)
         if who is None:
+            if not self._token and (self._access is None or not self._access.any):
+                raise Unauthenticated(
+                    "the last key of this stack was revoked: stop it, make one with `lakehouse key add`, start it"
+                )
             raise Unauthenticated("this stack asks for a key; send it as 'Authorization: Bearer <key>'")
         return who
 

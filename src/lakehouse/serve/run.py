@@ -168,7 +168,8 @@ class Stack:
         pages: console.Pages = _NO_PAGES,
     ) -> None:
         secure = bool(config.server.tls_cert) or config.server.behind_tls_proxy
-        doors = Doors(token, lake.rooms.keys)
+        alone = is_loopback(config.server.host) and not config.server.behind_tls_proxy
+        doors = Doors(token, lake.rooms.keys, reopens=alone)
         routes = [*pages.routes, *login.routes(doors, secure=secure)] if pages.routes else []
         self._api = Api(lake, config, doors=doors, only=only, pages=routes, warm=pages.warm)
         self._listener = listener
