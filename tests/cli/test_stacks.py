@@ -133,6 +133,23 @@ def standing_by(keeper, parts):
     raise AssertionError("no process is kept loaded")
 
 
+def test_divided_stack_that_others_reach_goes_by_its_keys(run, stacks, port, folder, monkeypatch):
+    monkeypatch.setenv("LAKEHOUSE_SERVER__BEHIND_TLS_PROXY", "true")
+    words = ("up", "--stack", "one", "--processes", "--port", port(), "--data", folder, "--wait", "200")
+    code, _, err = run(*words)
+    assert code != 0
+    assert "without keys: make one with `lakehouse key add`" in err
+    key = run("key", "add", "anna", "--role", "operator", "--lake", folder)[1].split()[0]
+    code, out, err = run(*words)
+    assert (code, err) == (0, ""), out
+    url = listed(run)["one"]["url"]
+    assert httpx.get(f"{url}/v1/keys").status_code == 401
+    with lakehouse.connect(url, token=key) as anna:
+        assert anna.embed.texts(["welder"]).dimension == 384
+        anna.keys.revoke("anna")
+    assert "the last key of this stack was revoked" in httpx.get(f"{url}/v1/keys").text
+
+
 def test_divided_stack_keeps_its_parts_running_and_loses_nothing(run, stacks, port, folder, monkeypatch):
     monkeypatch.setenv("LAKEHOUSE_TOKEN", "s3cret")
     code, out, err = run("up", "--stack", "one", "--processes", "--port", port(), "--data", folder, "--wait", "200")

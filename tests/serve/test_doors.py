@@ -302,6 +302,11 @@ def test_server_that_others_reach_needs_keys_or_a_token():
     run.require_safe(reached, "", keys=True)
     run.require_safe(reached, "s3cret", keys=False)
     run.require_safe(config(), "", keys=False)
+    # A proxy on this machine makes everybody come from this machine.
+    proxied = config(host="127.0.0.1", behind_tls_proxy=True)
+    with pytest.raises(InvalidInput, match=r"server\.behind_tls_proxy"):
+        run.require_safe(proxied, "", keys=False)
+    run.require_safe(proxied, "", keys=True)
 
 
 def test_server_speaks_https(lake, tmp_path):

@@ -218,7 +218,13 @@ def _orders(config: Settings, offset: int, bound: contextlib.ExitStack) -> tuple
     )
     own = msgspec.structs.replace(config, server=server)
     # Its own folder holds nothing but a cache: the lake's belongs to the part that owns the files.
-    embeds = msgspec.structs.replace(own, data=str(Path(config.data) / EMBEDD_FOLDER), state=State())
+    embeds = msgspec.structs.replace(
+        own,
+        data=str(Path(config.data) / EMBEDD_FOLDER),
+        state=State(),
+        # Nobody but the other parts comes to it, and it knows no keys.
+        server=msgspec.structs.replace(server, behind_tls_proxy=False),
+    )
     uses = msgspec.structs.replace(own, embed=msgspec.structs.replace(config.embed, url=embedding, token_env=token_env))
     at_embedd, at_lake, at_front = embedd.fileno(), lake.fileno(), front.fileno()
     return (

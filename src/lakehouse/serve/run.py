@@ -135,9 +135,17 @@ def require_safe(config: Settings, token: str, *, keys: bool) -> None:
     """Refuse to be reached from elsewhere by anybody.
 
     Raises:
-        InvalidInput: The host is not loopback and there is neither a token nor an API key.
+        InvalidInput: The host is not loopback, or a proxy stands in front, and there is neither a token nor an API key.
     """
-    if not (token or keys or is_loopback(config.server.host)):
+    if token or keys:
+        return
+    if config.server.behind_tls_proxy:
+        raise InvalidInput(
+            "refusing to serve those whom a proxy lets in (server.behind_tls_proxy, or TLS of a divided stack) without"
+            f" keys: make one with `lakehouse key add`, or set {config.server.token_env}",
+            field="server.behind_tls_proxy",
+        )
+    if not is_loopback(config.server.host):
         raise InvalidInput(
             f"refusing to listen on {config.server.host} without keys: make one with `lakehouse key add`, or set"
             f" {config.server.token_env}, or listen on 127.0.0.1",
@@ -211,11 +219,10 @@ def serve_gateway(config: Settings, service: str, listener: socket.socket, *, re
         ready: Called with the URL when requests are answered.
 
     Raises:
-        InvalidInput: The host is not loopback and there is no token, or connections are not encrypted.
+        InvalidInput: The host is not loopback and connections are not encrypted.
     """
+    # Whether there are keys is looked at by the service that has them, before this is started (`require_safe`).
     require_encrypted(config)
-    # Whether there are API keys stands in the lake, which another process has open.
-    require_safe(config, token_of(config, os.environ), keys=False)
     gateway = Gateway(service, local=is_loopback(config.server.host))
     server = _Server(_uvicorn(gateway, config), warm=gateway.warm)
     server.ready = functools.partial(ready, url_of(listener, config))
