@@ -213,6 +213,9 @@ def test_malformed_prefix_is_refused_naming_the_field(store: Store) -> None:
         with pytest.raises(InvalidInput) as caught:
             store.list(prefix)
         assert caught.value.detail["field"] == "prefix"
+        with pytest.raises(InvalidInput) as caught:
+            store.list(after=prefix)
+        assert caught.value.detail["field"] == "after"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

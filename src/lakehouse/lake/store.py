@@ -148,11 +148,12 @@ class Store:
             limit: Objects at most; `next` of the answer is the `after` of the next page.
 
         Raises:
-            InvalidInput: No key can start like that, or the limit is below 1.
+            InvalidInput: No key can start like `prefix` or `after`, or the limit is below 1.
             PermissionDenied, Unavailable: As for `put`.
         """
-        if prefix:
-            _checked(prefix + "x" if prefix.endswith("/") else prefix, field="prefix")
+        for field, start in (("prefix", prefix), ("after", after)):
+            if start:
+                _checked(start + "x" if start.endswith("/") else start, field=field)
         if limit is not None and limit < 1:
             raise InvalidInput(f"limit is {limit}, at least 1 is needed", field="limit")
         found = [info for info in self._bucket.below(prefix, after=after) if info.key > after]
