@@ -104,6 +104,28 @@ def test_load_value_out_of_its_bounds_names_it(section, key, value):
     assert f"$.{section}.{key}" in caught.value.message
 
 
+def numbers():
+    """Yield section and key of every number but `server.port`, which is looked at where it is listened on."""
+    defaults = settings.Settings()
+    for section in defaults.__struct_fields__:
+        held = getattr(defaults, section)
+        for key in getattr(held, "__struct_fields__", ()):
+            if type(getattr(held, key)) in (int, float) and (section, key) != ("server", "port"):
+                yield section, key
+
+
+@pytest.mark.parametrize(("section", "key"), [*numbers()])
+def test_load_no_number_is_below_zero(section, key):
+    with pytest.raises(InvalidInput, match=rf"\$\.{section}\.{key}"):
+        settings.load(environ={}, overrides={section: {key: -1}})
+
+
+@pytest.mark.parametrize("key", ["timeout_ms", "memory_limit_bytes", "max_rows", "threads"])
+def test_load_zero_of_what_nothing_works_without_is_refused(key):
+    with pytest.raises(InvalidInput, match=rf">= 1 - at `\$\.query\.{key}`"):
+        settings.load(environ={f"LAKEHOUSE_QUERY__{key.upper()}": "0"})
+
+
 def test_load_named_file_missing_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match="does not exist"):
         settings.load(tmp_path / "none.toml", environ={})

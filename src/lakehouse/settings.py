@@ -18,6 +18,10 @@ from lakehouse.errors import InvalidInput
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Distance = Annotated[float, msgspec.Meta(ge=0, le=2)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,12 +45,12 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: int = 3110
-    max_body_bytes: int = 64 * 1024 * 1024
-    max_ingest_bytes: int = 8 * 1024 * 1024 * 1024
-    shutdown_grace_ms: int = 10_000
-    threads: int = 8
-    upstream_threads: int = 32
-    max_waiting: int = 256
+    max_body_bytes: Positive = 64 * 1024 * 1024
+    max_ingest_bytes: Positive = 8 * 1024 * 1024 * 1024
+    shutdown_grace_ms: Count = 10_000
+    threads: Positive = 8
+    upstream_threads: Positive = 32
+    max_waiting: Count = 256
     token_env: str = "LAKEHOUSE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
     tls_cert: str = ""
     tls_key: str = ""
@@ -78,7 +82,7 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access_key_env: str = "AWS_ACCESS_KEY_ID"
     secret_key_env: str = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
     logs: str = ""
-    logs_every_s: float = 10
+    logs_every_s: Seconds = 10
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,10 +115,10 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uri: str = ""
     warehouse: str = ""
     credential_env: str = "LAKEHOUSE_CATALOG_CREDENTIAL"
-    keep_snapshots: int = 20
-    max_age_days: float = 0.0
-    maintain_every_ms: int = 3_600_000
-    orphan_grace_ms: int = 86_400_000
+    keep_snapshots: Positive = 20
+    max_age_days: NotNegative = 0.0
+    maintain_every_ms: Count = 3_600_000
+    orphan_grace_ms: Count = 86_400_000
 
 
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,8 +129,8 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_rejected_reported: Bad rows that a report lists; all are counted.
     """
 
-    batch_rows: int = 50_000
-    max_rejected_reported: int = 1_000
+    batch_rows: Positive = 50_000
+    max_rejected_reported: Count = 1_000
 
 
 class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,11 +148,11 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         spark_token_env: Name of the environment variable with the server's bearer token; empty for none.
     """
 
-    timeout_ms: int = 30_000
-    memory_limit_bytes: int = 2 * 1024**3
-    max_rows: int = 10_000
-    threads: int = 2
-    refresh_every_ms: int = 1_000
+    timeout_ms: Positive = 30_000
+    memory_limit_bytes: Positive = 2 * 1024**3
+    max_rows: Positive = 10_000
+    threads: Positive = 2
+    refresh_every_ms: Count = 1_000
     engine: Literal["duckdb", "spark"] = "duckdb"
     spark_url: str = ""
     spark_token_env: str = ""
@@ -181,17 +185,17 @@ class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model_path: str = ""
     hub_url: str = "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2/resolve/main"
     cache_path: str = ""
-    batch_size: int = 32
-    threads: int = 2
-    memory_cache_items: int = 2_048
-    max_text_bytes: int = 32 * 1024
+    batch_size: Positive = 32
+    threads: Positive = 2
+    memory_cache_items: Count = 2_048
+    max_text_bytes: Positive = 32 * 1024
     ollama_url: str = "http://127.0.0.1:11434"
     url: str = ""
     token_env: str = "LAKEHOUSE_TOKEN"  # noqa: S105 - the name of a variable, not a secret
     shared_vectors: str = ""
     spark_url: str = ""
     spark_token_env: str = ""
-    spark_from: int = 5_000
+    spark_from: Count = 5_000
 
 
 class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -215,18 +219,18 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         replicas: Copies of each of them; a write is acknowledged when all have it.
     """
 
-    ef_search: int = 128
-    ef_construct: int = 200
-    m: int = 16
-    fresh_limit: int = 5_000
-    exact_below: int = 12_000
+    ef_search: Positive = 128
+    ef_construct: Positive = 200
+    m: Positive = 16
+    fresh_limit: Count = 5_000
+    exact_below: Count = 12_000
     laid_by: tuple[str, ...] = ("role_code", "state")
     engine: Literal["local", "qdrant", "pgvector"] = "local"
     url: str = ""
     key_env: str = "LAKEHOUSE_VECTORS_KEY"
-    timeout_ms: int = 30_000
-    shards: int = 0
-    replicas: int = 1
+    timeout_ms: Positive = 30_000
+    shards: Count = 0
+    replicas: Positive = 1
 
 
 class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -253,7 +257,7 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     near_km: NotNegative = 40.0
     good_rating: Annotated[int, msgspec.Meta(ge=1, le=5)] = 4
     max_k: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10_000
-    kept_answers: int = 500
+    kept_answers: Count = 500
 
 
 class ChatProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -275,7 +279,7 @@ class ChatProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     protocol: Literal["openai", "ollama"] = "openai"
     thinking: Literal["", "reasoning", "template"] = ""
     schemas: bool = True
-    at_once: int = 8
+    at_once: Positive = 8
 
 
 class ChatBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -287,9 +291,9 @@ class ChatBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         window_s: Length of the window.
     """
 
-    requests: int = 0
-    tokens: int = 0
-    window_s: int = 3_600
+    requests: Count = 0
+    tokens: Count = 0
+    window_s: Positive = 3_600
 
 
 class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -318,10 +322,10 @@ class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ollama_url: str = "http://127.0.0.1:11434"
     env_file: str = ""
     draft_model: str = ""
-    timeout_ms: int = 120_000
-    retries: int = 2
-    max_answer_bytes: int = 8 * 1024 * 1024
-    max_waiting: int = 64
+    timeout_ms: Positive = 120_000
+    retries: Count = 2
+    max_answer_bytes: Positive = 8 * 1024 * 1024
+    max_waiting: Count = 64
     personal_providers: tuple[str, ...] = ()
     record: str = ""
     replay: str = ""
@@ -346,11 +350,11 @@ class Validatord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     roster: str = ""
     near_km: NotNegative = 40.0
-    sms_segments: int = 1
+    sms_segments: Positive = 1
     session_log_path: str = "logs/sessions.jsonl"
-    max_iterations: int = 3
-    max_tokens: int = 8_192
-    deadline_ms: int = 120_000
+    max_iterations: Positive = 3
+    max_tokens: Positive = 8_192
+    deadline_ms: Positive = 120_000
 
 
 class Observer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -362,9 +366,9 @@ class Observer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         write_every_ms: How long ops are gathered before they are written and synced together.
     """
 
-    ring: int = 10_000
-    queue: int = 100_000
-    write_every_ms: int = 200
+    ring: Count = 10_000
+    queue: Count = 100_000
+    write_every_ms: Count = 200
 
 
 class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -382,11 +386,11 @@ class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     maildir: str = ""
     imap_host: str = ""
-    imap_port: int = 993
+    imap_port: Port = 993
     imap_user: str = ""
     imap_password_env: str = "LAKEHOUSE_IMAP_PASSWORD"  # noqa: S105 - the name of a variable, not a secret
     imap_folder: str = "INBOX"
-    poll_every_ms: int = 30_000
+    poll_every_ms: Positive = 30_000
 
 
 class Traces(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -415,9 +419,9 @@ class Traces(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     langfuse: bool = False
     session: str = ""
     tags: str = ""
-    queue: int = 10_000
-    send_every_ms: int = 1_000
-    timeout_ms: int = 10_000
+    queue: Count = 10_000
+    send_every_ms: Count = 1_000
+    timeout_ms: Positive = 10_000
 
 
 class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -428,8 +432,8 @@ class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_output_bytes: Largest output of a node, as JSON.
     """
 
-    max_nodes: int = 200
-    max_output_bytes: int = 4 * 1024 * 1024
+    max_nodes: Positive = 200
+    max_output_bytes: Positive = 4 * 1024 * 1024
 
 
 class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -445,7 +449,7 @@ class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
     keys: str = ""
     anchor: str = ""
-    checkpoint_every_s: float = 60
+    checkpoint_every_s: NotNegative = 60
 
 
 class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -477,8 +481,8 @@ class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     level: str = "info"
     file: str = ""
-    max_bytes: int = 32 * 1024 * 1024
-    keep_files: int = 4
+    max_bytes: Positive = 32 * 1024 * 1024
+    keep_files: Count = 4
 
 
 class Stacks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
