@@ -103,9 +103,15 @@ class Rooms:
         self._closers: list[Callable[[], None]] = [self._folder.close]
         try:
             self.state = self._closing(Database.open(config.state.url or path / "state.db"))
-            self.replicas = Replicas(self.state, path, folder_of_keys(config.ledger, path), model=config.embed.model)
             self.storage = Store(config.storage, path)
             self.catalog = self._closing(Catalog(config.catalog, path, config.storage))
+            self.replicas = Replicas(
+                self.state,
+                path,
+                folder_of_keys(config.ledger, path),
+                model=config.embed.model,
+                catalog=self.catalog.id,
+            )
             self._bring_in(config, path)
             self._witness(config, path, clock)
             self.embed = self._closing(Embeddings(config.embed, path))

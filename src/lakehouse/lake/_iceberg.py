@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import secrets
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 NAMESPACE = "datasets"
 FINGERPRINT = "lakehouse.fingerprint"
 CREATED_AT = "lakehouse.created_at"
+_ID = "lakehouse.id"
 
 _PRIMITIVES: dict[str, IcebergType] = {
     "bool": BooleanType(),
@@ -147,6 +149,17 @@ class Tables:
             raise
         self._lock = threading.Lock()
         self._versions: dict[str, tuple[str, Version]] = {}
+
+    def id(self) -> str:
+        """Return what the catalog itself keeps to be told from others by, made when there is nothing yet."""
+        known = self._own_id()
+        if not known:
+            self.catalog.update_namespace_properties(NAMESPACE, updates={_ID: secrets.token_hex(8)})
+            known = self._own_id()
+        return known
+
+    def _own_id(self) -> str:
+        return str(self.catalog.load_namespace_properties(NAMESPACE).get(_ID, ""))
 
     @property
     def home(self) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from lakehouse import settings
-from lakehouse.errors import Conflict, InvalidInput, NotFound
+from lakehouse.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from lakehouse.lake._pins import Pins
 from lakehouse.lake.columns import Column, Field
 
@@ -115,6 +115,21 @@ class Catalog:
         self._pins = Pins()
         self._reserved: set[str] = set()
         self._keeper: Keeper | None = None
+
+    def id(self) -> str:
+        """Return what tells this catalog from others, however its address is written.
+
+        Returns:
+            Empty when the catalog lets nobody note that in it.
+
+        Raises:
+            Unavailable: The catalog is out of reach.
+        """
+        try:
+            with self._warehouse.mapped():
+                return self._warehouse.tables.id()
+        except PermissionDenied:
+            return ""
 
     def datasets(self) -> DatasetList:
         """List every dataset, by name.

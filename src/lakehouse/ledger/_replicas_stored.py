@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from sqlalchemy import Column, Connection, Index, Integer, MetaData, String, Table, delete, select, text, update
 
 from lakehouse.state.database import Migration
@@ -17,6 +18,9 @@ replicas = Table(
     Column("id", String(16), primary_key=True),
     # What it embeds with, empty when it was started by an edition that did not say.
     Column("model", String(200), nullable=False, server_default=""),
+    # Likewise, what tells its catalog and the keys of its ledger from others.
+    Column("catalog", String(64), nullable=False, server_default=""),
+    Column("keys", String(64), nullable=False, server_default=""),
 )
 erasures = Table(
     "replica_erasures",
@@ -34,7 +38,20 @@ def _add_model(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE replicas ADD COLUMN model VARCHAR(200) DEFAULT '' NOT NULL"))
 
 
-MIGRATIONS = (Migration(2, _add_model),)
+def _add_catalog_and_keys(connection: Connection) -> None:
+    for name in ("catalog", "keys"):
+        connection.execute(text(f"ALTER TABLE replicas ADD COLUMN {name} VARCHAR(64) DEFAULT '' NOT NULL"))
+
+
+MIGRATIONS = (Migration(2, _add_model), Migration(3, _add_catalog_and_keys))
+
+
+class Common(msgspec.Struct, frozen=True):
+    """What must be the same for all replicas; empty where one has not said."""
+
+    model: str
+    catalog: str
+    keys: str
 
 
 def join(connection: Connection, id: str) -> None:
@@ -42,16 +59,16 @@ def join(connection: Connection, id: str) -> None:
     connection.execute(replicas.insert().values(id=id))
 
 
-def embeds_with(connection: Connection, id: str, model: str) -> None:
-    """Note what a replica embeds with."""
-    connection.execute(update(replicas).where(replicas.c.id == id).values(model=model))
+def say(connection: Connection, id: str, common: Common) -> None:
+    """Note what a replica has that must be the same for all."""
+    connection.execute(update(replicas).where(replicas.c.id == id).values(msgspec.structs.asdict(common)))
 
 
-def models(connection: Connection) -> dict[str, str]:
-    """Return what replicas embed with, by their ids, as far as they have said."""
+def said(connection: Connection) -> dict[str, Common]:
+    """Return what replicas have, by their ids."""
     c = replicas.c
-    found = connection.execute(select(c.id, c.model).where(c.model != "").order_by(c.id))
-    return {row.id: row.model for row in found}
+    found = connection.execute(select(c.id, c.model, c.catalog, c["keys"]).order_by(c.id))
+    return {id: Common(model, catalog, keys) for id, model, catalog, keys in found}
 
 
 def known(connection: Connection) -> list[str]:

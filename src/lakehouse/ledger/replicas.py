@@ -19,10 +19,12 @@ from lakehouse.errors import Conflict, IntegrityError, InvalidInput
 from lakehouse.ledger import _signing
 from lakehouse.ledger import keys as key_files
 from lakehouse.ledger.erasure import Gone
+from lakehouse.ledger.verifier import Mac
 from lakehouse.state.folder import REPLICA_FILE, atomic_write
 
 if TYPE_CHECKING:
     from lakehouse import settings
+    from lakehouse.ledger._replicas_stored import Common
     from lakehouse.state.database import Database
 
 KEY = "replicas.key"
@@ -39,16 +41,19 @@ class Replicas:
         folder: The lake of this one.
         keys: Folder of the ledger's keys, which all of them see.
         model: What this one embeds with, which must be the same for all.
+        catalog: Gives what tells its catalog from others, which must be the same for all, as must the keys.
 
     Attributes:
         own: Id of this one, empty when nothing is shared.
 
     Raises:
         Conflict: The folder was used without this database, so it may hold people who are erased here.
-        InvalidInput: Another one embeds with another model.
+        InvalidInput: Another one embeds with another model, or has another catalog or other keys.
+        Unavailable: The database or the catalog is out of reach.
+        IntegrityError, PermissionDenied: The key of the replicas cannot be read, or is open to others.
     """
 
-    def __init__(self, state: Database, folder: Path, keys: Path, *, model: str) -> None:
+    def __init__(self, state: Database, folder: Path, keys: Path, *, model: str, catalog: Callable[[], str]) -> None:
         from lakehouse.ledger import _replicas_stored
 
         self._stored = _replicas_stored
@@ -57,7 +62,9 @@ class Replicas:
         self.own = ""
         if state.shared:
             state.prepare(_replicas_stored.ROOM, _replicas_stored.metadata, _replicas_stored.MIGRATIONS)
-            self.own = self._joined(folder, model)
+            # One at a time: the first to come makes the key, and notes in the catalog what it is told by.
+            with state.alone(_replicas_stored.ROOM):
+                self.own = self._joined(folder, model, catalog)
 
     def tell(self, people: Sequence[Gone]) -> int:
         """Leave word that people were erased; returns how many other replicas have that still to do."""
@@ -108,13 +115,17 @@ class Replicas:
             )
         return msgspec.msgpack.decode(plain, type=Gone)
 
-    def _joined(self, folder: Path, model: str) -> str:
+    def _joined(self, folder: Path, model: str, catalog: Callable[[], str]) -> str:
         path = folder / REPLICA_FILE
         own = path.read_text(encoding="ascii").strip() if path.exists() else ""
+        with self._state.read() as connection:
+            others = {id: its for id, its in self._stored.said(connection).items() if id != own}
+        keys = self._told_by(make=not any(its.keys for its in others.values()))
+        common = self._stored.Common(model, catalog(), keys)
+        _refuse_other(common, others)
         with self._state.write() as connection:
-            _refuse_other(model, {id: its for id, its in self._stored.models(connection).items() if id != own})
             if own and own in self._stored.known(connection):
-                self._stored.embeds_with(connection, own, model)
+                self._stored.say(connection, own, common)
                 return own
             used = [name for name in _USED if (folder / name).exists()]
             if own or used:
@@ -126,18 +137,40 @@ class Replicas:
             own = secrets.token_hex(6)
             atomic_write(path, own.encode())
             self._stored.join(connection, own)
-            self._stored.embeds_with(connection, own, model)
+            self._stored.say(connection, own, common)
         return own
 
+    def _told_by(self, *, make: bool) -> str:
+        """Return what tells the keys from others and gives away nothing of them: no other folder has this one's."""
+        path = self._keys / KEY
+        if not make and not path.exists():
+            return "none"
+        return Mac(key_files.secret(path, make=make)).hex(_BOUND)[:16].decode()
 
-def _refuse_other(model: str, models: Mapping[str, str]) -> None:
-    for id, other in models.items():
-        if other != model:
-            raise InvalidInput(
-                f"embed.model is {model!r} here and {other!r} on replica {id} of the same state.url; each would answer"
-                " by meanings of its own. Set it to the same on all; docs/replicas.md says how to change it",
-                field="embed.model",
-            )
+
+def _refuse_other(own: Common, others: Mapping[str, Common]) -> None:
+    for id, its in others.items():
+        there = f"on replica {id} of the same state.url"
+        models = f"embed.model is {own.model!r} here and {its.model!r} {there}"
+        differences = {
+            "embed.model": (
+                (own.model, its.model),
+                f"{models}; each would answer by meanings of its own",
+            ),
+            "catalog.uri": (
+                (own.catalog, its.catalog),
+                f"catalog.uri names another catalog than {there}, whose datasets and corpora are not in this one",
+            ),
+            "ledger.keys": (
+                (own.keys, its.keys),
+                f"ledger.keys names other keys than {there}, or none; neither can read whom the other erases",
+            ),
+        }
+        for field, (both, message) in differences.items():
+            if all(both) and len(set(both)) > 1:
+                raise InvalidInput(
+                    f"{message}. Set it to the same on all; docs/replicas.md says how to change it", field=field
+                )
 
 
 def require_shared(config: settings.Settings) -> None:
