@@ -15,7 +15,7 @@ import sqlalchemy
 import lakehouse
 from conftest import CORPUS, as_csv, roster
 from lakehouse import settings
-from lakehouse.errors import Unavailable
+from lakehouse.errors import NotFound, Unavailable
 from serving import stack_of
 
 ASKS = [
@@ -130,6 +130,38 @@ def test_lake_opens_while_its_server_is_away(tmp_path: Path, vector_server: dict
             lake.matrix.search(query_text=ASKS[0], corpora=["workers"])
     with open_(**vector_server) as lake:
         assert lake.matrix.search(query_text=ASKS[0], corpora=["workers"]).results == []
+
+
+def test_deleted_corpus_is_on_no_server_also_when_that_was_away_meanwhile(
+    tmp_path: Path, vector_server: dict[str, str]
+) -> None:
+    def open_(**section: str) -> lakehouse.Lakehouse:
+        overrides = {"data": str(tmp_path / "lake"), "vectors": section}
+        return lakehouse.connect(config=settings.load(environ={}, overrides=overrides))
+
+    def tables(lake: lakehouse.Lakehouse) -> list[str]:
+        index = lake.rooms.vectors._indexes.get("other")
+        return index._server().names("lakehouse_")
+
+    away = {"qdrant": "http://127.0.0.1:9", "pgvector": "postgresql+pg8000://nobody@127.0.0.1:9/none"}
+    with open_(**vector_server) as lake:
+        lake.vectors.create("other", 2)
+        before = tables(lake)
+        lake.ingest.file(as_csv(roster()), "people", "text/csv")
+        for _ in range(2):
+            lake.corpora.build(name="workers", **CORPUS)
+            assert len(tables(lake)) == len(before) + 1
+            lake.corpora.delete("workers")
+            assert tables(lake) == before
+        lake.corpora.build(name="workers", **CORPUS)
+    with open_(**{**vector_server, "url": away[vector_server["engine"]]}) as lake:
+        with pytest.raises(Unavailable):
+            lake.corpora.delete("workers")
+        assert lake.corpora.list().corpora == []
+    with open_(**vector_server) as lake:
+        assert tables(lake) == before
+        with pytest.raises(NotFound):
+            lake.matrix.search(query_text=ASKS[0], corpora=["workers"])
 
 
 def test_nobody_else_waits_while_a_search_waits_for_its_server(tmp_path: Path, postgres: Callable[[], str]) -> None:

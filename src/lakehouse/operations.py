@@ -279,6 +279,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("vectors.delete_item", "DELETE /v1/vectors/index/{name}/items/{id:path}", _VECTORS, status=204),
     _operation("vectors.delete", "DELETE /v1/vectors/index/{name}", _VECTORS, status=204),
     _operation("corpora.build", "POST /v1/corpora", _CORPORA),
+    _operation("corpora.delete", "DELETE /v1/corpora/{name}", _CORPORA, status=204),
     _operation("corpora.list", "GET /v1/matrix/corpora", _CORPORA),
     _operation("corpora.people", "POST /v1/corpora/people", _CORPORA),
     _operation("demand.parse", "POST /v1/demand/parse", _PARSER, runs="inline"),

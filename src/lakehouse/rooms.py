@@ -418,6 +418,9 @@ class Rooms:
         """Take in what other replicas have written, and be ready to do so before every call."""
         from lakehouse.state.following import Following
 
+        if self.state.shared:
+            self.vectors.before_delete = self.corpora.keep_whole
+            self.around.insert(0, self.corpora.around)
         # Datasets before memory: an entry is filed by where its person lives.
         rooms = (
             self.keys.follow,

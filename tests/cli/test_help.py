@@ -85,6 +85,7 @@ def test_every_list_command_has_json() -> None:
         "lakehouse roster generate",
         "lakehouse vectors get",
         "lakehouse vectors delete",
+        "lakehouse corpus delete",
         "lakehouse playbook delete",
         "lakehouse playbook withdraw",
         "lakehouse fill release",

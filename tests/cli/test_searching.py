@@ -135,6 +135,19 @@ def test_search_in_a_lake_without_corpora_says_how_to_make_one(run, tmp_path) ->
     assert (code, err) == (3, "error: this lake has no corpus to search; make one with `lakehouse corpus build`\n")
 
 
+def test_corpus_delete_takes_it_out_of_every_list_and_leaves_the_dataset(run, folder) -> None:
+    assert run("corpus", "delete", "workers") == (0, "workers: deleted\n", "")
+    assert json.loads(run("corpus", "list", "--json")[1]) == {"corpora": []}
+    assert json.loads(run("vectors", "list", "--json")[1]) == {"indexes": []}
+    assert run("search", DEMAND)[2].startswith("error: this lake has no corpus to search")
+    assert run("corpus", "delete", "workers") == (
+        3,
+        "",
+        "error: corpus 'workers' does not exist; there are: none yet\n",
+    )
+    assert run("datasets", "people")[0] == 0
+
+
 def test_parse_shows_each_field_with_its_text_and_needs_no_lake(run, tmp_path) -> None:
     code, out, err = run("parse", "Beacon Freight needs 12 Forklift Operators in Detroit MI, OSHA-30")
     assert (code, err) == (0, "")

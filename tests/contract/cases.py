@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from lakehouse.errors import AlreadyExists, InvalidInput, LakehouseError, NotFound, TooLarge
+from lakehouse.errors import AlreadyExists, InvalidInput, LakehouseError, NotFound, TooLarge, WrongState
 
 Arguments = dict[str, Any] | Callable[[list[Any]], dict[str, Any]]
 
@@ -50,6 +50,10 @@ def filled(name: str) -> list[tuple[str, Arguments]]:
 
 def dataset(name: str, data: bytes = CSV) -> tuple[str, Arguments]:
     return "ingest.file", {"source": data, "name": name, "content_type": "text/csv"}
+
+
+def corpus(name: str) -> list[tuple[str, Arguments]]:
+    return [dataset(name), ("corpora.build", {"name": name, "dataset": name, "id_prefix": f"{name}-", **ROSTER})]
 
 
 def remembered(namespace: str, answer_id: str = "w-1") -> tuple[str, Arguments]:
@@ -323,6 +327,44 @@ CORPORA = [
         ],
     ),
     Case("corpus-people-shape", [("corpora.people", {"people": [{"id": "w-1"}]})], raises=InvalidInput, says="corpus"),
+    Case("corpus-delete", [*corpus("co8"), ("corpora.delete", {"name": "co8"})], lambda answer: answer is None),
+    Case(
+        "corpus-delete-is-not-listed",
+        [*corpus("co9"), ("corpora.delete", {"name": "co9"}), ("corpora.list", {})],
+        lambda listed: "co9" not in [each.name for each in listed.corpora],
+    ),
+    Case(
+        "corpus-delete-takes-the-index",
+        [*corpus("co10"), ("corpora.delete", {"name": "co10"}), ("vectors.stats", {"name": "co10"})],
+        raises=NotFound,
+        says="co10",
+    ),
+    Case(
+        "corpus-delete-is-in-the-next-search",
+        [*corpus("co11"), search(corpora=["co11"]), ("corpora.delete", {"name": "co11"}), search(corpora=["co11"])],
+        raises=NotFound,
+        says="corpus 'co11' does not exist",
+    ),
+    Case(
+        "corpus-delete-leaves-the-dataset-and-the-name",
+        [*corpus("co12"), ("corpora.delete", {"name": "co12"}), *corpus("co12")[1:]],
+        lambda report: (report.items, report.embedded) == (2, 0),
+    ),
+    Case("corpus-delete-absent", [("corpora.delete", {"name": "nobody"})], raises=NotFound, says="'nobody' does not"),
+    Case(
+        "corpus-delete-of-an-index-that-is-none",
+        [*filled("co13"), ("corpora.delete", {"name": "co13"})],
+        raises=NotFound,
+        says="'co13' does not",
+    ),
+    Case("corpus-delete-bad-name", [("corpora.delete", {"name": "a b"})], raises=InvalidInput, says="name"),
+    Case(
+        "corpus-of-an-index-with-other-vectors",
+        [dataset("co14"), *filled("co14"),
+         ("corpora.build", {"name": "co14", "dataset": "co14", "id_prefix": "co14-", **ROSTER})],
+        raises=WrongState,
+        says="`lakehouse vectors delete co14`",
+    ),
     Case("corpora", [("corpora.list", {})], lambda listed: "workers" in [corpus.name for corpus in listed.corpora]),
 ]  # fmt: skip
 

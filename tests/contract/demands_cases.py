@@ -29,6 +29,15 @@ def placed(stage: str, *ids: str, **more: Any) -> tuple[str, Arguments]:
     return then("demands.place", people=who(*ids), stage=stage, **more)
 
 
+def deleted_with_somebody_placed(corpus: str) -> list[tuple[str, Arguments]]:
+    somebody = [{"corpus": corpus, "id": f"{corpus}-1"}]
+    return [
+        *cases.corpus(corpus),
+        then("demands.place", people=somebody, stage="proposed"),
+        ("corpora.delete", {"name": corpus}),
+    ]
+
+
 def stages(demand: Any) -> dict[str, str]:
     return {each.id: each.stage for each in demand.people}
 
@@ -121,6 +130,20 @@ PEOPLE = [
          lambda people: [(one.id, bool(one.metadata["role"])) for one in people.items] == [("w-2", True)]),
     Case("demand-people-one", [opened(), placed("proposed", "w-2"), then("demands.people", person="w-3")],
          lambda answer: answer.items == []),
+    Case("demand-people-of-a-deleted-corpus",
+         [opened(), *deleted_with_somebody_placed("dmgone1"), then("demands.people")],
+         lambda people: [(one.corpus, one.id, one.metadata) for one in people.items] == [("dmgone1", "dmgone1-1", {})]),
+    Case("demand-candidates-of-a-deleted-corpus",
+         [opened(), *deleted_with_somebody_placed("dmgone2"), then("demands.candidates", corpora=["dmgone2"])],
+         raises=NotFound, says="'dmgone2' does not exist"),
+    Case("demand-place-of-a-deleted-corpus",
+         [opened(), *deleted_with_somebody_placed("dmgone3"),
+          then("demands.place", people=[{"corpus": "dmgone3", "id": "dmgone3-2"}], stage="proposed")],
+         raises=NotFound, says="nobody in 'dmgone3'"),
+    Case("demand-close-with-people-of-a-deleted-corpus",
+         [opened(), *deleted_with_somebody_placed("dmgone4"),
+          then("demands.edit", status="closed")],
+         lambda demand: demand.status == "closed", varies=True),
     Case("demand-people-absent", [("demands.people", {"id": "d-none"})], raises=NotFound),
     Case("demand-candidates", [opened(), placed("excluded", "w-1"), then("demands.candidates", k=3)],
          lambda found: len(found.results) == 3 and "w-1" not in [match.id for match in found.results], varies=True),

@@ -13,12 +13,13 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import sqlalchemy
 
 import lakehouse
 from conftest import CORPUS, as_csv, roster
 from lakehouse import settings
 from lakehouse.embed.service import Embeddings
-from lakehouse.errors import NotFound, Unavailable, Upstream
+from lakehouse.errors import NotFound, Unavailable, Upstream, WrongState
 from serving import stack_of
 
 Answer = Callable[[dict[str, Any]], tuple[int, Any]]
@@ -237,3 +238,41 @@ def test_server_answers_others_while_a_memory_that_is_behind_waits_for_its_model
             loaded.set()
         assert waiting.result().status_code == 200
         assert lake.vectors.stats("playbook_default").items == 1
+
+
+def test_replica_with_a_folder_of_another_model_comes_up_and_says_what_to_do(
+    fake: FakeOllama, tmp_path: Path, postgres: Callable[[], str]
+) -> None:
+    shared = {
+        "state": {"url": postgres()},
+        "catalog": {"uri": postgres(), "warehouse": str(tmp_path / "warehouse")},
+        "ledger": {"keys": str(tmp_path / "keys")},
+    }
+
+    def replica(name: str, model: str) -> lakehouse.Lakehouse:
+        section = {**shared, "data": str(tmp_path / name), "embed": {"model": model, "ollama_url": fake.url}}
+        return lakehouse.connect(config=settings.load(environ={}, overrides=section))
+
+    asked = ("2 line cooks in Detroit MI", ["workers"])
+    with replica("one", "all-MiniLM-L6-v2") as one, replica("two", "all-MiniLM-L6-v2") as two:
+        one.ingest.file(as_csv(roster()), "people", "text/csv")
+        one.corpora.build(name="workers", **CORPUS)
+        assert two.matrix.search(*asked).results
+        with one.rooms.state.write() as connection:
+            connection.execute(sqlalchemy.text("DELETE FROM replicas WHERE id = :id"), {"id": one.rooms.replicas.own})
+            connection.execute(sqlalchemy.text("UPDATE replicas SET model = ''"))
+    # The one starts with an empty folder, as it is told to, the other with that of the model before.
+    with replica("anew", "nomic-embed-text") as one, replica("two", "nomic-embed-text") as two:
+        for _ in range(2):
+            assert one.matrix.search(*asked).results
+            with pytest.raises(WrongState, match=r"have 768 under cosine.*`lakehouse vectors delete workers`"):
+                two.matrix.search(*asked)
+            assert two.catalog.dataset("people").rows == 36
+            changed = [{**roster()[0], "resume": "scuba diver"}]
+            one.ingest.file(as_csv(changed), "people", "text/csv", key="id")
+            one.corpora.build(name="workers", **CORPUS)
+        two.vectors.delete("workers")
+        two.corpora.build(name="workers", **CORPUS)
+        assert [hit.id for hit in two.matrix.search(*asked).results] == [
+            hit.id for hit in one.matrix.search(*asked).results
+        ]

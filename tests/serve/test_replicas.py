@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ import pytest
 import lakehouse
 from conftest import CORPUS, as_csv, roster
 from lakehouse import settings
-from lakehouse.errors import Conflict, InvalidInput, Unauthenticated, ValidationFailed
+from lakehouse.errors import (
+    Conflict,
+    IntegrityError,
+    InvalidInput,
+    NotFound,
+    Unauthenticated,
+    ValidationFailed,
+    WrongState,
+)
 from stacks import Replica
 
 ASKS = [
@@ -188,14 +197,126 @@ def test_replica_that_was_down_knows_all_when_it_is_back(replicas: list[Replica]
     assert people[2] not in ids(asked(three, text, "dave"))
 
 
+def spare(prefix: str) -> dict[str, Any]:
+    return {**CORPUS, "id_prefix": prefix}
+
+
+def among(replica: Replica, corpus: str) -> list[str]:
+    return [match.id for match in replica.lake.matrix.search(ASKS[0], [corpus], k=5).results]
+
+
+def test_corpus_deleted_on_one_replica_is_gone_from_the_others_and_their_folders(replicas: list[Replica]) -> None:
+    one, two, three = replicas
+    one.lake.corpora.build(name="spare", **spare("s-"))
+    found = [among(replica, "spare") for replica in replicas]
+    assert found[0] == found[1] == found[2]
+    assert found[0]
+    # The index alone would be gone from one of them, and the others would answer on.
+    with pytest.raises(WrongState, match="`lakehouse corpus delete spare`"):
+        two.lake.vectors.delete("spare")
+    assert among(two, "spare") == found[0]
+    three.end(signal.SIGKILL)
+    one.lake.corpora.delete("spare")
+    with pytest.raises(NotFound, match="corpus 'spare' does not exist"):
+        among(two, "spare")
+    with pytest.raises(NotFound, match="corpus 'spare' does not exist"):
+        two.lake.corpora.delete("spare")
+    three.begin()
+    three.wait()
+    for replica in replicas:
+        with pytest.raises(NotFound):
+            among(replica, "spare")
+        assert "spare" not in {each.name for each in replica.lake.corpora.list().corpora}
+        assert not [path for path in replica.folder.rglob("*") if "spare" in path.name]
+    two.lake.corpora.build(name="spare", **spare("s-"))
+    assert [among(replica, "spare") for replica in replicas] == found
+    three.lake.corpora.delete("spare")
+
+
+def test_corpus_that_cannot_be_built_on_a_replica_is_refused_there_and_holds_up_nothing(
+    replicas: list[Replica],
+) -> None:
+    one, two, three = replicas
+    two.lake.vectors.create("clash", 8)
+    two.lake.vectors.add("clash", [{"id": "own", "vector": [1.0] * 8}])
+    one.lake.corpora.build(name="clash", **spare("c-"))
+    for _ in range(2):
+        assert asked(two, ASKS[0], "nobody") == asked(one, ASKS[0], "nobody")
+        with pytest.raises(WrongState, match=r"holds vectors of 8 numbers.*`lakehouse vectors delete clash`"):
+            among(two, "clash")
+        assert two.lake.vectors.ids("clash").ids == ["own"]
+        two.end()
+        two.begin()
+        two.wait()
+    # What is done elsewhere takes nothing from an index that is not the corpus'.
+    one.lake.corpora.delete("clash")
+    assert two.lake.vectors.ids("clash").ids == ["own"]
+    one.lake.corpora.build(name="clash", **spare("c-"))
+    two.lake.vectors.delete("clash")
+    with pytest.raises(WrongState, match="`lakehouse corpus build clash`"):
+        among(two, "clash")
+    two.lake.corpora.build(name="clash", **spare("c-"))
+    assert among(one, "clash") == among(two, "clash") == among(three, "clash")
+    three.lake.corpora.delete("clash")
+
+
+def test_replica_with_a_damaged_index_comes_up_and_says_what_to_do(replicas: list[Replica]) -> None:
+    one, two, _ = replicas
+    one.lake.corpora.build(name="hurt", **spare("h-"))
+    found = [among(replica, "hurt") for replica in replicas]
+    two.end()
+    (two.folder / "vectors" / "hurt" / "index.json").write_bytes(b"{")
+    two.begin()
+    two.wait()
+    with pytest.raises(IntegrityError, match=r"vectors/hurt cannot be read.* delete it and build it anew"):
+        among(two, "hurt")
+    with pytest.raises(IntegrityError, match="`lakehouse vectors delete hurt`"):
+        two.lake.corpora.build(name="hurt", **spare("h-"))
+    two.lake.vectors.delete("hurt")
+    two.lake.corpora.build(name="hurt", **spare("h-"))
+    assert [among(replica, "hurt") for replica in replicas] == found
+    two.lake.corpora.delete("hurt")
+
+
+def test_corpus_deleted_while_a_replica_builds_it_is_as_after_one_of_both(replicas: list[Replica]) -> None:
+    one, two, three = replicas
+    for _ in range(3):
+        one.lake.corpora.build(name="race", **spare("r-"))
+        with futures.ThreadPoolExecutor(2) as both:
+            building = both.submit(two.lake.corpora.build, name="race", **spare("r-"))
+            deleting = both.submit(three.lake.corpora.delete, "race")
+            building.result()
+            deleting.result()
+        listed = {"race" in {each.name for each in replica.lake.corpora.list().corpora} for replica in replicas}
+        assert len(listed) == 1
+        for replica in replicas:
+            if listed == {True}:
+                assert len(among(replica, "race")) == 5
+            else:
+                with pytest.raises(NotFound):
+                    among(replica, "race")
+        if listed == {True}:
+            one.lake.corpora.delete("race")
+
+
 def test_folder_or_settings_that_cannot_be_a_replica_are_refused(
-    tmp_path: Path, sections: dict[str, Any], built: Callable[..., Path], replicas: list[Replica]
+    tmp_path: Path,
+    sections: dict[str, Any],
+    built: Callable[..., Path],
+    replicas: list[Replica],
+    postgres: Callable[[], str],
 ) -> None:
     assert replicas
     other = settings.load(environ={}, overrides={**sections, "data": str(built(roster()))})
     with pytest.raises(Conflict, match="start this replica with an empty folder"):
         lakehouse.connect(config=other)
+    others = {"catalog": {**sections["catalog"], "uri": postgres()}, "ledger": {"keys": str(tmp_path / "keys")}}
     for section, name in (("catalog", "catalog.uri"), ("ledger", "ledger.keys")):
+        config = settings.load(
+            environ={}, overrides={**sections, "data": str(tmp_path / "lake"), section: others[section]}
+        )
+        with pytest.raises(InvalidInput, match=f"{name} names .* on replica .* Set it to the same on all"):
+            lakehouse.connect(config=config)
         without = {**sections, "data": str(tmp_path / "lake"), section: {}}
         with pytest.raises(InvalidInput, match=name):
             lakehouse.connect(config=settings.load(environ={}, overrides=without))

@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
     parse = commands.command("parse", _parse, "show what a demand asks for, field by field")
     parse.add_argument("text", nargs="+", metavar="TEXT", help="the demand, @FILE, or - for standard input")
     parse.add_argument("--json", action="store_true", help="print one JSON document")
-    _add_corpus(commands.group("corpus", "make a dataset searchable, or list those that are"))
+    _add_corpus(commands.group("corpus", "make a dataset searchable, list those that are, or delete one"))
     embed = commands.command("embed", _embed, "turn texts into vectors, one JSON array a line")
     embed.add_argument("texts", nargs="+", metavar="TEXT", help="one text each, or - for one a line on standard input")
     embed.add_argument("--model", metavar="MODEL", help="embedding model (default: the setting embed.model)")
@@ -83,6 +83,13 @@ def _add_corpus(corpus: Commands) -> None:
         help="column kept beside it, again for more (default: all others)",
     )
     build.add_argument("--json", action="store_true", help="print one JSON document")
+    delete = corpus.command(
+        "delete",
+        _delete,
+        "delete a corpus with its index, on every replica",
+        more="Its dataset stays. Items that were added to the index directly go with it.",
+    )
+    delete.add_argument("name", metavar="NAME", help="name of the corpus")
     listing = corpus.command("list", _list, "list the corpora")
     listing.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -172,6 +179,13 @@ def _shape(arguments: argparse.Namespace, lake: Lakehouse) -> dict[str, Any]:
         "text_columns": text,
         "metadata_columns": metadata,
     }
+
+
+def _delete(arguments: argparse.Namespace) -> int:
+    with open_lake(arguments) as lake:
+        lake.corpora.delete(arguments.name)
+    print(f"{arguments.name}: deleted")
+    return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:

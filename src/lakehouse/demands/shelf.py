@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 from typing import Annotated, Any
 
 import msgspec
@@ -27,7 +28,7 @@ from lakehouse.demands.base import (
     Word,
 )
 from lakehouse.demands.desk import Desk, day_of, in_order, moved, on, refuse_barred, refuse_filled
-from lakehouse.errors import InvalidInput, WrongState
+from lakehouse.errors import InvalidInput, NotFound, WrongState
 from lakehouse.memory.base import DEFAULT_NAMESPACE, Namespace
 from lakehouse.observe.inbox import excerpts
 from lakehouse.staffing.demand import Demand
@@ -320,7 +321,7 @@ class Shelf:
             return desk.within(connection, id)
 
     def people(self, id: str, person: Word = "") -> PeopleOf:
-        """Return everybody on a demand with what the roster says of them now.
+        """Return everybody on a demand with what the roster says of them now: nothing where their corpus was deleted.
 
         Args:
             id: Of the demand.
@@ -331,7 +332,11 @@ class Shelf:
         """
         found = self._desk.get(id)
         wanted = [each for each in found.people if person in {"", each.id}]
-        rows = self._desk.rows_of([Candidate(each.corpus, each.id) for each in wanted])
+        rows: dict[str, dict[str, Any]] = {}
+        for corpus in {each.corpus for each in wanted}:
+            # A deleted corpus; a dataset may have its name, and no column of ids.
+            with contextlib.suppress(NotFound, InvalidInput):
+                rows |= self._desk.rows_of([Candidate(corpus, each.id) for each in wanted if each.corpus == corpus])
         return PeopleOf(
             [
                 Person(corpus=each.corpus, id=each.id, stage=each.stage, metadata=rows.get(each.id, {}))

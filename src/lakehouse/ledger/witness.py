@@ -82,7 +82,7 @@ class Witness:
 
     Args:
         ledger: Where rows go.
-        corpora: Gives the corpora there are; asked again after one was built.
+        corpora: Gives the corpora there are; asked again after every change.
         watched: Collects what statements gave.
         holders: Tells whom of a corpus' dataset that shows.
         answers: Searches whose rows stay prepared in case the same answer is given again.
@@ -154,8 +154,6 @@ class Witness:
             if operation.name in _CHECKS:
                 self._ledger.record([*self._refused(values, refusal)])
             raise
-        if operation.name == "corpora.build":
-            self._shapes = None
         seen = self._seen.get(operation.name)
         if seen is not None:
             events = seen(values, answer)
@@ -163,15 +161,20 @@ class Witness:
         return answer
 
     def forget(self) -> None:
-        """Drop what is kept of answers: whom somebody asked to be erased must not stay in memory either."""
+        """Drop what is kept of answers: whom somebody asked to be erased must not stay in memory either.
+
+        Also what corpora there are, which a call or another replica may have changed.
+        """
         self._again.forget()
+        self._shapes = None
 
     @property
     def shapes(self) -> Mapping[str, CorpusShape]:
         """Corpora by name."""
-        if self._shapes is None:
-            self._shapes = {shape.name: shape for shape in self._corpora()}
-        return self._shapes
+        shapes = self._shapes
+        if shapes is None:
+            shapes = self._shapes = {shape.name: shape for shape in self._corpora()}
+        return shapes
 
     def _found(self, _values: Mapping[str, Any], answer: Any) -> Prepared:
         return self._again.prepared(answer.results, answer.dropped, "search")

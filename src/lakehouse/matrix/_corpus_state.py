@@ -28,3 +28,8 @@ def put(connection: Connection, corpus: Corpus) -> None:
     """Insert or replace a corpus."""
     connection.execute(delete(corpora).where(corpora.c.name == corpus.name))
     connection.execute(corpora.insert().values(name=corpus.name, definition=msgspec.json.encode(corpus).decode()))
+
+
+def remove(connection: Connection, name: str) -> None:
+    """Remove a corpus, if there is one of that name."""
+    connection.execute(delete(corpora).where(corpora.c.name == name))

@@ -11,7 +11,7 @@ import logging
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from lakehouse import progress
-from lakehouse.errors import InvalidInput, NotFound
+from lakehouse.errors import IntegrityError, InvalidInput, LakehouseError, NotFound, TooLarge, WrongState
 from lakehouse.matrix.base import Corpus, CorpusList, CorpusReport, Somebody, SomebodyList, Wanted
 from lakehouse.staffing import worker
 from lakehouse.state.folder import atomic_write
 from lakehouse.vectors.base import Item
-from lakehouse.vectors.items import check_writable
+from lakehouse.vectors.items import check_writable, no_corpus
 
 if TYPE_CHECKING:
     from lakehouse.embed.service import Embeddings
@@ -46,6 +46,8 @@ Columns = list[Annotated[str, msgspec.Meta(min_length=1)]]
 
 # A refresh that touches more than this share of the items builds the index anew beside the old one.
 _REBUILD_SHARE = 0.2
+# What stays as it is however often a build is tried again.
+_LASTING = (InvalidInput, TooLarge, WrongState, IntegrityError)
 
 _log = logging.getLogger(__name__)
 
@@ -73,21 +75,29 @@ class Corpora:
         roles: Roles,
     ) -> None:
         from lakehouse.matrix import _corpus_state
+        from lakehouse.matrix._corpora_here import Here
 
         self._state = state
         self._rows_of = _corpus_state
         self._folder = folder / "corpora"
+        self._here = Here(self._folder, shared=state.shared)
         self._sql = sql
         self._catalog = sql.catalog
         self._embed = embed
         self._vectors = vectors
         self._parser = parser
         self._roles = roles
+        self._followed = False
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
         state.prepare(_corpus_state.ROOM, _corpus_state.metadata)
         for left in self._folder.glob("build-*"):
             shutil.rmtree(left, ignore_errors=True)
+        if not state.shared:
+            try:
+                self._remove_deleted()
+            except LakehouseError as error:
+                _log.warning("what is left of a deleted corpus is still there: %s", error.message)
 
     def build(
         self,
@@ -117,26 +127,94 @@ class Corpora:
             InvalidInput: Empty prefix, unknown or personal column, an id missing or twice, a row without text; or a
                 name that begins with `playbook_`, as the indexes of memory do.
             NotFound: The dataset does not exist.
+            WrongState: The index of that name holds vectors of another dimension or for another distance.
         """
         check_writable(name)
         manifest = self._catalog.dataset(dataset)
         shape = self._shape(name, manifest, id_column, id_prefix, (text_columns, metadata_columns))
         with self._lock(name):
+            self._remove_if_deleted(name)
+            self._check_fits(name)
             with self._scratch() as scratch:
                 report = self._bring_up(name, self._catalog.version(dataset), shape=shape, scratch=scratch)
             self._save(name, manifest, shape)
         return report
 
+    def delete(self, name: Name) -> None:
+        """Remove a corpus: its definition, its index with all items, also those that were added directly.
+
+        Every replica removes its index before it answers again. Of a crash remains the whole corpus, or nothing from
+        the next start on. The dataset stays, and so do vectors of texts in the cache. A build under way is waited for.
+
+        Raises:
+            NotFound: There is no such corpus; the message names those there are.
+            PermissionDenied, Unavailable: The disk or the vector server refused. The corpus is no longer one, and what
+                is left of it goes with the same call again, or at the next start.
+        """
+        with self._lock(name):
+            names = [corpus.name for corpus in self.defined()]
+            if name in names:
+                if not self._state.shared:
+                    self._here.begin(name)
+                with self._state.write() as connection:
+                    self._rows_of.remove(connection, name)
+            elif not self._here.has(name):
+                raise no_corpus(name, names)
+            self._remove_if_deleted(name)
+            self._here.accept_all_but({*names} - {name})
+
     def follow(self) -> None:
         """Build here what another process that shares the database has built, from the same state of its dataset.
+
+        What another one has deleted is removed. A corpus that cannot be built here, however often that is tried, is
+        refused from then on until it can, and holds up nothing else.
 
         Raises:
             PermissionDenied, Unavailable: The disk refused, or the datasets or the model are out of reach.
         """
+        self._remove_deleted()
         for corpus in self.defined():
-            if self._here(corpus.name) != corpus:
+            if self._here.is_refused(corpus.name, corpus):
+                continue
+            if self._here.built(corpus.name) != corpus:
                 with self._lock(corpus.name):
                     self._build_here(corpus.name)
+            elif not self._followed:
+                # The model may be another one since this replica was last started.
+                with self._refused_where_it_lasts(corpus):
+                    self._check_fits(corpus.name)
+        self._followed = True
+
+    def around(self, _operation: object, values: Mapping[str, Any], work: Callable[[], Any]) -> Any:
+        """Refuse a call that names a corpus which cannot be built here as it was elsewhere: its index may be older.
+
+        Raises:
+            WrongState: The message says why it cannot, and what to do.
+        """
+        corpora = values.get("corpora") or values.get("corpus") or []
+        self._here.check([corpora] if isinstance(corpora, str) else corpora)
+        return work()
+
+    def keep_whole(self, name: str) -> None:
+        """Refuse to have the index of a corpus deleted alone where other replicas would go on answering from theirs.
+
+        One that cannot be used or brought up to the others may go, so that it can be built anew.
+
+        Raises:
+            WrongState: It is such an index.
+        """
+        if self._here.is_refused(name):
+            return
+        if any(corpus.name == name for corpus in self.defined()):
+            try:
+                self._check_fits(name)
+            except (WrongState, IntegrityError):
+                return
+            raise WrongState(
+                f"index {name!r} is that of a corpus, and other replicas would go on answering from theirs;"
+                f" `lakehouse corpus delete {name}` removes the corpus from all of them",
+                index=name,
+            )
 
     def defined(self) -> tuple[Corpus, ...]:
         """Return every corpus as it was last built, by name, without a look at its index."""
@@ -237,19 +315,73 @@ class Corpora:
                 )
 
     def _build_here(self, name: str) -> None:
-        from lakehouse.matrix._corpus_rows import Shape
-
         corpus = next((each for each in self.defined() if each.name == name), None)
-        if corpus is None or self._here(name) == corpus:
+        if corpus is None or self._here.built(name) == corpus:
             return
         version = self._version(corpus)
         if version is None:
             _log.warning("corpus %s cannot be built here: its dataset %s is gone", name, corpus.dataset)
             return
+        with self._refused_where_it_lasts(corpus):
+            self._build_as(corpus, version)
+
+    @contextlib.contextmanager
+    def _refused_where_it_lasts(self, corpus: Corpus) -> Iterator[None]:
+        try:
+            yield
+        except _LASTING as error:
+            _log.error("corpus %s is refused here until this is mended: %s", corpus.name, error.message)
+            self._here.refuse(corpus, error.message)
+
+    def _build_as(self, corpus: Corpus, version: Version) -> None:
+        from lakehouse.matrix._corpus_rows import Shape
+
+        name = corpus.name
         shape = Shape(corpus.id_column, corpus.id_prefix, tuple(corpus.text_columns), tuple(corpus.metadata_columns))
+        self._check_fits(name)
+        self._here.begin(name)
         with self._scratch() as scratch:
             self._bring_up(name, version, shape=shape, scratch=scratch, snapshot_id=version.snapshot_id)
-        self._note_here(corpus)
+        self._here.note(corpus)
+
+    def _check_fits(self, name: str) -> None:
+        """Refuse an index of that name, if there is one, that cannot hold vectors of the model in use.
+
+        Raises:
+            WrongState: It holds others.
+            IntegrityError: Its files are damaged.
+        """
+        try:
+            found = self._vectors.stats(name)
+        except NotFound:
+            return
+        except IntegrityError as error:
+            raise IntegrityError(
+                f"index {name!r} is of no use ({error.message}); delete it with `lakehouse vectors delete {name}`",
+                index=name,
+            ) from error
+        if (found.dimension, found.distance) != (self._embed.dimension, "cosine"):
+            raise WrongState(
+                f"index {name!r} holds vectors of {found.dimension} numbers under {found.distance}, and those of the"
+                f" embed.model {self._embed.model!r} have {self._embed.dimension} under cosine; delete the index with"
+                f" `lakehouse vectors delete {name}`",
+                index=name,
+            )
+
+    def _remove_deleted(self) -> None:
+        """Remove what is here of corpora that are none any more."""
+        names = {corpus.name for corpus in self.defined()}
+        self._here.accept_all_but(names)
+        for name in self._here.names():
+            if name not in names:
+                with self._lock(name):
+                    self._remove_if_deleted(name)
+
+    def _remove_if_deleted(self, name: str) -> None:
+        if self._here.has(name) and all(corpus.name != name for corpus in self.defined()):
+            with contextlib.suppress(NotFound):
+                self._vectors.delete(name)
+            self._here.forget(name)
 
     def _version(self, corpus: Corpus) -> Version | None:
         """Return the state of its dataset that a corpus was built from, the newest when that is kept no more."""
@@ -257,16 +389,6 @@ class Corpora:
             with contextlib.suppress(NotFound):
                 return self._catalog.version(corpus.dataset, snapshot_id)
         return None
-
-    def _here(self, name: str) -> Corpus | None:
-        """Return the definition that the index of this folder was built by."""
-        try:
-            return msgspec.json.decode((self._folder / f"{name}.built").read_bytes(), type=Corpus)
-        except (OSError, msgspec.MsgspecError):
-            return None
-
-    def _note_here(self, corpus: Corpus) -> None:
-        atomic_write(self._folder / f"{corpus.name}.built", msgspec.json.encode(corpus))
 
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -296,7 +418,7 @@ class Corpora:
         else:
             embedded, reused = self._touch_up(name, source, scratch, changed, gone)
             reused += len(hashes) - len(changed)
-        atomic_write(self._folder / f"{name}.hashes", _corpus_rows.save_hashes(hashes))
+        atomic_write(self._here.hashes(name), _corpus_rows.save_hashes(hashes))
         return CorpusReport(name, self._vectors.stats(name).items, embedded, reused)
 
     def _built(self, name: str) -> dict[str, bytes] | None:
@@ -307,7 +429,7 @@ class Corpora:
             known = any(corpus.name == name for corpus in self._rows_of.all_corpora(connection))
         if not known or not self._exists(name):
             return None
-        return _corpus_rows.load_hashes(self._folder / f"{name}.hashes")
+        return _corpus_rows.load_hashes(self._here.hashes(name))
 
     def _exists(self, name: str) -> bool:
         return any(stats.name == name for stats in self._vectors.list().indexes)
@@ -367,10 +489,19 @@ class Corpora:
             stale=False,
             built_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-        with self._state.write() as connection:
-            self._rows_of.put(connection, corpus)
+        new = self._state.shared and not self._here.has(name)
+        if new:
+            # Before others can delete it, so that this one knows of it when it was down meanwhile.
+            self._here.begin(name)
+        try:
+            with self._state.write() as connection:
+                self._rows_of.put(connection, corpus)
+        except BaseException:
+            if new:
+                self._here.unnote(name)
+            raise
         if self._state.shared:
-            self._note_here(corpus)
+            self._here.note(corpus)
 
     def _lock(self, name: str) -> threading.Lock:
         with self._guard:

@@ -404,7 +404,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError) as error:
-        raise IntegrityError(f"the index in {folder} cannot be read: {error}", path=str(folder)) from error
+        raise IntegrityError(
+            f"the index in {folder} cannot be read: {error}; delete it and build it anew", path=str(folder)
+        ) from error
 
 
 def _load(folder: Path, manifest: Manifest) -> Parts:

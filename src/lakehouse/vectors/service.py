@@ -66,6 +66,9 @@ class Vectors:
         embed_model: The name of its model.
         embed_dimension: Its d.
 
+    Attributes:
+        before_delete: Called with the name of an index that somebody wants deleted; may raise.
+
     >>> import tempfile
     >>> import numpy as np
     >>> vectors = Vectors(
@@ -92,6 +95,7 @@ class Vectors:
         self._indexes = Registry(config, folder / FOLDER)
         self._texts = TextEmbedder(embed, embed_model, embed_dimension)
         self._latest: Query | None = None
+        self.before_delete: Callable[[str], None] = lambda _name: None
 
     def create(
         self,
@@ -470,7 +474,9 @@ class Vectors:
 
         Raises:
             NotFound: There is no such index.
+            WrongState: It is that of a corpus which other replicas have too; the message names what deletes that.
         """
+        self.before_delete(name)
         self._indexes.delete(name)
 
     def scan(self, name: str) -> Iterator[StoredItem]:
@@ -534,7 +540,7 @@ class Vectors:
             return index.replace(rows, model=model, progress=progress)
         except BaseException:
             if made and _is_empty(index):
-                self.delete(name)
+                self._indexes.delete(name)
             raise
 
     def close(self) -> None:
