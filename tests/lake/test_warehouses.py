@@ -122,6 +122,16 @@ def test_life_of_a_dataset(place: Place) -> None:
     query.close()
 
 
+def test_catalog_is_told_by_the_same_id_from_every_folder(place: Place) -> None:
+    first = place.open()
+    told = first.id()
+    assert told
+    Ingest(settings.Ingest(), first).file(b"id,n\n1,1\n", place.name)
+    assert told == first.id()
+    first.close()
+    assert place.open("other" if place.section.uri else "lake").id() == told
+
+
 WRITER = """
 import sys
 from pathlib import Path

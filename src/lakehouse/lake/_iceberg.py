@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import secrets
 import threading
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import BadRequestError, NoSuchTableError
 from pyiceberg.manifest import DataFileContent
 from pyiceberg.schema import Schema
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
@@ -151,10 +152,14 @@ class Tables:
         self._versions: dict[str, tuple[str, Version]] = {}
 
     def id(self) -> str:
-        """Return what the catalog itself keeps to be told from others by, made when there is nothing yet."""
+        """Return what the catalog itself keeps to be told from others by, made when there is nothing yet.
+
+        Some REST catalogs keep nothing beside tables; of those it is empty.
+        """
         known = self._own_id()
         if not known:
-            self.catalog.update_namespace_properties(NAMESPACE, updates={_ID: secrets.token_hex(8)})
+            with contextlib.suppress(BadRequestError, NotImplementedError):
+                self.catalog.update_namespace_properties(NAMESPACE, updates={_ID: secrets.token_hex(8)})
             known = self._own_id()
         return known
 
