@@ -276,3 +276,34 @@ def test_replica_with_a_folder_of_another_model_comes_up_and_says_what_to_do(
         assert [hit.id for hit in two.matrix.search(*asked).results] == [
             hit.id for hit in one.matrix.search(*asked).results
         ]
+
+
+def test_corpus_of_another_model_as_long_is_embedded_anew(
+    fake: FakeOllama, tmp_path: Path, postgres: Callable[[], str]
+) -> None:
+    def by_model(body: dict[str, Any]) -> tuple[int, Any]:
+        seeds = [len(body["model"]) + sum(text.encode()) for text in body["input"]]
+        return 200, {"embeddings": [np.random.default_rng(seed).normal(size=768).tolist() for seed in seeds]}
+
+    fake.answer = by_model
+    shared = {
+        "state": {"url": postgres()},
+        "catalog": {"uri": postgres(), "warehouse": str(tmp_path / "warehouse")},
+        "ledger": {"keys": str(tmp_path / "keys")},
+    }
+
+    def opened(name: str, model: str, more: dict[str, Any]) -> lakehouse.Lakehouse:
+        section = {**more, "data": str(tmp_path / name), "embed": {"model": model, "ollama_url": fake.url}}
+        return lakehouse.connect(config=settings.load(environ={}, overrides=section))
+
+    for name, more in (("alone", {}), ("replica", shared)):
+        with opened(name, "nomic-embed-text", more) as lake:
+            lake.ingest.file(as_csv(roster()), "people", "text/csv")
+            lake.corpora.build(name="workers", **CORPUS)
+            before = lake.vectors.get("workers", "w-1").vector
+        with opened(name, "nomic-embed-text-v2-moe", more) as lake:
+            if name == "alone":
+                assert lake.corpora.build(name="workers", **CORPUS).embedded == 36
+            assert lake.vectors.stats("workers").model == "nomic-embed-text-v2-moe"
+            assert lake.vectors.get("workers", "w-1").vector != before
+            assert lake.corpora.build(name="workers", **CORPUS).reused == 36

@@ -174,15 +174,14 @@ class Corpora:
         """
         self._remove_deleted()
         for corpus in self.defined():
-            if self._here.is_refused(corpus.name, corpus):
-                continue
-            if self._here.built(corpus.name) != corpus:
-                with self._lock(corpus.name):
-                    self._build_here(corpus.name)
-            elif not self._followed:
+            if not self._followed and self._here.built(corpus.name) == corpus:
                 # The model may be another one since this replica was last started.
                 with self._refused_where_it_lasts(corpus):
-                    self._check_fits(corpus.name)
+                    if self._check_fits(corpus.name) not in (None, self._embed.model):
+                        self._here.begin(corpus.name)
+            if self._here.built(corpus.name) != corpus and not self._here.is_refused(corpus.name, corpus):
+                with self._lock(corpus.name):
+                    self._build_here(corpus.name)
         self._followed = True
 
     def around(self, _operation: object, values: Mapping[str, Any], work: Callable[[], Any]) -> Any:
@@ -344,8 +343,11 @@ class Corpora:
             self._bring_up(name, version, shape=shape, scratch=scratch, snapshot_id=version.snapshot_id)
         self._here.note(corpus)
 
-    def _check_fits(self, name: str) -> None:
+    def _check_fits(self, name: str) -> str | None:
         """Refuse an index of that name, if there is one, that cannot hold vectors of the model in use.
+
+        Returns:
+            The model whose vectors it holds, as far as that is known.
 
         Raises:
             WrongState: It holds others.
@@ -354,7 +356,7 @@ class Corpora:
         try:
             found = self._vectors.stats(name)
         except NotFound:
-            return
+            return None
         except IntegrityError as error:
             raise IntegrityError(
                 f"index {name!r} is of no use ({error.message}); delete it with `lakehouse vectors delete {name}`",
@@ -367,6 +369,7 @@ class Corpora:
                 f" `lakehouse vectors delete {name}`",
                 index=name,
             )
+        return found.model
 
     def _remove_deleted(self) -> None:
         """Remove what is here of corpora that are none any more."""
@@ -413,7 +416,9 @@ class Corpora:
         before = self._built(name)
         changed = {id for id, digest in hashes.items() if before is None or before.get(id) != digest}
         gone = set(before or {}) - set(hashes)
-        if before is None or len(changed) + len(gone) > _REBUILD_SHARE * max(1, len(hashes)):
+        # Vectors of another model, if only as long, say something else.
+        other = self._check_fits(name) not in (None, self._embed.model)
+        if before is None or other or len(changed) + len(gone) > _REBUILD_SHARE * max(1, len(hashes)):
             embedded, reused = self._rebuild(name, source, scratch, hashes.keys() | (before or {}).keys())
         else:
             embedded, reused = self._touch_up(name, source, scratch, changed, gone)
