@@ -50,6 +50,20 @@ CASES = [
          ("playbooks.get", lambda seen: {"id": seen[1].playbook_id})],
         lambda found: found.entry.good == 1.5 and [past.outcome for past in found.outcomes] == ["accepted", "worked"],
     ),
+    Case(
+        "shared-and-copied-is-listed-once",
+        [remembered("me12"), ("playbooks.handover", {"from_": "me12", "to": "me13", "mode": "share"}),
+         ("playbooks.handover", {"from_": "me12", "to": "me13", "mode": "copy"}),
+         ("playbooks.list", {"namespace": "me13"})],
+        lambda found: [entry.namespace for entry in found.entries] == ["me13"],
+    ),
+    Case(
+        "shared-and-copied-counts-once",
+        [remembered("me14"), ("playbooks.handover", {"from_": "me14", "to": "me15", "mode": "share"}),
+         ("playbooks.handover", {"from_": "me14", "to": "me15", "mode": "copy"}),
+         ("playbooks.lift", {"namespace": "me15"})],
+        lambda lift: lift.served.outcomes == 1,
+    ),
     Case("index-of-memory-made", [("vectors.create", {"name": "playbook_me", "dimension": 3})], raises=InvalidInput,
          says="/v1/matrix/playbooks"),
     Case(

@@ -327,6 +327,28 @@ def test_what_is_shared_and_copied_counts_once(lake):
     assert found() == lowered
 
 
+def test_what_is_shared_and_copied_is_listed_once_and_each_outcome_counts_once(lake):
+    for namespace in ("anna", "zoe"):
+        record(lake, namespace=namespace)
+    record(lake, "w-2", namespace="anna")
+    lake.playbooks.handover("anna", "bob", "share")
+    lake.playbooks.handover("anna", "bob", "copy")
+    lake.playbooks.handover("zoe", "bob", "share")
+    record(lake, namespace="anna", outcome="rejected")
+    record(lake, "w-3", namespace="anna")
+    found = [(entry.answer_id, entry.namespace) for entry in lake.playbooks.list("bob").entries]
+    assert found[0] == ("w-3", "anna")
+    assert sorted(found[1:]) == [("w-1", "bob"), ("w-2", "bob")]
+    for limit in (1, 2, 3, 4):
+        pages = [lake.playbooks.list("bob", limit=limit, offset=at).entries for at in range(0, 4, limit)]
+        assert [(entry.answer_id, entry.namespace) for page in pages for entry in page] == found
+    # anna's of w-1, w-2 and w-3, her second of w-1, and zoe's of w-1.
+    lift = lake.playbooks.lift("bob").served
+    assert (lift.outcomes, lift.good) == (5, 4)
+    lake.playbooks.handover("zoe", "anna", "copy")
+    assert lake.playbooks.lift("bob").served == lift
+
+
 def test_holdout_keeps_memory_from_a_share_and_lift_compares_both(tmp_path, built, people):
     folder = tmp_path / "lake"
     shutil.copytree(built(people), folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -154,6 +154,17 @@ _KEPT = frozenset({"id", "created_at", "helped", "overridden"})
 _PLACE = ("corpus", "answer_id", "city", "state")
 
 
+class Brief(NamedTuple):
+    """Of a row what its id is made of."""
+
+    id: str
+    namespace: str
+    query_text: str
+    role: str
+    corpus: str
+    answer_id: str
+
+
 def _playbook(row: Sequence[object]) -> Playbook:
     return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Playbook)
 
@@ -172,6 +183,18 @@ def by_ids(connection: Connection, ids: Iterable[str]) -> dict[str, Playbook]:
     """Return the rows that exist, by id."""
     found = connection.execute(_BY_IDS, {"ids": list(ids)})
     return {row[0]: _playbook(row) for row in found}
+
+
+def existing(connection: Connection, ids: Iterable[str]) -> set[str]:
+    """Return those of some ids that rows have."""
+    return set(connection.scalars(select(playbooks.c.id).where(playbooks.c.id.in_(list(ids)))))
+
+
+def briefly(connection: Connection, namespaces: Iterable[str]) -> list[Brief]:
+    """Return of all rows of these namespaces what their ids are made of."""
+    c = playbooks.c
+    query = select(*(c[name] for name in Brief._fields)).where(c.namespace.in_(list(namespaces)))
+    return [Brief(*row) for row in connection.execute(query)]
 
 
 def of_namespaces(

@@ -7,7 +7,7 @@ from its rows (`_store` keeps the two in step, `_index` looks entries up).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -93,10 +93,11 @@ class Playbooks:
         config: settings.Matrix = _DEFAULTS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        from lakehouse.memory import _rows
+        from lakehouse.memory import _once, _rows
         from lakehouse.memory._store import Store
 
         self._rows = _rows
+        self._once = _once
         self._state = state
         self._asks = asks
         self._clock = clock
@@ -181,14 +182,15 @@ class Playbooks:
     ) -> PlaybookList:
         """List the entries that a namespace uses, its own and those shared with it, newest change first.
 
+        One that it has a copy of is listed once, as its own.
+
         Args:
             namespace: Who uses them.
             limit: At most this many; all of them by default.
             offset: How many of the newest to pass over; what is recorded meanwhile moves the others back.
         """
         with self._state.read() as connection:
-            used = self._store.used_by(namespace)
-            found = self._rows.of_namespaces(connection, used, limit=limit, offset=offset)
+            found = self._once.listed(connection, self._store.used_by(namespace), limit=limit, offset=offset)
         today = self._clock().date()
         return PlaybookList(entries=[self._writer.listed(entry, today) for entry in found])
 
@@ -334,9 +336,10 @@ class Playbooks:
         """Compare the outcomes of demands that memory served with those it was held out from.
 
         Demands are held out by the setting `matrix.holdout`, by their text alone: the same demand always is or never.
+        An outcome that two of the memories have, one of which was copied from the other, counts once.
         """
         with self._state.read() as connection:
-            counted = self._rows.arms(connection, self._store.used_by(namespace))
+            counted = self._once.arms(connection, self._store.used_by(namespace))
         served, held = (_arm(counted, held_out) for held_out in (False, True))
         return Lift(
             holdout=self._holdout,
@@ -478,7 +481,7 @@ def _meant(recall: Recall) -> tuple[str, str, tuple[str, str]]:
     return recall.playbook.text, recall.playbook.role.casefold(), recall.answer
 
 
-def _arm(counted: dict[tuple[bool, str], int], held_out: bool) -> Arm:
+def _arm(counted: Mapping[tuple[bool, str], int], held_out: bool) -> Arm:
     by_outcome = {outcome: count for (held, outcome), count in counted.items() if held == held_out}
     good = sum(count for outcome, count in by_outcome.items() if evidence.WEIGHTS[outcome][0])
     total = sum(by_outcome.values())
