@@ -64,6 +64,18 @@ CASES = [
          ("playbooks.lift", {"namespace": "me15"})],
         lambda lift: lift.served.outcomes == 1,
     ),
+    Case(
+        "remembered-in-another-normal-form",
+        [("playbooks.record", {**remembered("me16")[1], "query_text": "2 Welders Toledo OH for Caf\u00e9 Rio"}),
+         ("playbooks.record", {**remembered("me16")[1], "query_text": "2 Welders Toledo OH for Cafe\u0301 Rio"})],
+        lambda made: not made.created,
+    ),
+    Case(
+        "handover-of-a-client-in-another-spelling",
+        [("playbooks.record", {**remembered("me17")[1], "query_text": "2 Welders Toledo OH for O\u2019Brien, Inc"}),
+         ("playbooks.handover", {"from_": "me17", "to": "me18", "mode": "copy", "client": "O'Brien Inc."})],
+        lambda done: done.entries == 1,
+    ),
     Case("index-of-memory-made", [("vectors.create", {"name": "playbook_me", "dimension": 3})], raises=InvalidInput,
          says="/v1/matrix/playbooks"),
     Case(

@@ -1,4 +1,5 @@
 import shutil
+import unicodedata
 from pathlib import Path
 
 import msgspec
@@ -48,6 +49,16 @@ def test_record_again_updates_the_one_entry(lake):
     assert second.playbook_id == first.playbook_id
     (entry,) = lake.playbooks.list().entries
     assert entry.score == 0.4
+
+
+def test_record_a_text_in_another_unicode_normal_form_is_the_same_entry(lake):
+    asked = [unicodedata.normalize(form, f"{ASK} at Café Río") for form in ("NFC", "NFD")]
+    first, second = (record(lake, query_text=each, role="Maître d'") for each in asked)
+    assert (first.playbook_id, second.created) == (second.playbook_id, False)
+    (entry,) = lake.playbooks.list().entries
+    # Quoted as it was asked last.
+    assert entry.query_text == asked[1]
+    assert entry.good == 2.0
 
 
 def test_record_own_role_wins_over_the_parsed_one(lake):

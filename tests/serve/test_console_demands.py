@@ -342,6 +342,17 @@ def test_contract_of_one_client_is_handed_over_and_what_is_of_others_stays(clien
     assert "Gate code" not in shown(client.get("/handover/packet", params={"from": "uma"}))
 
 
+def test_client_in_two_spellings_is_handed_over_as_one(client, lake):
+    ids = [
+        opened(lake, f"Need 2 Welders in Toledo OH for {name}", owner="yan") for name in ("O'Hare Ltd.", "OHare Ltd")
+    ]
+    page = shown(client.get("/handover", params={"from": "yan", "client": "O\u2019Hare Ltd"}))
+    assert "Open demands 2" in page
+    said = {"from": "yan", "client": "OHare Ltd", "to": "zed", "mode": "copy"}
+    assert "zed now has 2 open demands of yan" in shown(client.post("/handover", data=said))
+    assert [lake.demands.get(id).owner for id in ids] == ["zed", "zed"]
+
+
 def test_memory_page_hands_over_one_client(client, lake):
     for name in ("Fir", "Elm"):
         lake.playbooks.record(f"Need 1 Welder in Toledo OH for {name} Row", "w-101", "workers", 1.0, namespace="wes")

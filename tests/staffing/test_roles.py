@@ -1,3 +1,4 @@
+import hashlib
 import threading
 
 import numpy as np
@@ -112,6 +113,19 @@ def test_resolve_large_cities_name_no_role(roles):
 )
 def test_resolve_spellings_of_one_title_agree(roles, written, meant):
     assert roles.resolve(written).code == roles.resolve(meant).code
+
+
+def test_resolve_answers_as_its_edition_did():
+    """When this fails on purpose, raise `Roles.edition` with it: codes that are stored are then worked out again."""
+    roles = Roles.shipped()
+    titles = sorted(title.text for title in files.titles())[::150] + sorted(files.staffing_titles())[::10]
+    asked = [form.format(title) for title in titles for form in ("{}", "certified {}s")]
+    found = [(title, match.code if match else "") for title in asked for match in [roles.resolve(title)]]
+    assert (Roles.edition, len(found), hashlib.sha256(repr(found).encode()).hexdigest()[:16]) == (
+        2,
+        618,
+        "80da41bcf4917527",
+    )
 
 
 @pytest.mark.parametrize("word", ["certified", "Licensed", "experienced", "qualified", "certified and experienced"])

@@ -50,6 +50,7 @@ def codes(lake, payload, context=None, artifact="fill"):
         (fill("w-5"), {}, ["too_far"]),
         (fill("w-5"), {"near_km": 200}, []),
         (fill("w-9"), {}, ["do_not_return"]),
+        (fill("w-9", client="BEACON-FREIGHT."), {}, ["do_not_return"]),
         (fill("w-9", client="Somebody Else"), {}, []),
         (fill("w-1"), {"do_not_return": ["w-1"]}, ["do_not_return"]),
         (fill("w-1"), {"exclude_ids": ["w-1"]}, ["excluded"]),

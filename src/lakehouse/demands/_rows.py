@@ -24,9 +24,12 @@ from sqlalchemy import (
 )
 
 from lakehouse.demands.base import Note, OpenDemand, Placed
+from lakehouse.staffing import folding
 from lakehouse.staffing.demand import Demand
+from lakehouse.state.database import Migration
 
 ROOM = "demands"
+_CLIENT = 200
 TABLES = MetaData()
 DEMANDS = Table(
     "demands",
@@ -39,7 +42,7 @@ DEMANDS = Table(
     Column("text", Text, nullable=False),
     Column("line", Text, nullable=False),
     Column("demand", Text, nullable=False),
-    Column("client", String(200), nullable=False),
+    Column("client", String(_CLIENT), nullable=False),
     Column("owner", String(64), nullable=False),
     Column("namespace", String(64), nullable=False),
     Column("urgency", String(8), nullable=False),
@@ -90,8 +93,18 @@ def kept(value: Any) -> Any:
 
 
 def client_key(demand: Demand) -> str:
-    """Return what a client is known by: its name without case and extra space."""
-    return " ".join((demand.client or "").split()).casefold()[:200]
+    """Return what a client is known by, see `staffing.folding`; the first 200 letters."""
+    return folding.client_key(demand.client)[:_CLIENT]
+
+
+def _name_clients_anew(connection: Connection) -> None:
+    """Bring layout 1 to layout 2: clients were known by another spelling."""
+    column = DEMANDS.c.client
+    for client in connection.scalars(select(column).distinct()).all():
+        connection.execute(update(DEMANDS).where(column == client).values(client=folding.client_key(client)[:_CLIENT]))
+
+
+MIGRATIONS = (Migration(2, _name_clients_anew),)
 
 
 def add(connection: Connection, opened: OpenDemand, source: str | None) -> None:

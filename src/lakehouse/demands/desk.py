@@ -59,7 +59,7 @@ class Desk:
         self.validators = validators
         self.clock = clock
         self.new_id = new_id
-        state.prepare(_rows.ROOM, _rows.TABLES)
+        state.prepare(_rows.ROOM, _rows.TABLES, _rows.MIGRATIONS)
 
     def get(self, id: str) -> OpenDemand:
         """Return one demand with its people, notes and counts.

@@ -13,9 +13,10 @@ from lakehouse.matrix.base import Gate
 from lakehouse.matrix.requirements import ANYONE, Requirements
 from lakehouse.memory.base import Recall, boost_factor
 from lakehouse.memory.evidence import Posterior
-from lakehouse.memory.keys import client_key, text_key
+from lakehouse.memory.keys import text_key
 from lakehouse.memory.likeness import facts_of, likeness
 from lakehouse.memory.role_gate import narrower, same_title
+from lakehouse.staffing.folding import client_key, folded
 from lakehouse.vectors.base import Filter
 from lakehouse.vectors.filters import passes
 
@@ -157,7 +158,7 @@ class Gates:
         self._text = text_key(ask.text)
         self._client = client_key(ask.demand.client)
         place = ask.demand.location
-        self._city = ((place.city or "") if place else "").casefold()
+        self._city = folded((place.city or "") if place else "")
         self._facts = tuple(facts_of(ask.demand))
         # Entries of many days and people are of few roles, places and clients.
         self.rated: Hashable = rater.asked
@@ -195,7 +196,7 @@ class Gates:
         """Return how much else than the need two demands have in common."""
         if entry.text == self._text:
             return SAME_TEXT
-        if not self._city or entry.city.casefold() != self._city:
+        if not self._city or folded(entry.city) != self._city:
             return 0
         return 2 if self._client and entry.client == self._client else 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from lakehouse.errors import InvalidInput, NotFound, TooLarge
 from lakehouse.memory.asks import check_text
 from lakehouse.memory.base import ListedPlaybook, NewPlaybook, PastOutcome, Playbook
 from lakehouse.memory.evidence import WEIGHTS, fading, posterior, trust
-from lakehouse.memory.keys import client_key
+from lakehouse.staffing.folding import client_key, folded, folded_words
 from lakehouse.state.names import MEMORY_INDEX
 from lakehouse.vectors.items import no_corpus
 
@@ -30,12 +31,16 @@ class Writer:
         vectors: The corpora that answers must come from.
         asks: Parses query texts.
         half_life_days: How fast evidence fades.
+
+    Attributes:
+        roles: Occupations of titles.
     """
 
     def __init__(self, vectors: Vectors, asks: Asks, half_life_days: float) -> None:
         self._vectors = vectors
         self._asks = asks
         self.half_life_days = half_life_days
+        self.roles = asks.roles
 
     def check(self, new: NewPlaybook, at: int | None = None) -> None:
         """Refuse what cannot be recorded.
@@ -66,8 +71,8 @@ class Writer:
     def row(self, new: NewPlaybook, now: str) -> Playbook:
         """Work out the row of a checked entry; `now` is RFC 3339."""
         ask = self._asks.of(new.query_text)
-        role = (new.role or ask.demand.role or "").strip()
-        match = self._asks.roles.resolve(role) if role else None
+        role = composed((new.role or ask.demand.role or "").strip())
+        match = self.roles.resolve(role) if role else None
         place = ask.demand.location
         good, bad = WEIGHTS[new.outcome]
         return Playbook(
@@ -79,7 +84,7 @@ class Writer:
             score=new.score,
             role=role,
             role_code=match.code if match else "",
-            city=(place.city or "") if place else "",
+            city=composed(place.city or "") if place else "",
             state=(place.state or "") if place else "",
             outcome=new.outcome,
             created_at=now,
@@ -119,9 +124,14 @@ class Writer:
         return ListedPlaybook(**msgspec.structs.asdict(entry), posterior=found, trust=trust(found))
 
 
+def composed(name: str) -> str:
+    """Return a name as rows have it, in one Unicode normal form: they are compared with each other by the database."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def identity(namespace: str, query_text: str, role: str, corpus: str, answer_id: str) -> str:
     """Return the id of an entry: the same for the same answer to the same query, role and namespace."""
-    parts = (namespace, " ".join(query_text.casefold().split()), role.casefold(), corpus, answer_id)
+    parts = (namespace, folded_words(query_text), folded(role), corpus, answer_id)
     return "pb-" + hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:24]
 
 

@@ -49,9 +49,12 @@ def chunks(items: Sequence[_T], most: int = CHUNK) -> Iterator[Sequence[_T]]:
         yield items[start : start + most]
 
 
-def stamp(entry: Playbook | Remembered) -> tuple[str, float, float, float]:
+Stamp = tuple[str, float, float, float, str, str]
+
+
+def stamp(entry: Playbook | Remembered) -> Stamp:
     """Return what tells one state of an entry from another."""
-    return entry.updated_at, entry.good, entry.bad, entry.score
+    return entry.updated_at, entry.good, entry.bad, entry.score, entry.role_code, entry.client
 
 
 class RecallIndex:
@@ -92,7 +95,7 @@ class RecallIndex:
         self._names.update(found)
         return [name.removeprefix(MEMORY_INDEX) for name in found]
 
-    def stamps(self, namespace: str) -> dict[str, tuple[str, float, float, float]]:
+    def stamps(self, namespace: str) -> dict[str, Stamp]:
         """Return the ids in a namespace's index, each with the state of the entry that lies there.
 
         None of the states of today is that of an entry which lies there in another form.
@@ -268,11 +271,11 @@ class RecallIndex:
         return Filed(entry.role_code, entry.answer_id, keys.entry_keys(entry, places), remembered)
 
 
-def _stamp_of(item: StoredItem) -> tuple[str, float, float, float]:
+def _stamp_of(item: StoredItem) -> Stamp:
     try:
         return stamp(msgspec.convert(item.metadata, Filed).entry)
     except msgspec.ValidationError:
-        return "", 0.0, 0.0, 0.0
+        return "", 0.0, 0.0, 0.0, "", ""
 
 
 def _by_key(words: Sequence[str]) -> list[Word]:

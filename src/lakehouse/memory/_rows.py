@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -111,6 +111,13 @@ receipts = Table(
     Column("answer", String, nullable=False),
     Index("playbook_receipts_key", "key", unique=True),
 )
+# What was brought up to which edition of what it is made by.
+notes = Table(
+    "playbook_notes",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", String(64), nullable=False),
+)
 _RECEIPTS_KEPT = 100_000
 # Looked at that often, and not with every call.
 _RECEIPTS_AT_ONCE = 1_000
@@ -190,11 +197,14 @@ def existing(connection: Connection, ids: Iterable[str]) -> set[str]:
     return set(connection.scalars(select(playbooks.c.id).where(playbooks.c.id.in_(list(ids)))))
 
 
-def briefly(connection: Connection, namespaces: Iterable[str]) -> list[Brief]:
-    """Return of all rows of these namespaces what their ids are made of."""
+def briefly(connection: Connection, namespaces: Iterable[str] | None = None) -> Iterator[Brief]:
+    """Yield of all rows of these namespaces, or of every one, what their ids are made of."""
     c = playbooks.c
-    query = select(*(c[name] for name in Brief._fields)).where(c.namespace.in_(list(namespaces)))
-    return [Brief(*row) for row in connection.execute(query)]
+    query = select(*(c[name] for name in Brief._fields))
+    if namespaces is not None:
+        query = query.where(c.namespace.in_(list(namespaces)))
+    for row in connection.execute(query):
+        yield Brief(*row)
 
 
 def of_namespaces(
@@ -358,3 +368,14 @@ def note_receipt(connection: Connection, key: str, answer: str) -> None:
     number = connection.scalars(receipts.insert().returning(receipts.c.number), {"key": key, "answer": answer}).one()
     if number % _RECEIPTS_AT_ONCE == 0:
         connection.execute(delete(receipts).where(receipts.c.number <= number - _RECEIPTS_KEPT))
+
+
+def noted(connection: Connection, name: str) -> str:
+    """Return what was noted under a name, empty when nothing was."""
+    return connection.scalar(select(notes.c.value).where(notes.c.name == name)) or ""
+
+
+def note(connection: Connection, name: str, value: str) -> None:
+    """Note something under a name, in place of what was noted before."""
+    connection.execute(delete(notes).where(notes.c.name == name))
+    connection.execute(notes.insert().values(name=name, value=value))

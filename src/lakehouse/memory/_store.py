@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from lakehouse.errors import LakehouseError, NotFound
-from lakehouse.memory import _joining, _rows
+from lakehouse.memory import _joining, _respelling, _rows
 from lakehouse.memory._entries import as_recorded, for_namespace, outcome_row
 from lakehouse.memory._index import RecallIndex, chunks, index_name, stamp
 from lakehouse.state.turn import Turn
@@ -53,7 +53,11 @@ class Store:
         # Namespaces whose index could not be brought to the state of its rows.
         self._behind: set[str] = set()
         self.writing = Turn(state, _rows.ROOM)
-        state.prepare(_rows.ROOM, _rows.metadata, _rows.MIGRATIONS)
+        state.prepare(_rows.ROOM, _rows.metadata, _respelling.migrations(writer.half_life_days))
+        with self.writing, state.write() as connection:
+            resolved = _respelling.resolve_anew(connection, writer.roles)
+            if state.shared:
+                _rows.note_changes(connection, resolved)
         self._catch_up()
 
     def used_by(self, namespace: str) -> Sequence[str]:

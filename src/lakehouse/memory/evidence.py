@@ -20,6 +20,8 @@ from typing import Literal
 
 import msgspec
 
+from lakehouse.staffing.folding import folded_words
+
 Outcome = Literal["worked", "accepted", "showed_up", "completed", "asked_back", "rejected", "no_show"]
 
 # Weight for and against. Being asked back says more than having been there, not showing up more than a "no".
@@ -101,5 +103,5 @@ def held_out(query_text: str, share: float) -> bool:
     """Tell whether a demand belongs to the share that memory leaves alone; the same text always does or never does."""
     if share <= 0:
         return False
-    digest = hashlib.sha256(b"holdout\x00" + " ".join(query_text.casefold().split()).encode()).digest()
+    digest = hashlib.sha256(b"holdout\x00" + folded_words(query_text).encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64

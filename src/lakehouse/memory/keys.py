@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from lakehouse.memory.base import Playbook
 from lakehouse.staffing.demand import Demand, Location
+from lakehouse.staffing.folding import client_key, folded, folded_words
 from lakehouse.staffing.titles import role_key
 
 _CELL_DEGREES = 0.5
@@ -33,13 +34,8 @@ _REMEMBERED = 1_024
 
 
 def text_key(query_text: str) -> str:
-    """Return the word of a text, the same for another case and other spaces."""
-    return "=" + hashlib.sha256(" ".join(query_text.casefold().split()).encode()).hexdigest()[:16]
-
-
-def client_key(client: str | None) -> str:
-    """Return a client's name without case, commas and final stop, for comparing."""
-    return " ".join((client or "").casefold().replace(",", " ").split()).rstrip(".")
+    """Return the word of a text, the same in another case, with other spaces and in another Unicode normal form."""
+    return "=" + hashlib.sha256(folded_words(query_text).encode()).hexdigest()[:16]
 
 
 def role_word(role: str, role_code: str) -> str:
@@ -132,7 +128,7 @@ def person_keys(role: tuple[str, str], answers: Sequence[str], *, unknown: bool 
 def _city_keys(word: str, city: str, client: str) -> list[str]:
     if not city:
         return []
-    names = [city.casefold(), *([f"{city.casefold()}\x00{client}"] if client else [])]
+    names = [folded(city), *([f"{folded(city)}\x00{client}"] if client else [])]
     return [f"{word}&{hashlib.sha256(name.encode()).hexdigest()[:12]}" for name in names]
 
 

@@ -44,8 +44,8 @@ from lakehouse.memory.base import (
     Why,
 )
 from lakehouse.memory.evidence import Outcome
-from lakehouse.memory.keys import client_key
 from lakehouse.staffing.demand import Role
+from lakehouse.staffing.folding import client_key, folded
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -228,8 +228,9 @@ class Playbooks:
             to: Namespace that receives it.
             mode: `share` lets `to` use entries of `from_`, present and future; `copy` leaves both with their
                 own; `move` leaves `from_` without them.
-            client: Only entries whose demand names this client, compared without case and punctuation; entries of
-                others, and of demands that name nobody, stay as they are. All of them when empty.
+            client: Only entries whose demand names this client, compared without case and punctuation, see
+                `staffing.folding`; entries of others, and of demands that name nobody, stay as they are. All of them
+                when empty.
 
         Raises:
             InvalidInput: Both namespaces are the same; or what is of one client is to be shared, which only a
@@ -478,7 +479,7 @@ def _each_once(found: Sequence[Sequence[Recall]]) -> tuple[list[Recall], int]:
 
 def _meant(recall: Recall) -> tuple[str, str, tuple[str, str]]:
     """Return what is the same of an entry and its copy in another namespace."""
-    return recall.playbook.text, recall.playbook.role.casefold(), recall.answer
+    return recall.playbook.text, folded(recall.playbook.role), recall.answer
 
 
 def _arm(counted: Mapping[tuple[bool, str], int], held_out: bool) -> Arm:

@@ -63,6 +63,9 @@ class Roles:
     2
     """
 
+    # Raised with every change of what `resolve` answers, so that codes that were stored are worked out again.
+    edition = 2
+
     def __init__(
         self,
         occupations: Sequence[files.Occupation],

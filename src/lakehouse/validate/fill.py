@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from lakehouse.staffing.demand import LONGEST_ROLE, Location, Role
+from lakehouse.staffing.folding import client_key
 from lakehouse.staffing.places import distance_km
 from lakehouse.staffing.rate import expiry
 from lakehouse.staffing.titles import role_equal
@@ -166,7 +167,8 @@ def _is_unwanted(row: Mapping[str, Any], client: str | None) -> bool:
         if value is True or (isinstance(value, str) and value.strip().casefold() in {"true", "yes", "all", "1"}):
             return True
         clients = value if isinstance(value, list) else str(value or "").split(";")
-        if client and client.strip().casefold() in {str(each).strip().casefold() for each in clients}:
+        wanted = client_key(client)
+        if wanted and wanted in {client_key(str(each)) for each in clients}:
             return True
     return False
 

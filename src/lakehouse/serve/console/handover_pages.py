@@ -12,11 +12,11 @@ from starlette.routing import Route
 from lakehouse.demands.base import OpenDemand
 from lakehouse.errors import InvalidInput, LakehouseError
 from lakehouse.memory.base import ListedPlaybook
-from lakehouse.memory.keys import client_key
 from lakehouse.serve.console.demand_view import GROUPS
 from lakehouse.serve.console.outcomes import words_of
 from lakehouse.serve.console.site import Pages, Sent, View, asked
 from lakehouse.serve.console.words import counted
+from lakehouse.staffing.folding import client_key
 
 _MODES = ("share", "copy", "move")
 _OF_A_CLIENT = _MODES[1:]
@@ -118,8 +118,11 @@ class HandoverPages(Pages):
         every = self._site.lake.demands.list().demands
         view.owners = sorted({one.owner for one in every if one.owner})
         mine = [one for one in every if view.giver and one.owner == view.giver]
-        view.clients = sorted({one.demand.client for one in mine if one.demand.client})
-        view.demands = [one for one in mine if not view.client or one.demand.client == view.client]
+        # One client under two spellings is one; of those that were written the first in order is shown.
+        names = sorted((one.demand.client for one in mine if one.demand.client), reverse=True)
+        view.clients = sorted({client_key(name): name for name in names}.values())
+        wanted = client_key(view.client)
+        view.demands = [one for one in mine if not view.client or client_key(one.demand.client) == wanted]
 
     def _hand(self, view: HandoverView) -> None:
         if view.trouble is None:

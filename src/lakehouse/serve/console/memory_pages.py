@@ -21,6 +21,7 @@ from lakehouse.serve.console.outcomes import OUTCOMES, score_of, words_of
 from lakehouse.serve.console.people import Somebody
 from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, may
 from lakehouse.serve.console.words import counted
+from lakehouse.staffing.folding import client_key
 
 _PAGE = 50
 _MOST_CLIENTS = 500
@@ -49,7 +50,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         pairs = (
             (self.role, entry.role),
             (self.place, f"{entry.city} {entry.state}"),
-            (self.client, entry.client),
+            (client_key(self.client), entry.client),
             (self.who, f"{entry.answer_id} {entry.by} {entry.namespace}"),
         )
         return all(wanted.casefold() in held.casefold() for wanted, held in pairs)
