@@ -93,10 +93,28 @@ def test_handover_copies_or_moves(run, folder) -> None:
     run("playbook", "record", DEMAND, "--answer", "w-1", "--corpus", "workers", "--namespace", "anna")
     assert run("playbook", "handover", "anna", "ben", "--mode", "copy")[1] == "ben can use 1 more entries\n"
     assert [entry["answer_id"] for entry in _entries(run, "ben")] == ["w-1"]
-    assert json.loads(run("playbook", "handover", "anna", "carl", "--mode", "move", "--json")[1]) == {"entries": 1}
+    assert json.loads(run("playbook", "handover", "anna", "carl", "--mode", "move", "--json")[1]) == {
+        "entries": 1, "held": 1, "clients_like": []}  # fmt: skip
     assert _entries(run, "anna") == []
     of_one = ("playbook", "handover", "carl", "dora", "--mode", "copy", "--client", "Beacon Freight")
-    assert run(*of_one)[1] == "dora can use 0 more entries\n"
+    nothing = "warning: nothing of the client Beacon Freight is in the memory of carl\n"
+    assert run(*of_one) == (0, "dora can use 0 more entries\n", nothing)
+    run(
+        "playbook",
+        "record",
+        f"{DEMAND} for Beacon Freight",
+        "--answer",
+        "w-1",
+        "--corpus",
+        "workers",
+        "--namespace",
+        "carl",
+    )
+    assert run(*of_one) == (0, "dora can use 1 more entries\n", "")
+    assert run(*of_one) == (0, "dora can use 0 more entries; 1 were there\n", "")
+    slip = run(*of_one[:-1], "Becon Freight", "--json")
+    assert json.loads(slip[1]) == {"entries": 0, "held": 0, "clients_like": ["beacon freight"]}
+    assert slip[2].endswith("Becon Freight is in the memory of carl; of a name like it there are: beacon freight\n")
     assert run("playbook", "handover", "anna", "anna", "--mode", "move")[0] == 2
 
 
@@ -126,7 +144,8 @@ def test_transfer_of_an_empty_memory_warns_and_names_those_like_it(run, folder) 
         assert run("playbook", *words)[::2] == (0, "")
     # All of it is there before, which is not the same as that there is nothing.
     for mode in ("copy", "move"):
-        assert run("playbook", "handover", "anna", "bob", "--mode", mode) == (0, "bob can use 0 more entries\n", "")
+        assert run("playbook", "handover", "anna", "bob", "--mode", mode) == (
+            0, "bob can use 0 more entries; 1 were there\n", "")  # fmt: skip
 
 
 def test_shares_are_listed_and_withdrawn(run, folder) -> None:

@@ -76,6 +76,12 @@ CASES = [
          ("playbooks.handover", {"from_": "me17", "to": "me18", "mode": "copy", "client": "O'Brien Inc."})],
         lambda done: done.entries == 1,
     ),
+    Case(
+        "handover-of-a-client-of-whom-nothing-is-known",
+        [("playbooks.record", {**remembered("me19")[1], "query_text": "2 Welders Toledo OH for Beacon Freight"}),
+         ("playbooks.handover", {"from_": "me19", "to": "me20", "mode": "move", "client": "Becon Freight"})],
+        lambda done: (done.entries, done.held, done.clients_like) == (0, 0, ["beacon freight"]),
+    ),
     Case("index-of-memory-made", [("vectors.create", {"name": "playbook_me", "dimension": 3})], raises=InvalidInput,
          says="/v1/matrix/playbooks"),
     Case(

@@ -172,8 +172,14 @@ def test_handover_of_one_client_takes_nothing_of_another(lake, mode):
     assert own("bob") == meant
     assert own("alice") == (before if mode == "copy" else before - meant)
     assert own("carol") == {next(iter(asks))}
-    assert lake.playbooks.handover("alice", "bob", mode, "Beacon Freight").entries == 0
-    assert lake.playbooks.handover("alice", "bob", mode, "Nobody Ltd").entries == 0
+    again = lake.playbooks.handover("alice", "bob", mode, "Beacon Freight")
+    assert (again.entries, again.held) == (0, len(meant) if mode == "copy" else 0)
+    # Of names like it those that the giver remembers, and nobody else does.
+    lake.playbooks.record("Need 2 Welders in Toledo OH for Beacon Barge", "w-1", "workers", 1.0, namespace="dora")
+    nothing = lake.playbooks.handover("alice", "bob", mode, "Beakon Freight Lines")
+    assert (nothing.entries, nothing.held, nothing.clients_like[0]) == (0, 0, "beacon freight lines")
+    assert lake.playbooks.handover("alice", "bob", mode, "Nobody Ltd").clients_like == []
+    assert "beacon barge" not in lake.playbooks.handover("alice", "bob", mode, "Beacon Barges").clients_like
     # A search with the receiver's memory is moved by that client's entries alone.
     other = "Need 2 Welders in Toledo OH for Beacon Freight Lines"
     found = lake.playbooks.export("bob").entries

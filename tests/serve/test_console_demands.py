@@ -349,7 +349,8 @@ def test_client_in_two_spellings_is_handed_over_as_one(client, lake):
     page = shown(client.get("/handover", params={"from": "yan", "client": "O\u2019Hare Ltd"}))
     assert "Open demands 2" in page
     said = {"from": "yan", "client": "OHare Ltd", "to": "zed", "mode": "copy"}
-    assert "zed now has 2 open demands of yan" in shown(client.post("/handover", data=said))
+    nothing = "zed now has 2 open demands of yan. Nothing of OHare Ltd is in the memory of yan."
+    assert nothing in shown(client.post("/handover", data=said))
     assert [lake.demands.get(id).owner for id in ids] == ["zed", "zed"]
 
 
@@ -360,6 +361,8 @@ def test_memory_page_hands_over_one_client(client, lake):
     assert re.findall(r"<option>(\w+ row)</option>", page) == ["elm row", "fir row"]
     said = {"namespace": "wes", "to": "xia", "of_client": "fir row", "handover": "on"}
     assert "only a whole memory can be shared" in shown(client.post("/memory", data={**said, "mode": "share"}), 400)
+    slip = shown(client.post("/memory", data={**said, "of_client": "Firr Row", "mode": "move"}))
+    assert "Nothing of Firr Row is in the memory of wes; of a name like it there is fir row." in slip
     assert "memory of wes for fir row: 1 entry" in shown(client.post("/memory", data={**said, "mode": "move"}))
     assert [entry.client for entry in lake.playbooks.list("xia").entries] == ["fir row"]
     assert [entry.client for entry in lake.playbooks.list("wes").entries] == ["elm row"]

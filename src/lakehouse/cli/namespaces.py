@@ -36,6 +36,13 @@ def warn_empty(lake: Lakehouse, namespace: str) -> None:
     print(showing.cell(f"warning: the memory of {namespace} has no entries of its own{hint}"), file=sys.stderr)
 
 
+def warn_of_client(namespace: str, client: str, like: list[str]) -> None:
+    """Say on standard error that a namespace remembers nothing of a client, and of whom of a name like it."""
+    hint = f"; of a name like it there are: {', '.join(like)}" if like else ""
+    said = f"warning: nothing of the client {client} is in the memory of {namespace}{hint}"
+    print(showing.cell(said), file=sys.stderr)
+
+
 def _that_hold(lake: Lakehouse) -> list[str]:
     """Return the namespaces that have entries, by the indexes that are made of them; no operation lists namespaces."""
     try:

@@ -214,14 +214,16 @@ def _handover(arguments: argparse.Namespace) -> int:
         done = lake.playbooks.handover(giver, receiver, arguments.mode, arguments.client)
         if not held:
             namespaces.warn_empty(lake, giver)
+        elif arguments.client and not done.held:
+            namespaces.warn_of_client(giver, arguments.client, done.clients_like)
         if arguments.json:
             showing.json_document(done)
         elif shares:
-            count = namespaces.own(lake, giver) if known else done.entries
             since = "used before and uses still" if known else "uses from now on"
-            print(f"{receiver} {since} what {giver} remembers: {count:,} entries now, and all that come")
+            print(f"{receiver} {since} what {giver} remembers: {done.held:,} entries now, and all that come")
         else:
-            print(f"{receiver} can use {done.entries:,} more entries")
+            there = done.held - done.entries
+            print(f"{receiver} can use {done.entries:,} more entries{f'; {there:,} were there' if there else ''}")
     return 0
 
 

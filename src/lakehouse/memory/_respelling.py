@@ -78,15 +78,17 @@ def _identity(row: Playbook | _rows.Brief) -> str:
     return identity(row.namespace, row.query_text, row.role, row.corpus, row.answer_id)
 
 
+def are_resolved(connection: Connection, roles: Roles) -> bool:
+    """Tell whether entries have the codes of this edition of `roles`."""
+    return _rows.noted(connection, _ROLES) == str(roles.edition)
+
+
 def resolve_anew(connection: Connection, roles: Roles) -> list[tuple[str, str]]:
-    """Give the titles of entries the codes they have in this edition of `roles`, unless that was done.
+    """Give the titles of entries the codes they have in this edition of `roles`.
 
     Returns:
         Id and namespace of each entry that has another code now.
     """
-    edition = str(roles.edition)
-    if _rows.noted(connection, _ROLES) == edition:
-        return []
     c = _rows.playbooks.c
     changed: list[tuple[str, str]] = []
     for role, code in connection.execute(select(c.role, c.role_code).distinct().where(c.role != "")).all():
@@ -96,5 +98,5 @@ def resolve_anew(connection: Connection, roles: Roles) -> list[tuple[str, str]]:
             of_it = (c.role == role) & (c.role_code == code)
             changed += [(row.id, row.namespace) for row in connection.execute(select(c.id, c.namespace).where(of_it))]
             connection.execute(update(_rows.playbooks).where(of_it).values(role_code=now, pending=True))
-    _rows.note(connection, _ROLES, edition)
+    _rows.note(connection, _ROLES, str(roles.edition))
     return changed

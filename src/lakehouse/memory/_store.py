@@ -54,10 +54,7 @@ class Store:
         self._behind: set[str] = set()
         self.writing = Turn(state, _rows.ROOM)
         state.prepare(_rows.ROOM, _rows.metadata, _respelling.migrations(writer.half_life_days))
-        with self.writing, state.write() as connection:
-            resolved = _respelling.resolve_anew(connection, writer.roles)
-            if state.shared:
-                _rows.note_changes(connection, resolved)
+        self._resolve_anew()
         self._catch_up()
 
     def used_by(self, namespace: str) -> Sequence[str]:
@@ -253,6 +250,16 @@ class Store:
         """Note that the indexes hold every row, so that the next start has nothing to catch up."""
         with self.writing, self._state.write() as connection:
             self._settle(connection)
+
+    def _resolve_anew(self) -> None:
+        """Give titles the codes of today where those of another edition of the roles were stored."""
+        with self._state.read() as connection:
+            if _respelling.are_resolved(connection, self._writer.roles):
+                return
+        with self.writing, self._state.write() as connection:
+            changed = _respelling.resolve_anew(connection, self._writer.roles)
+            if self._state.shared:
+                _rows.note_changes(connection, changed)
 
     def _known(self, entries: Sequence[Playbook]) -> dict[str, Playbook]:
         before: dict[str, Playbook] = {}

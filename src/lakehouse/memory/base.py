@@ -173,9 +173,17 @@ class PlaybookList(msgspec.Struct, frozen=True):
 
 
 class HandedOver(msgspec.Struct, frozen=True):
-    """How many entries the receiving namespace can now use that it could not use before."""
+    """What became of a handover.
+
+    Attributes:
+        entries: How many entries the receiving namespace can now use that it could not use before.
+        held: How many there were of what was asked for; 0 means that the giver remembers nothing of it.
+        clients_like: Where nothing is remembered of the client, those of a name like it in the giver's memory.
+    """
 
     entries: int
+    held: int = 0
+    clients_like: list[str] = []
 
 
 class Shares(msgspec.Struct, frozen=True):

@@ -45,7 +45,7 @@ from lakehouse.memory.base import (
 )
 from lakehouse.memory.evidence import Outcome
 from lakehouse.staffing.demand import Role
-from lakehouse.staffing.folding import client_key, folded
+from lakehouse.staffing.folding import client_key, clients_like, folded
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -221,7 +221,8 @@ class Playbooks:
     ) -> HandedOver:
         """Let one namespace use what another remembers, all of it or what is of one client.
 
-        An entry that both have is joined as `merge` joins it.
+        An entry that both have is joined as `merge` joins it. Of what the giver remembers nothing, nothing is handed
+        over, which is no error, so that it can be done again.
 
         Args:
             from_: Namespace that holds the memory (`from` on the wire).
@@ -247,13 +248,16 @@ class Playbooks:
                 field="mode",
             )
         with self._store.writing:
-            entries = [entry for entry in self.own(from_) if not client or entry.client == wanted]
+            own = self.own(from_)
+            entries = [entry for entry in own if not client or entry.client == wanted]
+            held = len(entries)
             if mode == "share":
-                return HandedOver(entries=len(entries) if self._store.share(from_, to) else 0)
+                return HandedOver(entries=held if self._store.share(from_, to) else 0, held=held)
             new = self._store.bring(entries, to)
             if mode == "move":
                 self._store.remove(entries)
-            return HandedOver(entries=new)
+            like = clients_like(wanted, {entry.client for entry in own}) if client and not held else []
+            return HandedOver(entries=new, held=held, clients_like=like)
 
     def shares(self, namespace: Namespace = DEFAULT_NAMESPACE) -> Shares:
         """Tell whose memory a namespace uses by a handover that shares, and who uses its memory."""

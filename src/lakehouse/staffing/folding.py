@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 import unicodedata
+from collections.abc import Iterable
 
 _APOSTROPHES = "'`\u00b4\u2018\u2019\u201b\u02b9\u02bb\u02bc\u2032\uff07"
 _HYPHENS = "-\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
@@ -13,6 +15,9 @@ _LETTERS = str.maketrans({**dict.fromkeys(_APOSTROPHES), **dict.fromkeys(_HYPHEN
 _INITIAL = re.compile(r"\b([^\W\d_])\.\s*(?=[^\W\d_]\b)")
 # In "J.Crew" and "Inc.", not in "3.1 Logistics".
 _STOP = re.compile(r"(?<!\d)\.|\.(?!\d)")
+# A slip of the pen, not another name.
+_ALIKE = 0.75
+_NAMED = 3
 # Clients of a day are few.
 _REMEMBERED = 4_096
 
@@ -47,3 +52,20 @@ def client_key(client: str | None) -> str:
     plain = folded(client or "").translate(_LETTERS)
     # Folded again, for what stood between a letter and its accent may be gone.
     return folded_words(_STOP.sub(" ", _INITIAL.sub(r"\1", plain)))
+
+
+def clients_like(wanted: str, known: Iterable[str]) -> list[str]:
+    """Return at most three clients of a name like one, the likest first: misspelt, or with more or fewer words.
+
+    Args:
+        wanted: What the client is known by.
+        known: What those that there are are known by.
+
+    >>> clients_like("becon freight", ["acme", "beacon freight", "beacon freight lines"])
+    ['beacon freight', 'beacon freight lines']
+    """
+    names = sorted(filter(None, known))
+    said = set(wanted.split())
+    near = difflib.get_close_matches(wanted, names, _NAMED, _ALIKE)
+    near += [name for name in names if said and (said <= set(name.split()) or said >= set(name.split()))]
+    return [*dict.fromkeys(near)][:_NAMED]

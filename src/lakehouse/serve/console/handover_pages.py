@@ -15,7 +15,7 @@ from lakehouse.memory.base import ListedPlaybook
 from lakehouse.serve.console.demand_view import GROUPS
 from lakehouse.serve.console.outcomes import words_of
 from lakehouse.serve.console.site import Pages, Sent, View, asked
-from lakehouse.serve.console.words import counted
+from lakehouse.serve.console.words import counted, nothing_of
 from lakehouse.staffing.folding import client_key
 
 _MODES = ("share", "copy", "move")
@@ -144,18 +144,21 @@ class HandoverPages(Pages):
         lake = self._site.lake
         # Memory first: a name that cannot have one is refused before anything has moved.
         mode = cast(Literal["share", "copy", "move"], view.mode)
-        entries = lake.playbooks.handover(from_=view.giver, to=view.receiver, mode=mode, client=view.client).entries
+        handed = lake.playbooks.handover(from_=view.giver, to=view.receiver, mode=mode, client=view.client)
         for one in view.demands:
             namespace = view.receiver if one.namespace == view.giver else None
             lake.demands.edit(one.id, owner=view.receiver, namespace=namespace)
             said = f"Handed over by {view.giver} to {view.receiver}.{f' {view.text}' if view.text else ''}"
             lake.demands.note(one.id, text=said, by=view.giver)
         view.done = True
-        view.notice = (
-            f"{view.receiver} now has {counted(len(view.demands), 'open demand')} of {view.giver}, and"
-            f" {counted(entries, 'entry', 'entries')} of"
-            f" memory{f' of {view.client}' if view.client else ''} they did not have."
-        )
+        view.notice = f"{view.receiver} now has {counted(len(view.demands), 'open demand')} of {view.giver}"
+        if view.client and not handed.held:
+            view.notice += f". {nothing_of(view.giver, view.client, handed.clients_like)}"
+        else:
+            view.notice += (
+                f", and {counted(handed.entries, 'entry', 'entries')} of"
+                f" memory{f' of {view.client}' if view.client else ''} they did not have."
+            )
 
     def _sheet(self, one: OpenDemand) -> Sheet:
         lake = self._site.lake

@@ -20,7 +20,7 @@ from lakehouse.serve.console import people
 from lakehouse.serve.console.outcomes import OUTCOMES, score_of, words_of
 from lakehouse.serve.console.people import Somebody
 from lakehouse.serve.console.site import COOKIE, Pages, Sent, View, asked, may
-from lakehouse.serve.console.words import counted
+from lakehouse.serve.console.words import counted, nothing_of
 from lakehouse.staffing.folding import client_key
 
 _PAGE = 50
@@ -174,6 +174,9 @@ class MemoryPages(Pages):
             mode=cast(Literal["share", "copy", "move"], mode),
             client=of_client,
         )
+        if of_client and not handed.held:
+            view.notice = nothing_of(view.asked.namespace, of_client, handed.clients_like)
+            return
         said = {"share": "can use", "copy": "has copies of", "move": "has taken over"}[mode]
         view.notice = (
             f"{receiver} {said} the memory of {view.asked.namespace}{f' for {of_client}' if of_client else ''}:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 
@@ -54,3 +55,13 @@ def in_bytes(count: int) -> str:
         if size < 1000:
             return f"{size:.1f} {unit}"
     return f"{size / 1000:.1f} TB"
+
+
+def nothing_of(namespace: str, client: str, like: Sequence[str]) -> str:
+    """Say that a memory holds nothing of a client, and of which with a name like it it does.
+
+    >>> nothing_of("ann", "Becon Freight", ["beacon freight"])
+    'Nothing of Becon Freight is in the memory of ann; of a name like it there is beacon freight.'
+    """
+    hint = f"; of a name like it there is {', '.join(like)}" if like else ""
+    return f"Nothing of {client} is in the memory of {namespace}{hint}."
