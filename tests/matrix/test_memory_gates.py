@@ -44,6 +44,28 @@ def test_entry_of_next_to_no_strength_moves_nobody(lake):
         assert stopped(found, last) == ([] if changes else ["trust"])
 
 
+def test_somebody_lowered_out_of_the_results_is_told_of(lake):
+    first, lowered, other = ids(lake.matrix.search(ASK, ["workers"], k=3))
+    for outcome in ("accepted", "rejected"):
+        remember(lake, ASK, lowered, outcome=outcome)
+    beside = search(lake, ASK, k=2)
+    assert (ids(beside), stopped(beside, lowered)) == ([first, lowered], [])
+    (used,) = [match.memory for match in beside.results if match.id == lowered]
+    assert used.turned_down == "lowered"
+    # Another takes the place; and asked again, the answer is the same.
+    remember(lake, ASK, other)
+    for _ in range(2):
+        found = search(lake, ASK, k=2)
+        assert (set(ids(found)), stopped(found, lowered)) == ({first, other}, ["turned_down"])
+        (drop,) = found.dropped
+        assert (drop.playbook_id, drop.reason[:7]) == (used.playbook_id, "lowered")
+    assert stopped(search(lake, ASK, k=3), lowered) == []
+    # So is who is farther than the caller wants for having been lowered, and nobody who was that before.
+    within = {"max_distance": (used.base_distance + beside.results[1].distance) / 2}
+    assert stopped(search(lake, ASK, k=3, **within), lowered) == ["turned_down"]
+    assert stopped(search(lake, ASK, k=3, max_distance=used.base_distance / 2), lowered) == []
+
+
 @pytest.fixture
 def late(lake):
     """Somebody who fits and is not free for years."""

@@ -16,6 +16,7 @@ Against an answer: outcomes that speak against it move it away, or behind everyb
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -34,6 +35,7 @@ _DROPPED = 20
 _FIRST = operator.itemgetter(0)
 # `Drop.order`.
 _NEAREST = operator.attrgetter("recall.distance", "recall.id")
+_TOLD = operator.attrgetter("query_distance", "playbook_id")
 _ANSWER = operator.attrgetter("corpus", "id")
 # In the order in which they stop; one that the demand gives nothing to look at is passed.
 _BOOSTED: list[Gate] = ["excluded", "role", "turned_down", "trust"]
@@ -243,6 +245,42 @@ class Memory:
     def _rated(self, candidate: Candidate) -> int:
         rating = candidate.rating or self._rater.of(candidate)
         return rating.rating or 0
+
+
+def lowered_out(
+    before: Sequence[Candidate], chosen: Sequence[Candidate], dropped: list[DroppedMemory], max_distance: float | None
+) -> list[DroppedMemory]:
+    """Return what was stopped, with those who would be in the answer had outcomes not lowered them.
+
+    Args:
+        before: Who would be in it without memory.
+        chosen: Who is.
+        dropped: What gates stopped.
+        max_distance: The caller's own; whoever was farther without memory is out for that.
+    """
+    shown = set(map(id, chosen))
+    most = math.inf if max_distance is None else max_distance
+    out = [
+        DroppedMemory(
+            playbook_id=use.playbook_id,
+            answer_id=each.id,
+            corpus=each.corpus,
+            namespace=use.namespace,
+            query_distance=use.query_distance,
+            gate="turned_down",
+            reason="lowered for demands like this one, and others came before them",
+        )
+        for each in before
+        if (use := each.memory) is not None
+        and use.turned_down == "lowered"
+        and id(each) not in shown
+        and use.base_distance <= most
+    ]
+    if not out:
+        return dropped
+    answers = {(each.corpus, each.answer_id) for each in out}
+    others = [each for each in dropped if (each.corpus, each.answer_id) not in answers]
+    return sorted([*out, *others], key=_TOLD)[:_DROPPED]
 
 
 def _boost(candidate: Candidate, said: Said, lead: Lead) -> None:

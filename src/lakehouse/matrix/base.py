@@ -59,7 +59,8 @@ class DroppedMemory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A remembered answer near this demand that a gate stopped.
 
     Attributes:
-        gate: `excluded` by the caller; another `role`, or an unknown one; `turned_down` by later outcomes; no `trust`
+        gate: `excluded` by the caller; another `role`, or an unknown one; `turned_down` by later outcomes,
+            also who would be among the results had these not lowered them; no `trust`
             left in it; its demand's `distance`; `gone` from the roster; the caller's `filter`; a hard constraint of
             the demand (`certs`, `place`); the `judge` rates it below whom it would displace.
         reason: The same in words.

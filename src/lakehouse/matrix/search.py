@@ -15,6 +15,7 @@ from lakehouse.matrix import _replay, context
 from lakehouse.matrix._candidate_search import MAX_K, CandidateSearch
 from lakehouse.matrix._candidates import Candidate, Rater, sort
 from lakehouse.matrix._gates import Gates
+from lakehouse.matrix._memory import lowered_out
 from lakehouse.matrix._opinions import SecondJudge, second_judge
 from lakehouse.matrix._recalled import Missing, Recalled, Rules
 from lakehouse.matrix.base import CorpusCounts, DroppedMemory, Match, SearchAnswer
@@ -172,15 +173,18 @@ class Matrix:
                 span.set(found=len(found))
         sort(candidates)
         held_out = use_playbook and self._playbooks.held_out(query_text)
+        before: list[Candidate] = []
         dropped: list[DroppedMemory] = []
         if use_playbook and not held_out:
             with tracing.span("memory", playbook=playbook) as span:
                 recalled = self._recalled(playbook, ask, wanted, query_role, corpora, candidates[:k])
+                before = candidates[:k]
                 candidates, dropped = _replay.apply(recalled, candidates, rater, k=k, filter=filter, excluded=excluded)
                 span.set(recalled=recalled.count, dropped=len(dropped))
         if max_distance is not None:
             candidates = [candidate for candidate in candidates if candidate.distance <= max_distance]
         chosen = candidates[:k]
+        dropped = lowered_out(before, chosen, dropped, max_distance)
         if rate:
             with tracing.span("rate", rated=min(len(chosen), RATED)):
                 rater.rate(chosen[:RATED])
