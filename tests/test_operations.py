@@ -40,6 +40,10 @@ def test_arguments_defaults_are_filled_in():
     ("values", "field", "says"),
     [
         ({"query": "cook", "corpora": ["w"]}, "query", "did you mean 'query_text'"),
+        ({"query_text": "cook", "corpora": ["w"], "role": "cook"}, "role", "did you mean 'query_role'"),
+        # A few letters in common are no likeness: these were taken for `filter` and `rate`.
+        ({"query_text": "cook", "corpora": ["w"], "size": 3}, "size", "'size' for matrix.search; known: query_text, "),
+        ({"query_text": "cook", "corpora": ["w"], "where": {}}, "where", "; known: query_text, "),
         ({"corpora": ["w"]}, "query_text", "needs the field"),
         ({"query_text": "cook", "corpora": ["w"], "k": 0}, "k", ">= 1"),
         ({"query_text": "cook", "corpora": ["w"], "k": 10_001}, "k", "<= 10000"),

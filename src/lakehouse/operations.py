@@ -13,6 +13,7 @@ import functools
 import inspect
 import re
 import typing
+from collections.abc import Sequence
 from typing import Any, Literal, NoReturn
 
 import msgspec
@@ -196,6 +197,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
+_ALIKE = 0.6
+_ALIKE_LETTER = 0.5
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
@@ -210,7 +213,7 @@ def refuse(operation: Operation, error: msgspec.ValidationError) -> NoReturn:
     if unknown:
         field = unknown["field"]
         known = [] if place else list(request_type(operation).__struct_encode_fields__)
-        near = difflib.get_close_matches(field, known, 1, 0.4)
+        near = _like(field, known)
         hint = f"; did you mean {near[0]!r}?" if near else (f"; known: {', '.join(known)}" if known else "")
         where = f" in {place!r}" if place else ""
         raise InvalidInput(f"unknown field {field!r}{where} for {operation.name}{hint}", field=field) from None
@@ -220,6 +223,17 @@ def refuse(operation: Operation, error: msgspec.ValidationError) -> NoReturn:
         raise InvalidInput(f"{operation.name} needs the field {field!r}", field=field) from None
     reason = _AT.sub("", text).replace("`", "")
     raise InvalidInput(f"field {place or 'body'!r} of {operation.name}: {reason}", field=place or "body") from None
+
+
+def _like(field: str, known: Sequence[str]) -> list[str]:
+    """Return the field that was likely meant: one of a near name, or the only one that has it as a word ("query_role").
+
+    What has but a few letters in common ("client", "role") is another thing, and all that are known are better told.
+    """
+    # One letter is short for a word of three at most: "q" for "sql".
+    near = difflib.get_close_matches(field, known, 1, _ALIKE if len(field) > 1 else _ALIKE_LETTER)
+    having = [name for name in known if field in name.split("_")]
+    return near or (having if len(having) == 1 else [])
 
 
 _STORE = "lakehouse.lake.store:Store"

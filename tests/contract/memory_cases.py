@@ -82,6 +82,12 @@ CASES = [
          ("playbooks.handover", {"from_": "me19", "to": "me20", "mode": "move", "client": "Becon Freight"})],
         lambda done: (done.entries, done.held, done.clients_like) == (0, 0, ["beacon freight"]),
     ),
+    Case(
+        "unknown-field-is-like-none",
+        [("playbooks.record", {**remembered("me21")[1], "client": "Beacon Freight"})],
+        raises=InvalidInput,
+        says="'client' for playbooks.record; known: query_text, ",
+    ),
     Case("index-of-memory-made", [("vectors.create", {"name": "playbook_me", "dimension": 3})], raises=InvalidInput,
          says="/v1/matrix/playbooks"),
     Case(

@@ -185,9 +185,24 @@ def test_key_for_one_memory_sees_demands_of_no_other(lake):
     with caller.calling(key):
         assert [one.id for one in lake.demands.list().demands] == [mine]
         assert lake.demands.get(mine).id == mine
+        # In the words for one that there is not.
+        with pytest.raises(NotFound) as none:
+            lake.demands.get("d-none")
         for refused in (
             lambda: lake.demands.get(other),
             lambda: lake.demands.outcome(other, "w-1", "completed"),
+            lambda: lake.demands.undo(other, "w-1"),
+            lambda: lake.demands.place(other, who("w-1"), "proposed"),
+            lambda: lake.demands.edit(other, owner="mia"),
+            lambda: lake.demands.note(other, "x"),
+            lambda: lake.demands.people(other),
+            lambda: lake.demands.relax(other),
+        ):
+            with pytest.raises(NotFound) as caught:
+                refused()
+            assert caught.value.message == none.value.message.replace("d-none", other)
+            assert caught.value.detail.keys() == none.value.detail.keys()
+        for refused in (
             lambda: lake.demands.edit(mine, namespace="noor"),
             lambda: lake.demands.open(ASK, namespace="noor"),
         ):

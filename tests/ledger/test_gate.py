@@ -99,6 +99,20 @@ def annas(lake):
     return lake, made.playbook_id
 
 
+def test_memories_of_others_are_named_in_no_list_of_indexes_and_in_no_hint(annas):
+    lake, _ = annas
+    lake.playbooks.record(FORKLIFT, "w-1", "workers", 1.0, namespace="ben")
+    assert {"playbook_anna", "playbook_ben"} < {each.name for each in lake.vectors.list().indexes}
+    with of_ben():
+        assert [each.name for each in lake.vectors.list().indexes] == ["playbook_ben", "workers"]
+        for name in ("playbook", "playbook-anna", "nothing like it"):
+            with pytest.raises(NotFound, match="there is playbook_ben") as caught:
+                lake.vectors.stats(name)
+            assert "playbook_anna" not in caught.value.message
+    with pytest.raises(NotFound, match="playbook_anna"):
+        lake.vectors.stats("playbook-anna")
+
+
 def test_memory_of_another_cannot_be_taken_or_emptied_by_merging(annas):
     lake, id = annas
     with of_ben():

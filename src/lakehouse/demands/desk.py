@@ -65,8 +65,8 @@ class Desk:
         """Return one demand with its people, notes and counts.
 
         Raises:
-            NotFound: There is none of that id.
-            PermissionDenied: The caller may not use its memory.
+            NotFound: There is none of that id, or its memory is not the caller's: whether there is one is not theirs to
+                know, nor whose it is.
         """
         with self.state.read() as connection:
             return self.within(connection, id)
@@ -74,9 +74,8 @@ class Desk:
     def within(self, connection: Connection, id: str) -> OpenDemand:
         """Return one demand as a transaction sees it. Raises as `get`."""
         found = self.rows.one(connection, id)
-        if found is None:
+        if found is None or not _may_use(found.namespace):
             raise NotFound(f"there is no open demand {id!r}; `lakehouse demand list` shows those there are", id=id)
-        self.check(found.namespace)
         barred = self.rows.barred(connection, self.rows.client_key(found.demand))
         return msgspec.structs.replace(self.truly([found])[0], barred=barred)
 
@@ -97,8 +96,7 @@ class Desk:
         Raises:
             PermissionDenied: So.
         """
-        allowed = caller.current().namespaces
-        if allowed is not None and namespace not in allowed:
+        if not _may_use(namespace):
             raise PermissionDenied(
                 f"the memory {namespace!r} is not one that {caller.current().id!r} may use", namespace=namespace
             )
@@ -142,6 +140,11 @@ class Desk:
     def today(self) -> date:
         """Return the day it is for the coordinator."""
         return self.clock().date()
+
+
+def _may_use(namespace: str) -> bool:
+    allowed = caller.current().namespaces
+    return allowed is None or namespace in allowed
 
 
 def session_of(id: str) -> str:

@@ -110,7 +110,7 @@ def _check(heading: list[str]) -> None:
         raise InvalidInput(f"the file has no heading; its columns are {', '.join(COLUMNS)}", field="file")
     for name in heading:
         if name not in COLUMNS:
-            near = difflib.get_close_matches(name, COLUMNS, 1, 0.5)
+            near = difflib.get_close_matches(name, COLUMNS, 1, 0.6)
             hint = f"did you mean {near[0]!r}" if near else f"columns are {', '.join(COLUMNS)}"
             raise InvalidInput(f"line 1: there is no column {name[:60]!r}; {hint}", field="file", line=1)
         if heading.count(name) > 1:

@@ -116,6 +116,8 @@ class Gate:
             if operation.service == "playbooks" and "id" in values:
                 self._check_entry(who.namespaces, operation, values["id"])
         answer = work()
+        if who.namespaces is not None and operation.name == "vectors.list":
+            answer = _without_others(answer, who.namespaces)
         return answer if who.roles & SEES_CONTACT else without_contact(answer)
 
     def _check_entry(self, namespaces: frozenset[str], operation: Named, id: str) -> None:
@@ -127,6 +129,15 @@ class Gate:
             # What is shared is listed, so it can be looked at.
             return
         raise NotFound(f"no playbook entry has the id {id!r}", id=id)
+
+
+def _without_others(answer: Any, namespaces: frozenset[str]) -> Any:
+    """Return a list of indexes without those made of other memories: whose they are and how much is in them is told."""
+
+    def is_seen(name: str) -> bool:
+        return not name.startswith(MEMORY_INDEX) or name.removeprefix(MEMORY_INDEX) in namespaces
+
+    return msgspec.structs.replace(answer, indexes=[each for each in answer.indexes if is_seen(each.name)])
 
 
 def without_contact(answer: Any) -> Any:

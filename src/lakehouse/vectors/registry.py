@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from lakehouse import settings
+from lakehouse import caller, settings
 from lakehouse.errors import AlreadyExists, IntegrityError, InvalidInput, NotFound
 from lakehouse.state.folder import disk_error
+from lakehouse.state.names import MEMORY_INDEX
 from lakehouse.vectors.base import LOCAL
 
 if TYPE_CHECKING:
@@ -208,6 +209,13 @@ class Registry:
 
     def _refuse_unknown(self, name: str) -> None:
         if name not in self._names:
-            near = difflib.get_close_matches(name, self._names, 3, 0.5) or sorted(self._names)[:10]
+            seen = [each for each in self._names if _is_seen(each)]
+            near = difflib.get_close_matches(name, seen, 3, 0.6) or sorted(seen)[:10]
             hint = f"; there is {', '.join(near)}" if near else "; there is none yet"
             raise NotFound(f"no index {name[:140]!r}{hint}", index=name)
+
+
+def _is_seen(name: str) -> bool:
+    """Tell whether the caller may know of an index: one that is made of a memory tells that there is such a memory."""
+    allowed = caller.current().namespaces
+    return allowed is None or not name.startswith(MEMORY_INDEX) or name.removeprefix(MEMORY_INDEX) in allowed
