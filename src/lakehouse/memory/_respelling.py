@@ -6,10 +6,11 @@ import functools
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import inspect, select, text, update
+from sqlalchemy import case, inspect, select, text, update
 
 from lakehouse.memory import _joining, _rows
 from lakehouse.memory._entries import composed, identity, outcome_row
+from lakehouse.memory._index import chunks
 from lakehouse.staffing.folding import client_key
 from lakehouse.state.database import Migration
 
@@ -31,10 +32,12 @@ def _respell(connection: Connection, half_life_days: float) -> None:
     """Bring layout 5 to layout 6: clients and texts are compared by other spellings, and ids follow from texts."""
     _rows.metadata.create_all(connection, [_rows.notes])
     c = _rows.playbooks.c
-    for client in connection.scalars(select(c.client).distinct()).all():
-        key = client_key(client)
-        if key != client:
-            connection.execute(update(_rows.playbooks).where(c.client == client).values(client=key, pending=True))
+    clients = {name: client_key(name) for name in connection.scalars(select(c.client).distinct())}
+    for some in chunks([name for name, key in clients.items() if name != key]):
+        # Many at once, as each statement goes through all rows.
+        keys = case({name: clients[name] for name in some}, value=c.client)
+        connection.execute(update(_rows.playbooks).where(c.client.in_(some)).values(client=keys, pending=True))
+    is_told = inspect(connection).has_table("demand_people")
     for id in _spelt_otherwise(connection):
         # Of several that become one, those after the first find it there.
         entry = _rows.by_ids(connection, [id])[id]
@@ -47,7 +50,8 @@ def _respell(connection: Connection, half_life_days: float) -> None:
             connection.execute(update(_rows.outcomes).where(told == id).values(playbook_id=now.id))
         else:
             _join(connection, id, now, there, half_life_days)
-        _tell_demands(connection, id, now.id, alone=there is None)
+        if is_told:
+            _tell_demands(connection, id, now.id, alone=there is None)
 
 
 def _join(connection: Connection, id: str, now: Playbook, there: Playbook, half_life_days: float) -> None:
@@ -62,10 +66,9 @@ def _join(connection: Connection, id: str, now: Playbook, there: Playbook, half_
 
 def _tell_demands(connection: Connection, before: str, now: str, *, alone: bool) -> None:
     """Let what came of somebody on an open demand name its entry, which undoing it takes away where it is alone."""
-    if inspect(connection).has_table("demand_people"):
-        made = "" if alone else ", made = false"
-        statement = text(f"UPDATE demand_people SET entry = :now{made} WHERE entry = :before")  # noqa: S608 - of two
-        connection.execute(statement, {"now": now, "before": before})
+    made = "" if alone else ", made = false"
+    statement = text(f"UPDATE demand_people SET entry = :now{made} WHERE entry = :before")  # noqa: S608 - of two
+    connection.execute(statement, {"now": now, "before": before})
 
 
 def _spelt_otherwise(connection: Connection) -> list[str]:
@@ -90,13 +93,14 @@ def resolve_anew(connection: Connection, roles: Roles) -> list[tuple[str, str]]:
         Id and namespace of each entry that has another code now.
     """
     c = _rows.playbooks.c
+    had = connection.execute(select(c.role, c.role_code).distinct().where(c.role != "")).all()
+    matches = {role: roles.resolve(role) for role, _ in had}
+    codes = {role: match.code if match is not None else "" for role, match in matches.items()}
     changed: list[tuple[str, str]] = []
-    for role, code in connection.execute(select(c.role, c.role_code).distinct().where(c.role != "")).all():
-        match = roles.resolve(role)
-        now = match.code if match is not None else ""
-        if now != code:
-            of_it = (c.role == role) & (c.role_code == code)
-            changed += [(row.id, row.namespace) for row in connection.execute(select(c.id, c.namespace).where(of_it))]
-            connection.execute(update(_rows.playbooks).where(of_it).values(role_code=now, pending=True))
+    for some in chunks(sorted({role for role, code in had if codes[role] != code})):
+        now = case({role: codes[role] for role in some}, value=c.role)
+        of_them = c.role.in_(some) & (c.role_code != now)
+        changed += [(row.id, row.namespace) for row in connection.execute(select(c.id, c.namespace).where(of_them))]
+        connection.execute(update(_rows.playbooks).where(of_them).values(role_code=now, pending=True))
     _rows.note(connection, _ROLES, str(roles.edition))
     return changed
