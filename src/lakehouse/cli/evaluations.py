@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
         "measure how well demands are read, field by field",
         more="Lines are made from H-2B demands in four styles, so that what they say is known exactly.",
     )
-    parsing.add_argument("--rows", metavar="FILE", help="gzipped CSV of demands (default: the shipped sample)")
+    parsing.add_argument("--rows", metavar="FILE", help="CSV of demands, gzipped or not (default: the shipped sample)")
     parsing.add_argument(
         "--years", action="append", metavar="YEAR", help="fiscal year to draw from, again for more (default: 2018)"
     )
@@ -70,7 +70,7 @@ def _add_lift(evaluations: Commands) -> None:
         "measure what memory does for real demands, and what it must not do",
         more="Writes report.md, report.json, lift.png and lift.svg.",
     )
-    lift.add_argument("--rows", metavar="FILE", help="gzipped CSV of demands (default: the shipped sample)")
+    lift.add_argument("--rows", metavar="FILE", help="CSV of demands, gzipped or not (default: the shipped sample)")
     lift.add_argument(
         "--years", action="append", metavar="YEAR", help="fiscal year to draw from, again for more (default: 2018)"
     )
@@ -120,7 +120,7 @@ def _parsing(arguments: argparse.Namespace) -> int:
         raise InvalidInput("--lines must be at least 1", field="lines")
     words = _options(arguments, "lines", "seed", "failures")
     if arguments.rows:
-        words += ["--rows", str(reading.path(arguments.rows))]
+        words += ["--rows", _rows(arguments.rows)]
     if arguments.years:
         words += ["--years", *arguments.years]
     parsing.main(words)
@@ -178,9 +178,12 @@ def _conformance(arguments: argparse.Namespace) -> int:
 def _lift(arguments: argparse.Namespace) -> int:
     from lakehouse.evals import lift
 
+    for name, least in (("demands", 1), ("clusters", 1), ("people", 1), ("each", 0), ("poison", 0)):
+        if getattr(arguments, name) < least:
+            raise InvalidInput(f"--{name} must be at least {least}", field=name)
     words = _options(arguments, "demands", "clusters", "people", "each", "poison", "seed", "part", "out")
     if arguments.rows:
-        words += ["--rows", str(reading.path(arguments.rows))]
+        words += ["--rows", _rows(arguments.rows)]
     if arguments.years:
         words += ["--years", *arguments.years]
     if not arguments.model:
@@ -192,6 +195,10 @@ def _lift(arguments: argparse.Namespace) -> int:
             words, model=lambda prompt: ask(arguments.model, lift.INSTRUCTIONS, prompt), model_name=arguments.model
         )
     return 0
+
+
+def _rows(source: str) -> str:
+    return source if source == reading.STDIN else str(reading.path(source))
 
 
 def _options(arguments: argparse.Namespace, *names: str) -> list[str]:

@@ -65,7 +65,7 @@ def clusters(contracts: Sequence[Contract], year: int, *, part: Part = "all") ->
     return [
         Cluster(first.client, first.city, first.state, list(roles.values()))
         for roles in found.values()
-        if len({contract.soc for contract in roles.values()}) > 1
+        if len({contract.soc for contract in roles.values() if contract.soc}) > 1
         for first in [next(iter(roles.values()))]
     ]
 

@@ -111,13 +111,28 @@ def aligned(lines: Sequence[tuple[str, str, str]]) -> str:
     return "\n".join(f"{what:{width}}  {now}" for what, now, _ in lines)
 
 
+def _drawn(report: Report) -> list[str]:
+    """Return what the demands and the people were drawn from, and whether there were as many as asked for."""
+    drawn = report.drawn
+    short = report.demands < drawn.demands_asked or report.clusters < drawn.clusters_asked
+    return [
+        f"Drawn from {drawn.source}: {drawn.rows:,} rows, {drawn.of_years:,} of these years,",
+        f"{drawn.usable:,} of them usable, {drawn.clusters:,} clusters.",
+        f"Asked for {drawn.demands_asked:,} demands and {drawn.clusters_asked:,} clusters"
+        + (", **which there are not**." if short else "."),
+        f"The roster is synthetic: {drawn.others:,} people from anywhere,",
+        f"{drawn.each} of each wanted occupation in its city.",
+    ]
+
+
 def markdown(report: Report, plots: Sequence[str] = ()) -> str:
     """Return the whole report."""
     said = [
         "# What memory does for real demands",
         "",
-        f"H-2B demands of {', '.join(report.years)}, clients: {report.part}, seed {report.seed};",
+        f"Demands of {', '.join(report.years)}, clients: {report.part}, seed {report.seed};",
         f"the first {report.k} of each search.",
+        *_drawn(report),
         "The judge is the rating by rules; among equals it takes the most years of experience.",
         "",
         "| | this run | earlier editions |",

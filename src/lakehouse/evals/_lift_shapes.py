@@ -133,12 +133,35 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     kappa: float | None
 
 
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was made of, beside what was asked for.
+
+    Attributes:
+        source: The file of demands.
+        rows, of_years, usable: Its rows, those of the years, and those of them that name all that a demand needs.
+        clusters: Clients of the part in a city with roles of different SOC codes, of which the run's were drawn.
+        demands_asked, clusters_asked, others, each, hostile: As `Options` had them.
+    """
+
+    source: str
+    rows: int
+    of_years: int
+    usable: int
+    clusters: int
+    demands_asked: int
+    clusters_asked: int
+    others: int
+    each: int
+    hostile: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one run found; see docs/evaluations.md for what each line means."""
 
     years: list[str]
     part: str
     seed: int
+    drawn: Drawn
     k: int
     people: int
     clusters: int

@@ -5,8 +5,6 @@ The same rows, seed and wording give the same lines.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import html
 import random
 import re
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from lakehouse.evals._demand_rows import Rows, iso_date, rows, whole
 from lakehouse.evals._wordings import WORDINGS, TemplateSet, Wording
 from lakehouse.staffing._gazetteer import read_states
 from lakehouse.staffing.demand import Style
@@ -66,42 +65,48 @@ def contracts(path: Path | None = None, years: Iterable[str] = ()) -> list[Contr
     """Read demands that name a city, a state and a role.
 
     Args:
-        path: A gzipped CSV with the columns of the shipped sample, which is the default.
+        path: A CSV with the columns of the shipped sample, which is the default; see `_demand_rows.rows`.
         years: Fiscal years to keep; all when empty.
+
+    Raises:
+        NotFound, InvalidInput: As `_demand_rows.rows`.
     """
-    wanted = set(years)
-    with gzip.open(path or shipped("h2b_demands_sample.csv.gz"), "rt", encoding="utf-8", newline="") as file:
-        found = [_contract(row) for row in csv.DictReader(file) if not wanted or row["fy"] in wanted]
-    return [contract for contract in found if contract is not None]
+    return contracts_of(rows(path, years))
 
 
-def _contract(row: dict[str, str]) -> Contract | None:
+def contracts_of(found: Rows) -> list[Contract]:
+    """Return the demands of these rows that name a city, a state, a role, a client and a number."""
+    states = {code: name for code, (name, _) in read_states(shipped("us_states.csv")).items()}
+    codes = {spelling.upper(): code for code, name in states.items() for spelling in (code, name)}
+    read = (_contract(row, codes.get(row["worksite_state"].upper(), "")) for row in found.rows)
+    return [contract for contract in read if contract is not None]
+
+
+def _contract(row: dict[str, str], state: str) -> Contract | None:
     role, city, client = (
         " ".join(html.unescape(html.unescape(row[column])).split())
         for column in ("job_title", "worksite_city", "employer_name")
     )
-    city = city.rstrip(" ,.")
+    city, count = city.rstrip(" ,."), whole(row["workers_requested"])
     usable = (
         any(map(str.isalpha, role))
         and not _SAYS_MORE.search(role)
         and city
         and city.upper() != "N/A"
-        and len(row["worksite_state"]) == 2
-        and row["workers_requested"].isdigit()
+        and state
         and client
     )
-    if not usable:
+    if not usable or count is None:
         return None
-    count = max(1, int(row["workers_requested"]))
     return Contract(
         row["fy"],
         client,
         city,
-        row["worksite_state"],
-        row["worksite_zip"][:5],
+        state,
+        row.get("worksite_zip", "")[:5],
         role,
-        count,
-        row["start_date"],
+        max(1, count),
+        iso_date(row["start_date"]),
         row["soc_code"][:7],
     )
 

@@ -18,7 +18,7 @@ from lakehouse.evals._lift_shapes import Poison
 
 def measure(options: lift.Options, folder: Path, *, tell: Callable[[str], None] = lambda _: None) -> Poison:
     """Record the choices of a cold pass and hostile entries beside a copy of them, in a lake below `folder`."""
-    with lift.prepared(options, folder, tell=tell) as (lake, passes, _, _):
+    with lift.prepared(options, folder, tell=tell) as (lake, passes, _, _, _):
         tell("hostile entries")
         return Checks(lake, passes, lift.CORPUS, lift.NAMESPACE, lift.K).poison(options.poison, options.seed)
 

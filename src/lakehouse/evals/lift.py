@@ -21,12 +21,14 @@ import msgspec
 
 from lakehouse import settings
 from lakehouse.app import Lakehouse, connect
+from lakehouse.errors import InvalidInput
 from lakehouse.evals import _lift_demands as demands
+from lakehouse.evals._demand_rows import Rows, rows
 from lakehouse.evals._lift_checks import Checks
 from lakehouse.evals._lift_demands import Part
-from lakehouse.evals._lift_shapes import Query, Report, Share, Top
+from lakehouse.evals._lift_shapes import Drawn, Query, Report, Share, Top
 from lakehouse.evals._paraphrase import Paraphraser
-from lakehouse.evals.demand_lines import contracts
+from lakehouse.evals.demand_lines import contracts_of
 from lakehouse.evals.search_quality import METADATA_COLUMNS, TEXT_COLUMNS
 from lakehouse.memory.base import NewPlaybook
 from lakehouse.staffing import roster
@@ -45,7 +47,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What to measure on.
 
     Attributes:
-        rows: Gzipped CSV of demands; the shipped sample when None.
+        rows: CSV of demands, see `_demand_rows.rows`; the shipped sample when None.
         years: Fiscal years the demands are drawn from.
         demands, clusters: At least so many, as far as there are.
         people: From anywhere, besides those near each demand.
@@ -141,6 +143,12 @@ class Passes:
             best = results[best_of(results)]
             self.cold.append(results[0])
             self.recorded.append(best if (best.rating or 0) >= _WORKS else None)
+        if not any(self.recorded):
+            raise InvalidInput(
+                f"nobody in the roster is rated {_WORKS} or better for any demand, so nothing can be recorded; "
+                "give more people (--people, --each)",
+                field="people",
+            )
         self._lake.playbooks.bulk(
             [
                 NewPlaybook(
@@ -208,17 +216,26 @@ def prepared(
     *,
     model: Callable[[str], str] | None = None,
     tell: Callable[[str], None] = lambda _: None,
-) -> Iterator[tuple[Lakehouse, Passes, Sequence[demands.Cluster], int]]:
+) -> Iterator[tuple[Lakehouse, Passes, Sequence[demands.Cluster], Drawn, int]]:
     """Build a lake below `folder` and run the cold pass: the choices are recorded, and nothing of them was used yet.
 
     Yields:
-        The lake, its passes, the clusters that were chosen, and how many people the roster has.
+        The lake, its passes, the clusters that were chosen, what they were drawn from, and how many people the roster
+        has.
     """
     from lakehouse.staffing.opinion import opinion
 
     roles, places = Roles.shipped(), Places.shipped()
-    every = demands.clusters(contracts(options.rows, options.years), roster.REFERENCE.year, part=options.part)
+    found = rows(options.rows, options.years)
+    usable = contracts_of(found)
+    every = demands.clusters(usable, roster.REFERENCE.year, part=options.part)
     chosen = demands.chosen(every, number=options.clusters, demands=options.demands, seed=options.seed, places=places)
+    if not chosen:
+        raise InvalidInput(
+            f"no client in {found.source} asks for two or more roles of different SOC codes in one known city "
+            f"({len(usable)} of {len(found.rows)} rows can be read as demands); give more rows or years",
+            field="rows",
+        )
     wanted = demands.wanted(chosen, roles, options.seed)
     tell(f"{len(chosen)} clusters, {len(wanted)} demands; building the roster")
     file = folder / "roster.csv"
@@ -230,7 +247,23 @@ def prepared(
         passes = Passes(lake, wanted, Paraphraser(demands.states(), model), options.seed, judge)
         tell("cold pass")
         passes.run_cold()
-        yield lake, passes, chosen, people
+        yield lake, passes, chosen, drawn_from(options, found, len(usable), len(every)), people
+
+
+def drawn_from(options: Options, found: Rows, usable: int, clusters: int) -> Drawn:
+    """Say what a run is made of."""
+    return Drawn(
+        source=found.source,
+        rows=found.read,
+        of_years=len(found.rows),
+        usable=usable,
+        clusters=clusters,
+        demands_asked=options.demands,
+        clusters_asked=options.clusters,
+        others=options.people,
+        each=options.each,
+        hostile=options.poison,
+    )
 
 
 def measure(
@@ -250,7 +283,7 @@ def measure(
         model_name: Its name, for the report.
         tell: Gets a line before each step.
     """
-    with prepared(options, folder, model=model, tell=tell) as (lake, passes, chosen, people):
+    with prepared(options, folder, model=model, tell=tell) as (lake, passes, chosen, drawn, people):
         tell("warm, paraphrase and re-judge passes")
         queries = passes.run_warm()
         checks = Checks(lake, passes, CORPUS, NAMESPACE, K)
@@ -273,6 +306,7 @@ def measure(
         options,
         queries,
         passes,
+        drawn=drawn,
         people=people,
         clusters=len(chosen),
         rest={
@@ -292,6 +326,7 @@ def _report(
     queries: list[Query],
     passes: Passes,
     *,
+    drawn: Drawn,
     people: int,
     clusters: int,
     rest: dict[str, Any],
@@ -305,6 +340,7 @@ def _report(
         years=list(options.years),
         part=options.part,
         seed=options.seed,
+        drawn=drawn,
         k=K,
         people=people,
         clusters=clusters,
@@ -348,7 +384,9 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     """Return a parser of the options, `Options` by name."""
     defaults = Options()
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rows", type=Path, help="gzipped CSV of demands; the shipped sample by default")
+    options.add_argument(
+        "--rows", type=Path, help="CSV of demands, - for standard input; the shipped sample by default"
+    )
     options.add_argument("--years", nargs="*", default=list(defaults.years), help="fiscal years to draw from")
     for name in ("demands", "clusters", "people", "each", "poison", "seed"):
         options.add_argument(f"--{name}", type=int, default=getattr(defaults, name))

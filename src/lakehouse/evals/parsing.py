@@ -135,7 +135,9 @@ def table(report: Report) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the evaluation on every wording and print what it found."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rows", type=Path, help="gzipped CSV of demands; the shipped sample by default")
+    options.add_argument(
+        "--rows", type=Path, help="CSV of demands, - for standard input; the shipped sample by default"
+    )
     options.add_argument("--years", nargs="*", default=["2018"], help="fiscal years to draw from")
     options.add_argument("--lines", type=int, default=8_000, help="lines per wording")
     options.add_argument("--seed", type=int, default=1)
