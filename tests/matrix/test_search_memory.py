@@ -269,3 +269,43 @@ def test_search_crowded_memory_keeps_what_speaks_against_somebody(lake):
     lake.playbooks.bulk(crowd)
     lake.playbooks.record(f"{ASK} on Friday", first, "workers", 0.0, outcome="no_show")
     assert ids(search(lake, k=36))[-1] == first
+
+
+def test_search_city_in_another_spelling_is_the_same_city(make_lake, people):
+    moved = {"city": "Ft. Worth", "state": "Texas", "lat": "", "lon": ""}
+    lake = make_lake([{**row, **moved} for row in people if row["city"] == "Cleveland"])
+    ours = "Need 2 Forklift Operators in {} for Beacon Freight"
+    first, *_, last = ids(lake.matrix.search(ours.format("Fort Worth TX"), ["workers"], k=4))
+    lake.playbooks.record(ours.format("Ft. Worth TX"), last, "workers", 1.0)
+    # Recorded later and of another city, which comes first among what is as near.
+    lake.playbooks.record("Need 2 Forklift Operators in Arlington TX for Beacon Freight", first, "workers", 1.0)
+    for spelling in ("Fort Worth TX", "FT WORTH, Texas", "Ft Worth TX"):
+        assert ids(search(lake, ours.format(spelling).replace("Need", "We need"), k=4))[0] == last
+
+
+def test_search_word_for_how_long_or_how_well_makes_no_other_title(lake):
+    answer = record_last(lake)
+    for title in (
+        "seasonal forklift operators",
+        "Full-Time Temporary Forklift Operators",
+        "general forklift operators",
+    ):
+        found = search(lake, f"Need 2 {title} in Cleveland OH", k=4)
+        assert ids(found)[0] == answer
+        assert not dropped(found, answer)
+
+
+def test_search_unknown_role_is_open_to_boost(lake):
+    text = "forklift operator's licence and warehouse background, in Cleveland OH"
+    assert lake.demand.parse(text).role is None
+    answer = record_last(lake)
+    found = search(lake, text, k=36)
+    assert next(match for match in found.results if match.id == answer).memory.effect == "boost"
+
+
+def test_search_tells_why_a_title_is_another_role(lake):
+    cook, line_cook = "Need 2 Cooks in Cleveland OH", "Need 2 Line Cooks in Cleveland OH"
+    answers = ids(lake.matrix.search(cook, ["workers"], k=4))
+    lake.playbooks.record(line_cook, answers[-1], "workers", 1.0)
+    (told,) = [each.reason for each in search(lake, cook, k=4).dropped if each.answer_id == answers[-1]]
+    assert told == "recorded for Line Cook, a wider or narrower title than Cook"

@@ -61,3 +61,41 @@ def test_level_reads_words_not_parts_of_them():
         "",
         "under",
     ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("RN", "Registered Nurses"),
+        ("CNA", "Certified Nursing Assistant"),
+        ("HVAC Tech", "HVAC Technician"),
+        ("Maintenance Tech", "Maintenance Technician"),
+        ("Warehouse Operative", "Warehouse Worker"),
+        ("Compliance Officers", "compliance officer"),
+        ("Full-Time Seasonal Cook", "Cooks"),
+        ("Journeyman Electrician", "Electrician"),
+    ],
+)
+def test_verdict_everyday_names_and_terms_are_the_same_role(verdict, one, other):
+    assert verdict(one, other) == verdict(other, one) == "same"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Line Cook", "Line Worker"),
+        ("Dock Worker", "Dock Builder"),
+        ("Truck Driver", "Truck Mechanic"),
+        ("Nurse", "Nursery Worker"),
+        ("Tree Trimmer", "Meat Trimmer"),
+        ("Landscape Laborer", "Construction Laborer"),
+        ("Welder", "Welding Inspector"),
+        ("Order Picker", "Fruit Picker"),
+        ("Mower", "Mover"),
+        ("Lift Operator", "Forklift Operator"),
+        ("General Manager", "Manager in Training"),
+        ("Seasonal Cook", "Seasonal Dishwasher"),
+    ],
+)
+def test_verdict_titles_that_share_words_are_other_roles(verdict, one, other):
+    assert verdict(one, other) == verdict(other, one) == "other"

@@ -80,7 +80,8 @@ def test_narrow_gives_the_shorter_city_and_the_state_alone():
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), [("Saint Louis", "St. Louis"), ("La Vergne", "LaVergne"), ("N. Chatham", "North Chatham")]
+    ("a", "b"),
+    [("Saint Louis", "St. Louis"), ("La Vergne", "LaVergne"), ("N. Chatham", "North Chatham"), ("NYC", "New York")],
 )
 def test_place_key_unites_spellings(a, b):
     assert place_key(a) == place_key(b)

@@ -136,3 +136,13 @@ def test_rate_experience_asked_for_is_a_reason(has, rating, reason):
     assert found.rating == rating
     assert reason in found.reasons[-1]
     assert rate(ASK, {**FITS, "years": has}, on=TODAY).rating == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "home"), [("St. Louis", "Saint Louis"), ("Fort Worth", "FT WORTH"), ("New York", "NYC")]
+)
+def test_rate_city_in_another_spelling_is_that_city(asked, home):
+    wanted = Demand(role="Cook", role_code="35-2014.00", location=Location(asked, "MO", 38.6, -90.2))
+    person = {"role_code": "35-2014.00", "city": home, "state": "MO", "location": {"lat": 38.6, "lon": -90.2}}
+    found = rate(wanted, person, on=TODAY)
+    assert (found.rating, found.reasons[-1]) == (5, f"in {home}, MO")

@@ -71,6 +71,12 @@ def test_metadata_own_coordinates_win():
     assert found["location"] == {"lat": 10.5, "lon": -20.0}
 
 
+@pytest.mark.parametrize(("state", "kept"), [("Texas", "TX"), ("tex.", "TX"), ("tx", "TX"), ("Ontario", "Ontario")])
+def test_metadata_state_is_kept_as_demands_have_it(state, kept):
+    row = {"city": "Fort Worth", "state": state}
+    assert worker.metadata(row, ["city", "state"], places=Places.shipped())["state"] == kept
+
+
 def test_metadata_leaves_empty_values_out():
     row = {"role": "", "skills": " ; ", "years": None, "pay": float("nan"), "certs": None}
     assert worker.metadata(row, ["role", "skills", "years", "pay"]) == {}

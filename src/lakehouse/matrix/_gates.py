@@ -16,7 +16,8 @@ from lakehouse.memory.evidence import Posterior
 from lakehouse.memory.keys import text_key
 from lakehouse.memory.likeness import facts_of, likeness
 from lakehouse.memory.role_gate import narrower, same_title
-from lakehouse.staffing.folding import client_key, folded
+from lakehouse.staffing.folding import client_key
+from lakehouse.staffing.places import place_key
 from lakehouse.vectors.base import Filter
 from lakehouse.vectors.filters import passes
 
@@ -115,7 +116,7 @@ def _side(same_role: RoleGate, asked: tuple[str, str], its: tuple[str, str], nea
         nearness: As in `Side`.
         ours: Whether both may be of the same client.
     """
-    here = bool(nearness and its[0])
+    here = bool(nearness and its[0] and asked[0])
     return Side(
         verdict=same_role.verdict(*asked, *its),
         nearness=nearness,
@@ -138,6 +139,7 @@ class Gates:
 
     Attributes:
         rated: What ratings depend on beside the person.
+        role: Title of what is asked for, empty when unknown.
     """
 
     def __init__(
@@ -152,13 +154,14 @@ class Gates:
     ) -> None:
         self._wanted = wanted
         self._role = role
+        self.role = role[0]
         self._rater = rater
         self._same_role = same_role
         self._open_unknown = open_unknown
         self._text = text_key(ask.text)
         self._client = client_key(ask.demand.client)
         place = ask.demand.location
-        self._city = folded((place.city or "") if place else "")
+        self._city = place_key((place.city or "") if place else "")
         self._facts = tuple(facts_of(ask.demand))
         # Entries of many days and people are of few roles, places and clients.
         self.rated: Hashable = rater.asked
@@ -196,7 +199,7 @@ class Gates:
         """Return how much else than the need two demands have in common."""
         if entry.text == self._text:
             return SAME_TEXT
-        if not self._city or folded(entry.city) != self._city:
+        if not self._city or place_key(entry.city) != self._city:
             return 0
         return 2 if self._client and entry.client == self._client else 1
 

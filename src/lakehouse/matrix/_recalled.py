@@ -278,8 +278,12 @@ class Recalled:
         if weighed.verdict == "other":
             return f"recorded for {weighed.recall.playbook.role}"
         side = weighed.side
-        if side.kind or (self._named and side.ours and not side.named):
-            return f"recorded for {weighed.recall.playbook.role}, which this client tells apart"
+        entry = weighed.recall.playbook
+        if side.kind:
+            return f"recorded for {entry.role}, a wider or narrower title than {self.gates.role}"
+        if self._named and side.ours and not side.named:
+            who = "this client asks" if entry.client and side.nearness > 1 else "demands of this city ask"
+            return f"recorded for {entry.role}, while {who} for {self.gates.role} as well"
         return ""
 
     def _pool(self, said: Said, usable: list[Weighed]) -> None:

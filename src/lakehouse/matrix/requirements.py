@@ -27,7 +27,7 @@ import msgspec
 
 from lakehouse.staffing.certifications import Certifications
 from lakehouse.staffing.demand import Demand, Location
-from lakehouse.staffing.places import distance_from
+from lakehouse.staffing.places import distance_from, place_key
 from lakehouse.staffing.rate import day_of, expiry
 from lakehouse.staffing.titles import role_equal
 from lakehouse.vectors.base import Condition, Filter, Place
@@ -91,7 +91,7 @@ class Standings:
     def __init__(self, wanted: Requirements) -> None:
         self._wanted = wanted
         place = wanted.place
-        self._city = place.city.casefold() if place is not None and place.city else ""
+        self._city = place_key(place.city) if place is not None and place.city else ""
         self._from = distance_from(place) if place is not None else None
 
     def of(self, person: Mapping[str, Any]) -> int:
@@ -151,7 +151,7 @@ class Standings:
         state = not (place.state and home_state) or place.state == home_state
         if place.city is None:
             return state, state, state
-        city = state and (not home_city or str(home_city).casefold() == self._city)
+        city = state and (not home_city or place_key(str(home_city)) == self._city)
         if city and place.state is not None:
             # Whatever the distance is.
             return True, True, True

@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 
 from lakehouse.memory.base import Playbook
 from lakehouse.staffing.demand import Demand, Location
-from lakehouse.staffing.folding import client_key, folded, folded_words
+from lakehouse.staffing.folding import client_key, folded_words
+from lakehouse.staffing.places import place_key
 from lakehouse.staffing.titles import role_key
 
 _CELL_DEGREES = 0.5
@@ -74,7 +75,7 @@ def entry_keys(entry: Playbook, places: list[Location]) -> list[str]:
         text_key(entry.query_text),
         f"{word}@",
         *(f"{word}@{tail}" for tail in tails),
-        *_city_keys(word, entry.city, entry.client),
+        *_city_keys(word, place_key(entry.city), entry.client),
         f"{word}#{entry.answer_id}",
         *(f"@{cell}" for cell in cells),
     ]
@@ -91,10 +92,11 @@ def demand_keys(text: str, role: tuple[str, str], demand: Demand, near_km: float
     """
     word, place = role_word(*role), demand.location
     near, others = _placed(word, place, near_km)
-    city = (place.city or "") if place is not None else ""
-    return Demanded(
-        text=text_key(text), near=near, nearer=_city_keys(word, city, client_key(demand.client))[::-1], others=others
-    )
+    city, client = (place.city or "") if place is not None else "", client_key(demand.client)
+    # Entries filed by earlier editions have the city as it was written.
+    spellings = dict.fromkeys([place_key(city), city.casefold()])
+    nearer = [key for name in spellings for key in _city_keys(word, name, client)[::-1]]
+    return Demanded(text=text_key(text), near=near, nearer=nearer, others=others)
 
 
 @functools.lru_cache(_REMEMBERED)
@@ -128,7 +130,7 @@ def person_keys(role: tuple[str, str], answers: Sequence[str], *, unknown: bool 
 def _city_keys(word: str, city: str, client: str) -> list[str]:
     if not city:
         return []
-    names = [folded(city), *([f"{folded(city)}\x00{client}"] if client else [])]
+    names = [city, *([f"{city}\x00{client}"] if client else [])]
     return [f"{word}&{hashlib.sha256(name.encode()).hexdigest()[:12]}" for name in names]
 
 

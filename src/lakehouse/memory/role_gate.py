@@ -6,7 +6,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, Literal
 
-from lakehouse.staffing.titles import role_equal, role_key, unqualified
+from lakehouse.staffing.titles import of_work, role_equal, role_key
 
 if TYPE_CHECKING:
     from lakehouse.staffing.roles import Roles
@@ -77,18 +77,21 @@ class RoleGate:
 
     def _chance(self, title: str) -> float:
         match = self._roles.resolve(title)
-        return match.score if match is not None else 0.0
+        if match is None:
+            return 0.0
+        # What O*NET itself calls the occupation is its name, however many others have a title like it.
+        return 1.0 if role_equal(title, self._roles.title(match.code)) else match.score
 
 
 def same_title(asked: str, asked_code: str, entry: str, entry_code: str) -> bool:
-    """Tell whether two titles are equal, or are but for "certified" and the like where both have one code.
+    """Tell whether two titles are equal, or are but for "certified", "seasonal" and the like where both have one code.
 
-    >>> same_title("certified welders", "51-4121.00", "Welder", "51-4121.00")
+    >>> same_title("certified welders", "51-4121.00", "Seasonal Welder", "51-4121.00")
     True
     """
     if role_equal(asked, entry):
         return True
-    return asked_code == entry_code and role_equal(unqualified(asked), unqualified(entry))
+    return asked_code == entry_code and role_equal(of_work(asked), of_work(entry))
 
 
 @functools.lru_cache(_REMEMBERED)
@@ -98,7 +101,7 @@ def narrower(one: str, other: str) -> bool:
     >>> narrower("Line Cook", "Cooks"), narrower("Room Attendant", "Housekeeper")
     (True, False)
     """
-    said, others = (set(_WORD.findall(role_key(unqualified(title)))) for title in (one, other))
+    said, others = (set(_WORD.findall(role_key(of_work(title)))) for title in (one, other))
     return said != others and (said <= others or others <= said)
 
 

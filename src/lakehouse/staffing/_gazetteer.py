@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from lakehouse.staffing.demand import Location
 
 # A city named without its state is taken for the largest of its name only when no other comes near it.
 _DOMINANT = 5.0
+# Demands and people of a day are of few cities.
+_REMEMBERED = 8_192
 
 _LIKE = {
     "saint": "st",
@@ -36,6 +39,21 @@ _LIKE = {
     "pt": "point",
     "afb": "airforcebase",
     "isl": "island",
+}
+# Names that everybody uses of a city and no gazetteer has.
+_ALSO = {
+    "nyc": "newyork",
+    "newyorkcity": "newyork",
+    "philly": "philadelphia",
+    "nola": "neworleans",
+    "vegas": "lasvegas",
+    "sf": "sanfrancisco",
+    "kc": "kansascity",
+    "mpls": "minneapolis",
+    "indy": "indianapolis",
+    "slc": "saltlakecity",
+    "okc": "oklahomacity",
+    "jax": "jacksonville",
 }
 _DIRECTIONS = {"n": "north", "s": "south", "e": "east", "w": "west", "no": "north", "so": "south"}
 
@@ -60,19 +78,26 @@ def key_of_words(keys: Sequence[str]) -> str:
     if not keys:
         return ""
     first = _DIRECTIONS.get(keys[0], keys[0]) if len(keys) > 1 else keys[0]
-    return _LIKE.get(first, first) + "".join([_LIKE.get(key, key) for key in keys[1:]])
+    key = _LIKE.get(first, first) + "".join([_LIKE.get(key, key) for key in keys[1:]])
+    return _ALSO.get(key, key)
 
 
+@functools.lru_cache(_REMEMBERED)
 def place_key(name: str) -> str:
     """Return the comparison key of a place name; empty when it has no letter or digit.
 
     "Saint Louis", "St. Louis" and "ST LOUIS" share one key, so do "La Vergne" and "LaVergne", "N. Chatham"
-    and "North Chatham".
+    and "North Chatham", "NYC" and "New York".
     """
     if name.isascii() and name.isalpha():
         low = name.lower()
-        return _LIKE.get(low, low)
+        return _ALSO.get(low) or _LIKE.get(low, low)
     return key_of_words([token.key for token in tokens(name)])
+
+
+def is_nickname(name: str) -> bool:
+    """Tell whether a place is called by a short name that only people use: "NYC", "Philly"."""
+    return " " not in name and "".join(token.key for token in tokens(name)) in _ALSO
 
 
 class Gazetteer:

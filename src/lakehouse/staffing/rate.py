@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from lakehouse.staffing.demand import Demand, Location
-from lakehouse.staffing.places import distance_km
+from lakehouse.staffing.places import distance_km, place_key
 from lakehouse.staffing.titles import role_equal
 
 # A place this many near-distances away is still thinkable, one beyond is far.
@@ -159,7 +159,7 @@ def _place(asked: Location, worker: Mapping[str, Any], near_km: float) -> _Findi
         return _Finding(same, 5 if same else 2, f"in {home}" if same else f"in {home}, asked for {asked.state}")
     km = distance_km(asked, Location(None, None, point["lat"], point["lon"])) if point else None
     same_state = not asked.state or not state or state == asked.state
-    named = city is not None and str(city).casefold() == asked.city.casefold() and same_state
+    named = city is not None and place_key(str(city)) == place_key(asked.city) and same_state
     if named and (asked.state or km is None or km <= near_km):
         return _Finding(True, 5, f"in {home}")
     if km is None:

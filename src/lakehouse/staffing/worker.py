@@ -87,7 +87,7 @@ def metadata(
         row: Column to value, as the dataset has it.
         columns: Which columns to keep, in this order.
         roles: Resolves the role where the row has no `role_code`.
-        places: Gives coordinates where the row has a city and state but no `lat` and `lon`.
+        places: Gives coordinates where the row has a city and state but no `lat` and `lon`, and postal codes of states.
         certifications: Writes certifications by their canonical names.
 
     Returns:
@@ -107,6 +107,10 @@ def metadata(
     code = row.get("role_code") or _resolved(row, roles)
     if code:
         found["role_code"] = str(code)
+    # A roster may write "Missouri", a demand is held against "MO".
+    state = places.state(str(found["state"])) if places is not None and "state" in found else None
+    if state:
+        found["state"] = state
     location = _location(row, places)
     if location:
         found["location"] = location
