@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from lakehouse.staffing._companies import is_company, is_form_only, is_legal_name
 from lakehouse.staffing._reading import Mark, Reading
+from lakehouse.staffing.places import PlaceMatch
 
 _SUFFIX = re.compile(
     r"\s*,?\s*(?:inc|llc|l\.l\.c|l\.p|corp|ltd|llp|lp|lc|co|company|incorporated|corporation|pllc|jr|sr|iii|ii|"
@@ -70,7 +71,7 @@ _HOUSE_AT = re.compile(
 _LEGAL_AFTER = re.compile(r"\s*,?\s*(?:inc|llc|l\.l\.c|corp|ltd|llp|lp|co)\b", re.IGNORECASE)
 _NAME_AFTER = re.compile(r" (?:[A-Z][\w']*[ ,.]*)+")
 _PRONOUN = re.compile(
-    r"(?:\b|^)(?:we(?:['\u2019]?(?:re|ve|ll|d))?|i(?:['\u2019](?:m|ve|d|ll))?|you|they|he|she|it|who|there|and|please|also|us|anyone|someone|client|customer|my\s+boss|"
+    r"(?:\b|^)(?:we(?:['\u2019]?(?:re|ve|ll|d))?|i(?:['\u2019](?:m|ve|d|ll))?|you|u|can|could|chances?|they|he|she|it|who|there|and|please|also|us|anyone|someone|client|customer|my\s+boss|"
     r"this|that|what|if|do|does|did|don't|not|still|to|or|all|everyone|nobody|no|people|workers|will|would|might|may)$",
     re.IGNORECASE,
 )
@@ -90,6 +91,12 @@ _AFTER_SUBJECT = re.compile(
 )
 
 
+_CIVIC = re.compile(r"\b(?:city|town(?:ship)?|village|county|borough|port|university|diocese)\s+of\s+$", re.IGNORECASE)
+# What may stand between a place and the verb: "in Detroit MI, is urgently".
+_AFTER_HOME = re.compile(
+    r"^(?:[\s,.)\]:\u2013-]|(?:currently|urgently|also|now|still|immediately|is|are|has|have|will|would|again|actively|an?|the)\b)*",
+    re.IGNORECASE,
+)
 _LONGEST_NAME = 160
 _MOST_TRIES = 8
 _EDGES = " \t\n,:;-\u2013\u2014\"'(|/@"
@@ -139,16 +146,46 @@ def subject_of(reading: Reading, start: int, end: int) -> ClientName | None:
     """Return the client that needs somebody: what stands before the verb, unless it is "we"."""
     start = max(start, end - _LONGEST_NAME)
     text = reading.text[start:end].rstrip()
+    home = _mark_of_home(reading, start, end)
+    # "LandCare - Wilmington NC" is a name that clients of several branches have.
+    if home is not None and not reading.text[start : home.start].rstrip().endswith(("-", "\u2013")):
+        # "City of Detroit" is a name, "Beacon Freight of Detroit" is one with a place.
+        civic = _CIVIC.search(reading.text, start, home.start)
+        text = reading.text[start : reading.places[home.nth].city_end if civic else home.start].rstrip(_EDGES)
     after = _AFTER_SUBJECT.search(text)
     stop = start + (after.start() if after else len(text))
     text = reading.text[start:stop]
-    if _PRONOUN.search(text) or _WE.match(text) or _COMMON_NOUN.fullmatch(text):
+    if _PRONOUN.search(text) or _WE.match(text) or _COMMON_NOUN.fullmatch(text) or _is_house(reading, start, stop):
         return None
     before = _BEFORE_SUBJECT.match(text)
     name = _trimmed(reading.text, start + (before.end() if before else 0), stop)
     if name is None or len(name.name.split()) > 12 or not _is_name(reading, name, surely=True):
         return None
     return name
+
+
+def place_of_subject(reading: Reading, start: int, end: int) -> PlaceMatch | None:
+    """Return the city and state after the client that needs somebody: "Beacon Freight (Detroit, MI) wants"."""
+    home = _mark_of_home(reading, start, end)
+    return reading.places[home.nth] if home is not None else None
+
+
+def _is_house(reading: Reading, start: int, stop: int) -> bool:
+    """Tell whether "the Detroit site" is all that stands there: a city and what the client has in it."""
+    city = next(reading.between(start, stop, "place"), None)
+    if city is None or reading.places[city.nth].location.state is not None:
+        return False
+    before, after = reading.text[start : city.start].split(), reading.text[city.end : stop].split()
+    return bool(after) and len(before) <= 1 and all(word.islower() for word in after)
+
+
+def _mark_of_home(reading: Reading, start: int, end: int) -> Mark | None:
+    for mark in reading.between(start, end, "place"):
+        place = reading.places[mark.nth]
+        stated = place.known and place.location.city is not None and place.location.state is not None
+        if stated and not _AFTER_HOME.sub("", reading.text[mark.end : end]):
+            return mark
+    return None
 
 
 def leftover_name(reading: Reading, start: int, end: int) -> ClientName | None:

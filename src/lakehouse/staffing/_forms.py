@@ -8,21 +8,25 @@ from typing import Literal, NamedTuple
 from lakehouse.staffing._letters import Segment
 from lakehouse.staffing._scan import Needing, Said
 
-Field = Literal["role", "count", "location", "client", "start"]
+Field = Literal["role", "count", "location", "state", "client", "start"]
 
 _KEYS: dict[Field, str] = {
     "role": r"role|position|job\s+title|title|job|classification|occupation|trade",
     "count": (
-        r"qty|quantity|count|head\s?count|number\s+of\s+(?:workers|people|openings|positions)|openings|"
-        r"\#\s?(?:needed|of\s+\w+)|how\s+many"
+        r"qty|quantity|count|head\s?count|(?:number|no\.?)(?:\s+(?:of\s+\w+|needed|requested|required))?|openings|positions|"
+        r"vacancies|(?:workers|people)(?:\s+(?:needed|requested|required))?|\#\s?(?:needed|of\s+\w+)|how\s+many"
     ),
-    "location": r"location|job\s?site|work\s?site|site|city|where|place",
+    "location": (
+        r"(?:job\s+|work\s+)?location|(?:job\s?site|work\s?site|site)(?:\s+(?:city|location))?|city(?:\s*(?:[/,&]|and)\s*state)?|"
+        r"where|place"
+    ),
+    "state": r"(?:(?:job\s?site|work\s?site|site)\s+)?state",
     "client": r"client|company|customer|employer|account",
     "start": r"start(?:s|ing)?(?:\s+(?:date|time|day))?|date|when|report\s+time",
 }
 _OTHER = (
     r"shift|certs?|certifications?|requirements?|skills|pay(?:\s+rate)?|rate|hours|duration|contact|phone|email|notes?|"
-    r"po|end\s+date|duties"
+    r"po|end\s+date|duties|zip(?:\s*code)?"
 )
 _KEY = re.compile(
     r"(?:^|(?<=[\n|;,]))[ \t*\u2022-]*(?:"

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from lakehouse.staffing._clients import ClientName, client_after, leftover_name, name_at, subject_of
+from lakehouse.staffing._clients import (
+    ClientName,
+    client_after,
+    leftover_name,
+    name_at,
+    place_of_subject,
+    subject_of,
+)
 from lakehouse.staffing._companies import is_company, is_legal_name
 from lakehouse.staffing._letters import Segment
 from lakehouse.staffing._numbers import Number, number_at
@@ -21,7 +28,8 @@ from lakehouse.staffing.places import PlaceMatch, Places
 _LOOKING = (
     r"looking\s+(?:for|to\s+(?:hire|fill|staff|place|add|find|get|bring\s+(?:in|on)))|looks?\s+for|seeks?|seeking|"
     r"search(?:es|ing)?\s+for|in\s+search\s+of|hiring|hires?|recruiting|recruits?|on\s+the\s+(?:lookout|look-out|hunt)\s+for|"
-    r"in\s+the\s+market\s+for|(?:trying|hoping|planning|aiming|wanting|trie[sd]|hopes?|plans?)\s+to\s+"
+    r"in\s+the\s+market\s+for|(?<=['\u2019]re\s)after|(?<=\bare\s)after|(?<=\bam\s)after|(?<=['\u2019]m\s)after|"
+    r"(?:trying|hoping|planning|aiming|wanting|trie[sd]|hopes?|plans?)\s+to\s+"
     r"(?:hire|find|fill|get|staff|recruit|source|locate|add|bring\s+(?:in|on))"
 )
 _NEED = (
@@ -34,6 +42,8 @@ _NEED = (
 _NEED_COUNTED = (
     r"short|down|missing|get|find|provide|supply|fill|filling|order(?:ing)?|place|placing|book|schedule|staff|"
     r"lin(?:e|ing)\s+up|arrang(?:e|ing)(?:\s+for)?|round\s+up|secure|source|locate|do\s+you(?:\s+\w+)?\s+have|"
+    r"do\s+with|room\s+for|take\s+on|bring\s+(?:in|on)|chances?\s+of|replacements?\s+for|"
+    r"(?:you(?:\s+(?:have|got)|['\u2019]ve)|have\s+you)(?:\s+got|\s+any)?|"
     r"(?:have|has|had)\s+(?:got\s+)?to\s+have|(?:would|'d|will)\s+(?:like|love|take)|ask(?:s|ed|ing)?\s+for"
 )
 _VERB = re.compile(
@@ -52,7 +62,8 @@ _VERBS = Begun(
     "order orders demand requirement requirements needing needed requires require required requiring requests "
     "request requesting requested wants want wanted could can send opening openings position positions job "
     "short down missing get find provide supply fill filling ordering place placing book schedule staff line "
-    "lining arrange arranging round secure source locate do have has had would will ask asks asked asking".split(),
+    "lining arrange arranging round secure source locate do have has had would will ask asks asked asking "
+    "after room take bring chance chances replacement replacements you youve".split(),
     unless=["'d", "'D", "`"],
 )
 _ARTICLE = re.compile(r"(?:an?|one|the|our\s+next)\s+", re.IGNORECASE)
@@ -75,8 +86,19 @@ _AFTER_COUNT = re.compile(r"[\s(\u00d7xX)\u2013-]|\+\s|$")
 _SEPARATOR = re.compile(r"\s*[-:|,;\u2013\u2014]+\s*")
 _UNKNOWN_LEAD = re.compile(r"(?P<city>[^\W\d][\w.' -]{1,40}?)\s*[, (/]\s*(?P<state>[A-Za-z]{2})\)?\s*[:\u2013-]\s*")
 # "Chicago" of "a cook, Chicago, nights".
-_BARE_CITY = re.compile(r",[ \t]*(?P<city>[^\W\d_][\w.' -]*?)[ \t]*(?=[,.;!?\n]|$)")
+_BARE_CITY = re.compile(r"\)?,[ \t]*(?P<city>[^\W\d_][\w.' -]*?)[ \t]*(?=[,.;!?\n]|$)")
 _PARTED = re.compile(r"\s*[,|(\u2013-]\s*")
+_TELLING = re.compile(
+    r"\b(?:my|his|her|their|was|were|had|did|hired|placed|sent|filled|worked|works|quit|left|met|saw|know|thanks?|thank|ago|yesterday|"
+    r"last|when|if|because|who)\b",
+    re.IGNORECASE,
+)
+_NUMERALS = re.compile(
+    r"(?<![\w.,$/:-])(?:\d{1,4}|an?|half|dozen|couple|pair|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|"
+    r"thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty)\b",
+    re.IGNORECASE,
+)
+_MOST_NUMERALS = 4
 _MOST_VERBS = 8
 _SHORT_WORDS = 30
 _CITY_WORDS = 3
@@ -112,6 +134,16 @@ class Frames:
 
     def draft(self, reading: Reading, segment: Segment) -> Draft | None:
         """Return the demand that a sentence makes, null when it makes none."""
+        draft = self._said(reading, segment)
+        if draft is None or draft.client is None:
+            return draft
+        # "Detroit needs 3 welders" names no client, but the place.
+        city = self._places.bare_city(reading.text, draft.client.start, draft.client.end)
+        if city is None or draft.place is not None:
+            return draft
+        return msgspec.structs.replace(draft, place=city, client=None)
+
+    def _said(self, reading: Reading, segment: Segment) -> Draft | None:
         verbs = [*_verbs(reading, segment)]
         for verb in verbs:
             draft = self._counted(reading, segment, verb)
@@ -124,6 +156,27 @@ class Frames:
             draft = self._uncounted(reading, segment, verb)
             if draft is not None:
                 return draft
+        return self._amid(reading, segment)
+
+    def _amid(self, reading: Reading, segment: Segment) -> Draft | None:
+        """Return a number of people of a known title at a place, whatever is around: "we're 2 cooks down in Reno NV".
+
+        Not where the sentence tells of people who were there, are meant or do something.
+        """
+        text = reading.text
+        if next(reading.between(segment.start, segment.end, "place"), None) is None:
+            return None
+        if _TELLING.search(text, segment.start, segment.end):
+            return None
+        for word in itertools.islice(_NUMERALS.finditer(text, segment.start, segment.end), _MOST_NUMERALS):
+            count = number_at(text, word.start())
+            if count is None or not _stands(reading, count, segment):
+                continue
+            role = self._role(reading, count.end, Around(segment.end))
+            title = text[role.start : role.end]
+            if role.place is None or role.stopped_by in _SAYING or not self._roles.known(title):
+                continue
+            return self._short(reading, segment, count, role, None)
         return None
 
     def _counted(self, reading: Reading, segment: Segment, verb: re.Match[str]) -> Draft | None:
@@ -142,9 +195,12 @@ class Frames:
         self, reading: Reading, segment: Segment, verb: re.Match[str], count: Number | None, start: int
     ) -> Draft | None:
         subject = subject_of(reading, segment.start, verb.start())
+        home = place_of_subject(reading, segment.start, verb.start())
         role = self._role(reading, start, Around(segment.end, client=subject))
+        if role.place is None and home is not None:
+            role = msgspec.structs.replace(role, place=home)
         count, role = self._count_after(reading, count, role, segment.end)
-        role = self._with_bare_city(reading, role, segment.end)
+        role = self._with_bare_city(reading, role, segment.end, count.end if count else 0)
         anybody = count is not None and role.place is not None and role.end == role.start
         if not (anybody or acceptable(reading, role, self._roles, counted=count is not None)):
             return None
@@ -234,8 +290,12 @@ class Frames:
         role, client = self._without_company(reading, role)
         if role.start != start or not acceptable(reading, role, self._roles, counted=count is not None):
             return None
+        title, verb = text[role.start : role.end], _VERB.match(text, start, segment.end)
+        # "Need cooks x3" asks for cooks, an "Order Picker" is one.
+        if verb is not None and not verb["counted"] and not self._roles.known(title):
+            return None
         first = segment == reading.segments[0]
-        if count is None and not (first and self._roles.known(text[role.start : role.end])):
+        if count is None and not (first and self._roles.known(title)):
             return None
         if count is None and next(reading.between(role.end, segment.end), None) is None and role.end < segment.end:
             return None
@@ -307,13 +367,16 @@ class Frames:
             return msgspec.structs.replace(role, end=begin, place=place)
         return role
 
-    def _with_bare_city(self, reading: Reading, role: RoleSpan, end: int) -> RoleSpan:
-        """Find a large city right behind a known title, as messages have it: "2 welders Toledo", "a cook, Chicago"."""
+    def _with_bare_city(self, reading: Reading, role: RoleSpan, end: int, counted: int = 0) -> RoleSpan:
+        """Find a large city right behind a known title, as messages have it: "2 welders Toledo", "a cook, Chicago".
+
+        So it does where the count, which ends at `counted`, stands between: "welders x2, Toledo".
+        """
         text = reading.text
         if role.place is not None or role.end == role.start:
             return role
         if self._roles.known(text[role.start : role.end]):
-            after = _BARE_CITY.match(text, role.end, end)
+            after = _BARE_CITY.match(text, max(role.end, counted), end)
             place = after and self._places.bare_city(text, after.start("city"), after.end("city"))
             return msgspec.structs.replace(role, place=place) if place else role
         for at in [*_spaces(text, role.start, role.end)][-_CITY_WORDS:]:

@@ -21,13 +21,15 @@ _SETS = {"dozen": 12, "score": 20, "hundred": 100, "couple": 2, "pair": 2}
 
 _ONE = "|".join(sorted(_TEENS, key=len, reverse=True))
 _UNDER_100 = rf"(?:(?:{'|'.join(_TENS)})(?:[\s-]+(?:{'|'.join(_TEENS[:9])}))?|{_ONE})"
+# "A couple of roofers", but not "a couple of the roofers", who are known.
+_OF = r"(?:\s+of\b(?!\s+(?:the|our|my|your|these|those|them|us)\b))?"
 _NUMBER = re.compile(
     rf"""(?:
         (?P<digits>\d{{1,3}}(?:,\d{{3}})+|\d{{1,6}})(?!\d|[.:/]\d|-\d+-|[^\W\d_x\u00d7]|x\w)
             (?:\s*(?:-|\u2013|\bto\b|\bor\b)\s*(?P<upper>\d{{1,4}})(?![\w:/]|[.,]\d))?
             (?:[\s-]+(?P<dozens>dozen)\b)?
-      | (?P<half>half\s+a\s+dozen)\b
-      | (?P<sets>(?:an?|{_UNDER_100})[\s-]+(?:dozen|score|couple|pair))\b
+      | (?P<half>half(?:\s+a|\s+an|[\s-])\s*dozen)\b{_OF}
+      | (?P<sets>(?:an?|{_UNDER_100})[\s-]+(?:dozen|score|couple|pair)|dozen|(?:couple|pair)(?=\s+of\b))\b{_OF}
       | (?P<hundreds>an?|{_ONE})[\s-]+hundred\b(?:\s+(?:and\s+)?(?P<rest>{_UNDER_100})\b)?
       | (?P<spelled>{_UNDER_100})\b
     )""",
@@ -67,7 +69,7 @@ def _spelled(found: re.Match[str]) -> int:
         return 6
     if found["sets"]:
         *many, each = _WORD.findall(folded(found["sets"]))
-        return _sum(" ".join(many)) * _SETS[each]
+        return (_sum(" ".join(many)) or 1) * _SETS[each]
     if found["hundreds"]:
         return _sum(found["hundreds"]) * 100 + _sum(found["rest"] or "")
     return _sum(found["spelled"])

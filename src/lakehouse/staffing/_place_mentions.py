@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from lakehouse.staffing._gazetteer import City, Gazetteer, key_of_words, place_key
+from lakehouse.staffing._gazetteer import City, Gazetteer, is_nickname, key_of_words, place_key
 from lakehouse.staffing._tokens import Casing, Token
 from lakehouse.staffing.demand import Location
 
@@ -15,6 +15,8 @@ _LONGEST_NAME = 5
 _INSIDE_NAME = re.compile(r"['\u2019]?[ \t]*[-\u2010-\u2013.]?[ \t]*")
 _BEFORE_STATE = re.compile(r"[ \t]*[.,]{0,2}[ \t]*[-\u2013/(\[]?[ \t]*")
 
+_TITLED = re.compile(r"(?<![^\W_])[A-Z][a-z]")
+_HOUSE_AFTER = re.compile(r" ([a-z]+)(?: ([a-z]+))?\b")
 # "Lawns of Louisiana, Inc." names a company.
 _LEGAL_FORM = re.compile(r"[\s.,]*(?:inc|llc|l\.l\.c|l\.p|corp|corporation|ltd|llp|lp|company)\b", re.IGNORECASE)
 _BEFORE_STATE_STRICT = re.compile(r"[ \t]*[.,]{0,2}[ \t]*[/(\[]?[ \t]*")
@@ -49,6 +51,12 @@ _NEVER_IN_NAME = frozenset(
     "starting at near from with shift experience positions position jobs job work or and in".split()
 )
 _NAME_AND_STATE_PEOPLE = 500_000
+# What a client has in a city, called by it: "our Duluth warehouse".
+_HOUSES = frozenset(
+    "site jobsite location plant warehouse facility property office branch yard store hotel restaurant resort lodge "
+    "mill factory terminal depot shop campus hospital clinic project".split()
+)
+_OURS = frozenset("our the my your their".split())
 _FEWEST_PEOPLE = 1_000
 _FEWEST_PEOPLE_UNCASED = 20_000
 # A city by itself, without "in" and without its state.
@@ -193,6 +201,19 @@ class Mentions:
         key = self._keys[index]
         return key not in _NEVER_IN_NAME and key.isalpha()
 
+    def _small(self, first: int) -> bool:
+        """Tell whether a word in small letters is none of a name: its line has names or titles in capitals.
+
+        A telephone writes the first word of a message in capitals, and "RNs" or "CDL" are written so in any line.
+        """
+        return self._lower_in_cased(first) and _TITLED.search(self._line_of(self._words[first].start)) is not None
+
+    def _line_of(self, offset: int) -> str:
+        """Return the line around an offset without its first word."""
+        start = self._text.rfind("\n", 0, offset) + 1
+        end = self._text.find("\n", offset)
+        return self._text[start : end if end >= 0 else len(self._text)].lstrip().partition(" ")[2]
+
     def _lower_in_cased(self, index: int) -> bool:
         word = self._words[index]
         return word.text[:1].islower() and self._casing.at(word.start)
@@ -236,14 +257,22 @@ class Mentions:
         return city is not None and city.population > _FEWEST_PEOPLE_UNCASED
 
     def _city_alone(self) -> Iterator[PlaceMatch]:
-        for first in range(1, len(self._words)):
-            if self._keys[first - 1] not in _CITY_CUES:
-                continue
-            if not self._cue_before(first, _CITY_CUES) or self._lower_in_cased(first):
-                continue
-            match = self._longest_city(first)
-            if match is not None and not (self._keys[first - 1] == "at" and self._runs_on(match.end)):
-                yield match
+        houses = not _HOUSES.isdisjoint(self._keys)
+        for first in range(len(self._words)):
+            cue = self._keys[first - 1] if first else ""
+            if cue in _CITY_CUES and self._cue_before(first, _CITY_CUES) and not self._small(first):
+                match = self._longest_city(first)
+                if match is not None and not (cue == "at" and self._runs_on(match.end)):
+                    yield match
+            elif houses and (not first or cue in _OURS) and self._words[first].text[:1].isupper():
+                match = self._longest_city(first)
+                if match is not None and self._has_house(match.end):
+                    yield match
+
+    def _has_house(self, end: int) -> bool:
+        """Tell whether a city is followed by what a client has there, in small letters where capitals tell."""
+        after = _HOUSE_AFTER.match(self._text, end)
+        return after is not None and not _HOUSES.isdisjoint(after.groups())
 
     def _runs_on(self, end: int) -> bool:
         """Tell whether a name goes on after `end`: "at Beacon Freight" is a company, not the city of Beacon."""
@@ -258,7 +287,9 @@ class Mentions:
             keys = self._keys[first:end]
             cities = self._gazetteer.cities(key_of_words(keys))
             people = max((city.population for city in cities.values()), default=0)
-            if cities and self._meant_as_city(keys, people, cased=self._casing.at(self._words[first].start)):
+            if cities and self._meant_as_city(
+                keys, people, cased=self._casing.at(self._words[first].start) and not self._lower_in_cased(first)
+            ):
                 return self._city_match(first, end, self._gazetteer.dominant(key_of_words(keys)))
         return None
 
@@ -306,10 +337,10 @@ def narrowed(gazetteer: Gazetteer, match: PlaceMatch, text: str, start: int) -> 
 
 
 def _located(written: str, state: str | None, city: City | None) -> Location:
-    """Return the place with its city as written, in the gazetteer's case where only the case differs."""
+    """Return the place with its city as written, in the gazetteer's case; for a nickname, by the gazetteer's name."""
     name = " ".join(written.split())
     if city is not None:
-        if city.name.casefold() == name.casefold():
+        if city.name.casefold() == name.casefold() or is_nickname(name):
             name = city.name
         elif name.isupper() or name.islower():
             name = name.title()

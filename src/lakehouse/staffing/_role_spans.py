@@ -70,6 +70,7 @@ _TALK = re.compile(
     re.IGNORECASE,
 )
 
+_TO_DO = re.compile(r"\bto [a-z]+ [a-z]")
 # Words for who works or what is done that no list of titles ends in.
 _JOB_WORD = re.compile(
     r"\b(?:grooms?|help|support|labou?r|interns?|pros?|framers?|pickers?|packers?|housekeeping|landscaping|roofing|groundskeeping|"
@@ -81,7 +82,7 @@ _GRADE = re.compile(r"[\s,]+(?:i{1,3}|iv|v|\d{1,2})$", re.IGNORECASE)
 
 _STOP = re.compile(
     r"""\s+(?:starting|starts?|beginning|commencing|effective|who|whom|that|having|paying|asap|please|pls|immediately|must|
-            needed|wanted|required|available|because|via|we|they|as\s+soon|with|without|per|is|are|will|can|should|
+            needed|wanted|required|available|free|because|via|we|they|as\s+soon|with|without|per|is|are|will|can|should|
             to\s+(?:start|begin|work|help|cover|fill|join|be|run|operate|assist|support|handle|come|report|do)|
             and\s+(?:must|they|we|need|should|also)|
             (?:in|at|on|from|for|by|near)\s+(?:a|an|the|our|my|this|next|your|their|\d+|one|two|three|four|five|six)|
@@ -105,20 +106,23 @@ _AT = re.compile(r"(?:\bat|@)\s+$", re.IGNORECASE)
 _DASHES = frozenset("-\u2013\u2014")
 _FENCE = re.compile(r"\s[-\u2013\u2014](?:\s|$)")
 _PREPOSITION = re.compile(
-    r"[\s,;:|(\u2013\u2014-]*(?:\b(?:located|out\s+of|for\s+our\s+\w+|over)\s+)?"
-    r"(?:(?<![\w-])(?:in|at|near|around|outside|downtown|across|throughout|from|to|for)|@)?[\s(]*"
+    r"[\s,;:|(\u2013\u2014-]*(?:\b(?:located|out\s+of|for\s+our\s+\w+|over|up|down|out|here)\s+)?"
+    r"(?:(?<![\w-])(?:in|at|on|near|around|outside|downtown|across|throughout|from|to|for)|@)?[\s(]*"
     r"(?:\b(?:the|greater|our|downtown|central|metro|beautiful|sunny|nearby|in|near|(?:city|town)\s+of)\s+)*$",
     re.IGNORECASE,
 )
 _LEADING = frozenset(
-    "located out of for our over in at near around outside downtown across throughout from to the greater "
-    "central metro beautiful sunny nearby city town".split()
+    "located out of for our over up down here in at on near around outside downtown across throughout from to the "
+    "greater central metro beautiful sunny nearby city town".split()
 )
 _HAS_PREPOSITION = re.compile(
-    r"\b(?:in|at|near|around|outside|downtown|across|throughout|from|to|for)\b|@", re.IGNORECASE
+    r"\b(?:in|at|on|near|around|outside|downtown|across|throughout|from|to|for)\b|@", re.IGNORECASE
 )
 _SEPARATED = re.compile(r"[,;:|(\n\u2013\u2014]|\s-\s*$|-\s")
-_MORE = re.compile(r"\s*(?:(?:more|additional|extra|other|of\s+(?:your|our)\s+best)\s+)+(?=\S)", re.IGNORECASE)
+_MORE = re.compile(
+    r"\s*(?:(?:few|several|more|additional|extra|other|(?:handful|bunch|number)\s+of|of\s+(?:your|our)\s+best)\s+)+(?=\S)",
+    re.IGNORECASE,
+)
 _PRAISE = re.compile(
     r"\s*(?:(?:new|good|great|reliable|solid|strong|hard-?working|experienced|dependable|able-?bodied|motivated|qualified|capable)\s+)+(?=\S)",
     re.IGNORECASE,
@@ -133,6 +137,8 @@ _STAND_IN = re.compile(
     r"(?:to\s+(?:work|serve|act)\s+as|as|for|of)\s+(?:an?\s+|the\s+)?",
     re.IGNORECASE,
 )
+# "Line cooks for" stands before "second shift".
+_LEFT_OVER = re.compile(r"\s+(?:for|on|to|with|from|by|of|the)$", re.IGNORECASE)
 _TRAILING = re.compile(r"\s+(?:positions?|openings?|jobs?|roles?|slots?|spots?|vacanc(?:y|ies))$", re.IGNORECASE)
 _EDGES = " \t\n,;:|-\u2013\u2014\"'*\u2022/&+"
 
@@ -171,6 +177,9 @@ def span_at(reading: Reading, start: int, around: Around, *, roles: RoleVocabula
         around = msgspec.structs.replace(around, placed=True)
     bound, stopped_by = _stop(reading, start, bound, roles=roles, around=around)
     start, bound = _trim(reading.text, start, bound)
+    joined = _LEFT_OVER.search(reading.text, start, bound)
+    if joined is not None and stopped_by == "":
+        bound = joined.start()
     bound = _without_trailing(reading, start, bound, roles)
     if bound - start > LONGEST_ROLE or _NO_MORE_THAN_PRAISE.fullmatch(reading.text, start, bound):
         start = bound
@@ -186,6 +195,9 @@ def acceptable(reading: Reading, span: RoleSpan, roles: RoleVocabulary, *, count
     if not any(map(str.isalpha, phrase)) or len(words) > _MOST_WORDS:
         return False
     if (_TALK.search(phrase) or _JOINING.match(phrase)) and not roles.known(phrase):
+        return False
+    # "I need an excuse to go on people" asks for nobody.
+    if not counted and _TO_DO.search(phrase) and not roles.known(phrase):
         return False
     if is_role(phrase, roles):
         return counted or placed or span.place is not None or roles.known(phrase)

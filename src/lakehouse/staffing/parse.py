@@ -20,8 +20,8 @@ from lakehouse.staffing._role_spans import Around, RoleSpan, RoleVocabulary, spa
 from lakehouse.staffing._searchable import searchable_text
 from lakehouse.staffing._several import drafts_in, forms, scopes, shifted, with_shared_place
 from lakehouse.staffing.certifications import Certifications
-from lakehouse.staffing.demand import LONGEST_ROLE, Demand
-from lakehouse.staffing.places import Places
+from lakehouse.staffing.demand import LONGEST_ROLE, Demand, Location
+from lakehouse.staffing.places import PlaceMatch, Places
 from lakehouse.staffing.titles import role_key
 
 __all__ = ["MAX_TEXT_BYTES", "Parser", "RoleVocabulary", "searchable_text"]
@@ -141,15 +141,28 @@ class Parser:
         filled: dict[Field, Entry] = {entry.field: entry for entry in form}
         role, count = filled["role"], filled.get("count")
         span = span_at(reading, role.start, Around(role.end, placed=True), roles=self.roles, places=self.places)
-        place, client = filled.get("location"), filled.get("client")
+        client = filled.get("client")
         return Draft(
             style=None,
             segment=Segment(reading.segments[0].start, reading.segments[-1].end),
             count=number_at(reading.text, count.start) if count else None,
             role=RoleSpan(span.start, span.end, None),
-            place=next((found for found in reading.places if place and place.start <= found.start < place.end), None),
+            place=self._place_of_form(reading, filled.get("location"), filled.get("state")),
             client=name_at(reading, client.start, client.end, surely=True) if client else None,
         )
+
+    def _place_of_form(self, reading: Reading, where: Entry | None, state: Entry | None) -> PlaceMatch | None:
+        """Return the place that one field says, or one for the city with one for its state, or that alone."""
+        code = self.places.state(reading.text[state.start : state.end]) if state else None
+        if where is None:
+            return (
+                PlaceMatch(Location(None, code), state.start, state.end, True, state.start) if state and code else None
+            )
+        found = next((place for place in reading.places if where.start <= place.start < where.end), None)
+        if code is None or (found is not None and found.location.state):
+            return found
+        stated = PlaceMatch(Location(None, code), where.start, where.end, False, where.end)
+        return self.places.narrow(stated, reading.text, where.start)
 
     def _with_model(self, text: str, demand: Demand, model: Callable[[str], str | None]) -> Demand:
         role = self._answer(text, model)
