@@ -77,6 +77,27 @@ def test_metadata_state_is_kept_as_demands_have_it(state, kept):
     assert worker.metadata(row, ["city", "state"], places=Places.shipped())["state"] == kept
 
 
+@pytest.mark.parametrize(
+    ("column", "written", "kept"),
+    [
+        ("shifts", "Nights", ["night"]),
+        ("shifts", "1st; 2nd", ["day", "evening"]),
+        ("shifts", "Days, weekends / Graveyard shift", ["day", "weekend", "night"]),
+        ("shifts", "any shift", ["day", "evening", "night", "weekend", "swing", "rotating"]),
+        ("shifts", ["night", "4x10"], ["night", "4x10"]),
+        ("years", "6", 6),
+        ("years", "12.5 yrs", 12.5),
+        ("years", "six", "six"),
+        ("years", 3, 3),
+        ("available_from", "1/5/2026", "2026-01-05"),
+        ("available_from", "13/45/2026", "13/45/2026"),
+        ("available_from", "2026-01-05", "2026-01-05"),
+    ],
+)
+def test_metadata_reads_what_spreadsheets_write(column, written, kept):
+    assert worker.metadata({column: written}, [column]) == {column: kept}
+
+
 def test_metadata_leaves_empty_values_out():
     row = {"role": "", "skills": " ; ", "years": None, "pay": float("nan"), "certs": None}
     assert worker.metadata(row, ["role", "skills", "years", "pay"]) == {}

@@ -39,6 +39,7 @@ def codes(lake, artifact, payload, context=None):
         ("Hi Maria, it pays $30/hr", {**MARIA, "facts": ["$30/hr"]}, []),
         ("Hi Maria, in Detroit, MI", MARIA, ["untrue_place"]),
         ("Hi Maria, in Detroit, MI", {**MARIA, "demand": {"location": {"city": "Detroit"}}}, []),
+        ("Hi Maria, in St. Louis, MO", {**MARIA, "demand": {"location": {"city": "Saint Louis"}}}, []),
         ("Hi [Name], come Monday", {}, ["placeholder"]),
         ("Hi {{first_name}}, come Monday", {}, ["placeholder"]),
         ("Start is TBD", {}, ["placeholder"]),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
+
+from lakehouse.staffing import shifts
 
 if TYPE_CHECKING:
     from lakehouse.staffing.certifications import Certifications
@@ -35,6 +37,10 @@ _NAME_OF_PERSON = re.compile(r"^(first|last|middle|maiden|given|family|full|lega
 _WORD = re.compile(r"[^\W_]+")
 _NAME_PART = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _DIGIT = re.compile(r"\d")
+_BETWEEN_SHIFTS = re.compile(r"[,/|&]|\band\b|\bor\b", re.IGNORECASE)
+_ANY_SHIFT = frozenset("any all anytime flexible open".split())
+_YEARS = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*\+?\s*(?:y(?:ea)?rs?\.?)?\s*", re.IGNORECASE)
+_AMERICAN = re.compile(r"\s*(\d{1,2})/(\d{1,2})/(\d{4})\s*")
 
 
 class CorpusShape(Protocol):
@@ -92,13 +98,15 @@ def metadata(
 
     Returns:
         The kept columns, less null and empty values other than an empty list of `certs`. `skills`, `certs`,
-        `cert_expiry` and `shifts` are lists (text is split at semicolons); dates are ISO strings. `lat` and
-        `lon` become `location: {"lat", "lon"}`. Derived and always there when they can be: `role_code`,
-        `location`.
+        `cert_expiry` and `shifts` are lists (text is split at semicolons); dates are ISO strings. Shifts, years and the
+        day somebody is free are read as spreadsheets write them ("2nd, nights", "6 yrs", "1/5/2026"). `lat` and
+        `lon` become `location: {"lat", "lon"}`. Derived and always there when they can be: `role_code`, `location`.
     """
     found: dict[str, Any] = {}
     for column in columns:
         value = _list(row[column]) if column in LIST_COLUMNS else _plain(row[column])
+        if column in _READ_AS:
+            value = _READ_AS[column](value)
         # A roster with a column of certifications knows who has none; any other empty cell is just not known.
         if column == "certs" or (value not in (None, "", []) and column not in {"lat", "lon"}):
             found[column] = value
@@ -176,6 +184,39 @@ def _list(value: Any) -> list[Any]:
         return [part.strip() for part in value.split(";") if part.strip()]
     parts = value if isinstance(value, list | tuple) else [value]
     return [_plain(part) for part in parts if part not in (None, "")]
+
+
+def _shifts(values: list[Any]) -> list[Any]:
+    """Return the names of shifts that values stand for; a value that names none stays as it is."""
+    found: dict[Any, None] = {}
+    for value in values:
+        for part in _BETWEEN_SHIFTS.split(value) if isinstance(value, str) else [value]:
+            said = str(part).strip()
+            if said.casefold().removesuffix(" shifts").removesuffix(" shift") in _ANY_SHIFT:
+                found |= dict.fromkeys(shifts.SHIFTS)
+            elif said:
+                found[shifts.canonical(said) or said] = None
+    return list(found)
+
+
+def _years(value: Any) -> Any:
+    """Return a number of years that is written as text, everything else as it is."""
+    said = _YEARS.fullmatch(value) if isinstance(value, str) else None
+    return float(said[1]) if said else value
+
+
+def _day(value: Any) -> Any:
+    """Return a day as ISO text where it is written the American way, everything else as it is."""
+    said = _AMERICAN.fullmatch(value) if isinstance(value, str) else None
+    if said is None:
+        return value
+    try:
+        return date(int(said[3]), int(said[1]), int(said[2])).isoformat()
+    except ValueError:
+        return value
+
+
+_READ_AS: Mapping[str, Callable[[Any], Any]] = {"shifts": _shifts, "years": _years, "available_from": _day}
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from lakehouse.staffing.places import place_key
 from lakehouse.validate.base import Context, Finding, People, consistency, policy, quoted
 from lakehouse.validate.fill import Vocabulary
 from lakehouse.validate.message import addresses_in
@@ -148,15 +149,15 @@ def _numbers(
 def _places(
     text: str, context: Context, rows: Sequence[Mapping[str, Any]], words: Vocabulary, facts: str
 ) -> Iterator[Finding]:
-    cities = {_plain(str(row["city"])) for row in rows if row.get("city")}
+    cities = {place_key(str(row["city"])) for row in rows if row.get("city")}
     if not cities:
         return
     location = context.demand.get("location")
     if isinstance(location, dict) and location.get("city"):
-        cities.add(_plain(str(location["city"])))
+        cities.add(place_key(str(location["city"])))
     for match in words.places.find(text):
         city = match.location.city
-        if city and _plain(city) not in cities and _plain(city) not in _plain(facts):
+        if city and place_key(city) not in cities and _plain(city) not in _plain(facts):
             yield consistency("untrue_place", "body", f"{quoted(city)} is neither the home nor the place of work")
 
 
