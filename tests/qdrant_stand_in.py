@@ -6,6 +6,7 @@ not here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import threading
@@ -25,6 +26,11 @@ class QdrantStandIn:
     Args:
         folder: For its collections.
         key: Asked for in every request, empty for none.
+
+    Attributes:
+        late: Routes whose requests wait for `arrive`, whether or not their caller does, such as "points/delete".
+        arrive: Lets them go on.
+        refused: Routes whose requests are answered with 400.
     """
 
     def __init__(self, folder: Path, key: str = "") -> None:
@@ -33,6 +39,9 @@ class QdrantStandIn:
         self.shards: dict[str, Any] = {}
         self.indexed: dict[str, set[str]] = {}
         self.turn = threading.Lock()
+        self.late: set[str] = set()
+        self.arrive = threading.Event()
+        self.refused: set[str] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Routes", (_Routes,), {"stand_in": self}))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -81,6 +90,8 @@ class QdrantStandIn:
         return self._update(name, edge.UpdateOperation.upsert_points(points))
 
     def delete(self, name: str, body: Any) -> Any:
+        if "filter" in body:
+            return self._update(name, edge.UpdateOperation.delete_points_by_filter(_filter(body["filter"])))
         return self._update(name, edge.UpdateOperation.delete_points(body["points"]))
 
     def retrieve(self, name: str, body: Any) -> Any:
@@ -137,6 +148,10 @@ class _Routes(BaseHTTPRequestHandler):
         name, _, route = urlsplit(self.path).path.removeprefix("/collections").lstrip("/").partition("/")
         if stand_in.key and self.headers.get("api-key") != stand_in.key:
             return self._send(401, {"status": {"error": "Invalid API key"}})
+        if route in stand_in.refused:
+            return self._send(400, {"status": {"error": "Bad request: strict mode"}})
+        if route in stand_in.late:
+            stand_in.arrive.wait()
         with stand_in.turn:
             if route and name not in stand_in.shards:
                 return self._send(404, {"status": {"error": f"Not found: Collection `{name}` doesn't exist!"}})
@@ -150,11 +165,13 @@ class _Routes(BaseHTTPRequestHandler):
 
     def _send(self, status: int, answer: Any) -> None:
         data = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        # Who asked may have hung up.
+        with contextlib.suppress(ConnectionError):
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
 
     def log_message(self, *_: Any) -> None:
         pass

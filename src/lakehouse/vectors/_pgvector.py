@@ -245,6 +245,12 @@ class PostgresTable:
             connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
             return list(map(row, connection.exec_driver_sql(sql, asked).all()))
 
+    def fence(self) -> None:
+        """Return when all writes that the server has received are done, also those whose caller has hung up."""
+        with self._server.connected(together=True) as connection:
+            # Given after all who write to the table, or have asked to before, are done.
+            connection.exec_driver_sql(f"LOCK TABLE {self._name} IN SHARE MODE")
+
     def settle(self) -> None:
         """Build a graph when there are enough rows for one, and have the server count what there is."""
         rows = self.count()

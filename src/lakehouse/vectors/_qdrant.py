@@ -28,6 +28,8 @@ _NUMBERS = 250_000
 _IDS = 10_000
 _DISTANCES = {"cosine": "Cosine", "dot": "Dot", "euclid": "Euclid"}
 _REFUSED = (401, 403)
+# No item has this point: those of items are made of a hash.
+_NOBODY = "00000000-0000-0000-0000-000000000000"
 
 _T = TypeVar("_T")
 
@@ -219,6 +221,14 @@ class QdrantTable:
         )
         return list(map(row_of, points))
 
+    def fence(self) -> None:
+        """Return when all writes that the server has received are done, also those whose caller has hung up."""
+        from qdrant_client import models
+
+        # Each shard does its writes one after another, and one by a filter goes to every shard.
+        nobody = models.Filter(must=[models.HasIdCondition(has_id=[_NOBODY])])
+        self._delete(models.FilterSelector(filter=nobody))
+
     def settle(self) -> None:
         """Do nothing: Qdrant builds its graph by itself, and scores what is not in it yet."""
 
@@ -244,13 +254,20 @@ class QdrantTable:
         from qdrant_client import models
 
         strong = models.WriteOrdering.STRONG
-        self._ask(lambda client: client.upsert(self._name, points, wait=True, ordering=strong))
+        self._write(lambda client: client.upsert(self._name, points, wait=True, ordering=strong))
 
     def _delete(self, chosen: Any) -> None:
         from qdrant_client import models
 
         strong = models.WriteOrdering.STRONG
-        self._ask(lambda client: client.delete(self._name, chosen, wait=True, ordering=strong))
+        self._write(lambda client: client.delete(self._name, chosen, wait=True, ordering=strong))
+
+    def _write(self, write: Callable[[QdrantClient], Any]) -> None:
+        from qdrant_client import models
+
+        status = self._ask(write).status
+        if status != models.UpdateStatus.COMPLETED:
+            raise Unavailable(f"Qdrant has taken a write and not said that it is done ({status.value}); try again")
 
     def _page(self, offset: Any) -> tuple[list[Any], Any]:
         page: tuple[list[Any], Any] = self._ask(

@@ -3,12 +3,17 @@
 The lake's folder keeps the manifest, which names the table. To exchange all items, or to remove some for good, a new
 table is filled beside the old one, what is written meanwhile is carried over, and the manifest's writing is the moment
 of the swap. Tables that no manifest names are removed when the index is first used.
+
+A write that was broken off (nobody said whether it happened) may still land: the server may have it in a queue, or the
+network may bring it once it is whole again. Until that cannot be any more the index is in doubt: its version is another
+one with each look, and its items are counted anew.
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +21,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import numpy as np
 
-from lakehouse.errors import IntegrityError, InvalidInput, NotFound, Unavailable
+from lakehouse.errors import (
+    IntegrityError,
+    InternalError,
+    InvalidInput,
+    LakehouseError,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+)
 from lakehouse.state.folder import atomic_write, disk_error
 from lakehouse.vectors import _build
 from lakehouse.vectors._remote_lookup import RemoteLookup
@@ -33,6 +46,10 @@ if TYPE_CHECKING:
 _PORTION = 256
 # Carried over outside of the write lock until so few entries are left.
 _LAST_ENTRIES = 4
+# A system goes on sending what a closed connection had left for up to 102 s (Linux), so later nothing comes in.
+_ON_ITS_WAY_S = 120.0
+# The server answered, so nothing is under way.
+_REFUSALS = (PermissionDenied, InternalError, IntegrityError, NotFound)
 
 _T = TypeVar("_T")
 _decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
@@ -58,9 +75,6 @@ class RemoteIndex:
         server: Returns the server, which is asked when the index is first used.
         versions: Rising numbers, never given to any other index.
 
-    Attributes:
-        version: As that of `Index`.
-
     Raises:
         IntegrityError: The manifest cannot be read, or belongs to another folder.
     """
@@ -70,7 +84,9 @@ class RemoteIndex:
         self.manifest = _claimed(folder, read_manifest(folder))
         self._server = server
         self._versions = versions
-        self.version = next(versions)
+        self._version = next(versions)
+        # When a write was broken off that may still land.
+        self._doubted: float | None = None
         self._write_lock = threading.Lock()
         self._build_lock = threading.Lock()
         self._open_lock = threading.Lock()
@@ -86,8 +102,15 @@ class RemoteIndex:
         if items is None:
             # Under the lock, so that no write comes between the count and its being kept.
             with self._write_lock:
-                items = self._items = self._ask(lambda table: table.count())
+                items = self._ask(lambda table: table.count())
+                if self._doubted is None:
+                    self._items = items
         return items
+
+    @property
+    def version(self) -> int:
+        """As that of `Index`; another one with each look while a write may still land."""
+        return self._version if self._doubted is None else next(self._versions)
 
     @property
     def shelves(self) -> Shelves:
@@ -113,6 +136,12 @@ class RemoteIndex:
     def lookup(self, query: Query, *, exclude: Collection[str], exact: bool) -> RemoteLookup:
         """Return what finds the nearest items to a checked vector; see `Vectors.nearest`."""
         self._refuse_closed()
+        # Whoever writes right now sees to it as well.
+        if self._doubted is not None and self._write_lock.acquire(blocking=False):
+            try:
+                self._end_doubt()
+            finally:
+                self._write_lock.release()
         return RemoteLookup(self._ask, query, exclude=exclude, exact=exact)
 
     def find(self, id: str) -> StoredItem | None:
@@ -226,12 +255,32 @@ class RemoteIndex:
             self._carried.append(entry)
         try:
             self._ask(lambda table: _apply(table, entry))
-            self._items = None if items is None else items + more
+            if self._doubted is None and items is not None:
+                self._items = items + more
+        except _REFUSALS:
+            raise
+        except BaseException:
+            self._doubted = time.monotonic()
+            raise
         finally:
             # One that failed may be there in part.
-            self.version = next(self._versions)
+            self._version = next(self._versions)
         if self._carried is not None and isinstance(entry, Put):
             self._carried.append(entry)
+        self._end_doubt()
+
+    def _end_doubt(self) -> None:
+        """Settle, under the write lock, what became of writes that were broken off, once none is on its way."""
+        if self._doubted is None or time.monotonic() - self._doubted < _ON_ITS_WAY_S:
+            return
+        try:
+            self._ask(lambda table: table.fence())
+        except LakehouseError:
+            # Nobody waits for this again at once; the index can be used meanwhile.
+            self._doubted = time.monotonic()
+        else:
+            self._version = next(self._versions)
+            self._doubted = None
 
     def _ask(self, call: Callable[[Table], _T]) -> _T:
         self._refuse_closed()
@@ -303,7 +352,9 @@ class RemoteIndex:
             self.manifest = manifest
             self._table = fresh
             self._items = None
-            self.version = next(self._versions)
+            self._version = next(self._versions)
+            # What lands late does so in a table that goes.
+            self._doubted = None
 
     def _clear(self) -> None:
         """Remove tables of this index that no manifest names."""

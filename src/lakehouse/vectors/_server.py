@@ -63,6 +63,9 @@ class Table(Protocol):
             exact: Score every row.
         """
 
+    def fence(self) -> None:
+        """Return when all writes that the server has received are done, also those whose caller has hung up."""
+
     def settle(self) -> None:
         """Make searches quick, after many rows came in."""
 
