@@ -264,7 +264,7 @@ def refused(postgres: Callable[[], str]) -> Callable[[str], str]:
 @pytest.mark.parametrize(
     ("rule", "error", "says"),
     [
-        ("NOLOGIN", PermissionDenied, "refuses this user or password: .*mend its URL"),
+        ("NOLOGIN", PermissionDenied, "refuses this user or password: .*mend state.url"),
         ("LOGIN CONNECTION LIMIT 0", Unavailable, "too many connections .*try again in a moment"),
         ("LOGIN", PermissionDenied, "permission denied for schema public; .*GRANT CREATE ON SCHEMA public"),
     ],
@@ -278,7 +278,7 @@ def test_open_what_a_server_refuses_is_named_with_the_way_out(
 
 def test_open_a_database_that_is_not_there_is_named(postgres: Callable[[], str]) -> None:
     url = make_url(postgres()).set(database="nowhere")
-    with pytest.raises(InvalidInput, match='"nowhere" does not exist; create it, or mend its URL'):
+    with pytest.raises(InvalidInput, match=r'"nowhere" does not exist; create it, or mend state\.url'):
         Database.open(url.render_as_string(hide_password=False))
 
 

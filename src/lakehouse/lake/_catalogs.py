@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import InvalidInput
 from lakehouse.lake._files import S3, BucketFiles, LocalFiles
 from lakehouse.lake._iceberg import LakeCatalog, Tables
+from lakehouse.state import servers
 from lakehouse.state.database import check_url
 
 if TYPE_CHECKING:
@@ -46,6 +48,12 @@ def _warehouse(place: str, storage: settings.Storage, folder: Path) -> Files:
 def _rest(catalog: settings.Catalog, storage: settings.Storage) -> Tables:
     from pyiceberg.catalog.rest import RestCatalog
 
+    class Bounded(RestCatalog):
+        def _config_headers(self, session: Any) -> None:
+            # The first that is done to a session; pyiceberg waits for ever.
+            session.request = functools.partial(session.request, timeout=(servers.CONNECT_S, servers.ANSWER_S))
+            super()._config_headers(session)
+
     if not catalog.warehouse.startswith(S3):
         raise InvalidInput("catalog.warehouse must be s3://bucket of the REST catalog's tables", field="warehouse")
     files = BucketFiles(catalog.warehouse, storage)
@@ -55,4 +63,4 @@ def _rest(catalog: settings.Catalog, storage: settings.Storage) -> Tables:
     secret = os.environ.get(catalog.credential_env, "")
     if secret:
         properties["credential" if ":" in secret else "token"] = secret
-    return Tables(RestCatalog(_NAME, **properties), files)
+    return Tables(Bounded(_NAME, **properties), files)

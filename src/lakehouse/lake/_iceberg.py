@@ -42,6 +42,7 @@ from lakehouse.errors import NotFound, Unavailable
 from lakehouse.lake.catalog import Snapshot
 from lakehouse.lake.columns import Field, decimal_parts, element_type
 from lakehouse.settings import Storage
+from lakehouse.state import servers
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as IcebergCatalog
@@ -117,6 +118,8 @@ class LakeCatalog(SqlCatalog):
                 for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
                     connection.execute(f"PRAGMA {pragma}")
 
+        else:
+            servers.bound(self.engine)
         _made(super()._init_catalog)
 
     def create_namespace_if_not_exists(self, namespace: str | Identifier, properties: Properties = EMPTY_DICT) -> None:

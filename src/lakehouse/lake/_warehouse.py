@@ -167,12 +167,12 @@ class Warehouse:
         except OSError as error:
             if error.errno is None and self._settings.uri:
                 # What the HTTP client of a REST catalog raises.
-                raise Unavailable(f"the catalog {self._settings.uri} is out of reach: {error}") from error
+                raise self._away(error) from error
             raise disk_error(error, error.filename or self._folder) from error
         except DBAPIError as error:
             uri = self._settings.uri
             place = make_url(uri).render_as_string() if uri else str(self._folder / "catalog.db")
-            raise database_error(error, place) or error from error
+            raise database_error(error, place, setting="catalog.uri") or error from error
         except (UnauthorizedError, ForbiddenError, OAuthError) as error:
             raise PermissionDenied(
                 f"the catalog {self._settings.uri} refused: {error}; check its credential"
@@ -183,7 +183,13 @@ class Warehouse:
             )
             raise Unavailable(reason) from error
         except RESTError as error:
-            raise Unavailable(f"the catalog {self._settings.uri} is out of reach: {error}") from error
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> Unavailable:
+        return Unavailable(
+            f"the catalog {self._settings.uri} is out of reach: {error}; see that it runs and can be reached from here,"
+            " or mend catalog.uri"
+        )
 
     def close(self) -> None:
         """Close the catalog."""

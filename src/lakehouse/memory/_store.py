@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from lakehouse.errors import LakehouseError, NotFound
+from lakehouse.errors import LakehouseError, NotFound, Unavailable
 from lakehouse.memory import _joining, _respelling, _rows
 from lakehouse.memory._entries import as_recorded, for_namespace, outcome_row
 from lakehouse.memory._index import RecallIndex, chunks, index_name, stamp
@@ -248,8 +248,14 @@ class Store:
 
     def close(self) -> None:
         """Note that the indexes hold every row, so that the next start has nothing to catch up."""
-        with self.writing, self._state.write() as connection:
-            self._settle(connection)
+        if not self._settled:
+            return
+        try:
+            with self.writing, self._state.write() as connection:
+                self._settle(connection)
+        except Unavailable as error:
+            # The next start catches up, and what else is to be closed must be.
+            _log.warning("the next start looks through memory again: %s", error.message)
 
     def _resolve_anew(self) -> None:
         """Give titles the codes of today where those of another edition of the roles were stored."""

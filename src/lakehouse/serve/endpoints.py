@@ -65,7 +65,7 @@ class Runtime:
         self.upstream = Pool(self.server.upstream_threads, waiting=waiting, name="upstream")
         self.commits = Commits(self._commit)
         following = lake.rooms.following
-        self.fresh = Fresh(following.catch_up) if following.needed else None
+        self.fresh = Fresh(following) if following.needed else None
 
     def body(self, scope: Scope, receive: Receive) -> Body:
         """Return the body of a request that is held in memory."""
@@ -90,12 +90,17 @@ class Runtime:
     def _commit(self, position: int) -> None:
         self.lake.rooms.ledger.commit(position)
 
+    def stop(self) -> None:
+        """Let nobody wait long any more for what is not said."""
+        if self.fresh is not None:
+            self.fresh.stop()
+
     def close(self, *, within_ms: float) -> bool:
         """Let calls under way finish, and tell whether all did in time."""
         pools = (self.calls, self.embedding, self.spooling, self.upstream, self.commits)
-        if self.fresh is not None:
-            self.fresh.close()
         closed = [pool.close(within_ms=within_ms) for pool in pools]
+        if self.fresh is not None:
+            closed.append(self.fresh.close(within_ms=within_ms))
         return all(closed)
 
 

@@ -36,6 +36,8 @@ from lakehouse.settings import Settings
 
 _KEEP_ALIVE_S = 75
 _LEAST_DRAIN_MS = 500
+# For what can still be closed when a call has been abandoned; it may wait for what that one holds.
+_LAST_CLOSE_S = 5.0
 # As the server calls `on_tick`.
 _TICKS_A_SECOND = 10
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -182,7 +184,7 @@ class Stack:
         self._api = Api(lake, config, doors=doors, only=only, pages=routes, warm=pages.warm)
         self._listener = listener
         self._grace_ms = config.server.shutdown_grace_ms
-        self._server = _Server(_uvicorn(self._api, config), warm=self._api.warm)
+        self._server = _Server(_uvicorn(self._api, config), warm=self._api.warm, stop=self._api.runtime.stop)
         self.url = url_of(listener, config)
 
     def run(self, *, ready: Callable[[], None] = lambda: None) -> None:
@@ -250,8 +252,15 @@ def _uvicorn(app: Api | Gateway, config: Settings) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """Says when it is ready, and takes a stop signal as a normal end."""
 
-    def __init__(self, config: uvicorn.Config, *, warm: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        warm: Callable[[], Coroutine[Any, Any, None]],
+        stop: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(config)
+        self._stop = stop
         self.ready: Callable[[], None] = lambda: None
         self.stopping_since = 0.0
         self._warm = warm
@@ -272,6 +281,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.stopping_since = time.monotonic()
+        self._stop()
         await super().shutdown(sockets)
         if self._warming:
             await asyncio.wait([self._warming], timeout=self.config.timeout_graceful_shutdown)
@@ -370,7 +380,7 @@ def _end(stack: Stack, lake: Lakehouse, grace_ms: int) -> None:
     _log.warning("abandoning calls that still run after %d ms", grace_ms)
     closing = threading.Thread(target=lake.close, daemon=True)
     closing.start()
-    closing.join(grace_ms / 1000)
+    closing.join(min(_LAST_CLOSE_S, grace_ms / 1000))
     logging.shutdown()
     os._exit(0)
 

@@ -32,6 +32,7 @@ from lakehouse.errors import (
     PermissionDenied,
     Unavailable,
 )
+from lakehouse.state import servers
 
 _TABLES = MetaData()
 _VERSIONS = Table(
@@ -55,8 +56,8 @@ _KEEPALIVE = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_kee
 _REFUSALS: tuple[tuple[str | tuple[str, ...], type[LakehouseError], str], ...] = (
     ("25006", PermissionDenied, "database {path} was opened for reading here; write inside a write block"),
     (("40001", "40P01"), Conflict, "database {path}: another writer was first; try again"),
-    ("3D000", InvalidInput, "database {path}: {said}; create it, or mend its URL"),
-    ("28", PermissionDenied, "database {path} refuses this user or password: {said}; mend its URL"),
+    ("3D000", InvalidInput, "database {path}: {said}; create it, or mend {setting}"),
+    ("28", PermissionDenied, "database {path} refuses this user or password: {said}; mend {setting}"),
     (
         "42501",
         PermissionDenied,
@@ -107,6 +108,7 @@ def create(place: str, *, busy_timeout_ms: int) -> tuple[Engine, str]:
         # A write block must mean the same as on SQLite, where writers run one after another.
         engine = create_engine(url, isolation_level="SERIALIZABLE", pool_pre_ping=True, max_overflow=-1)
         _rule_server(engine)
+        servers.bound(engine)
         _bound_waiting(engine)
     return engine, shown
 
@@ -161,17 +163,27 @@ def record_version(connection: Connection, room: str, version: int) -> None:
     connection.execute(_VERSIONS.insert().values(room=room, version=version))
 
 
-def mapped(error: Exception, path: str) -> LakehouseError | None:
-    """Name a database error in the product's words; null when it is the caller's own to handle."""
+def mapped(error: Exception, path: str, setting: str) -> LakehouseError | None:
+    """Name a database error in the product's words; null when it is the caller's own to handle.
+
+    Args:
+        error: Of SQLAlchemy or SQLite.
+        path: Of the file, or URL without its password.
+        setting: What names a server, and is to be mended.
+    """
     origin = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(origin, sqlite3.Error):
         return _mapped_sqlite(origin, path)
     state, said = _answer(origin)
     for states, kind, words in _REFUSALS:
         if state.startswith(states):
-            return kind(words.format(path=path, said=said), path=path)
+            return kind(words.format(path=path, said=said, setting=setting), path=path)
     if not isinstance(error, DBAPIError) or isinstance(error, InterfaceError | OperationalError):
-        return Unavailable(f"database {path} is out of reach: {said}", path=path)
+        return Unavailable(
+            f"database {path} is out of reach: {said}; see that it runs and can be reached from here,"
+            f" or mend {setting}",
+            path=path,
+        )
     return None
 
 
@@ -183,7 +195,7 @@ def _answer(origin: BaseException | None) -> tuple[str, str]:
         if at.args and isinstance(at.args[0], dict):
             return str(at.args[0].get("C", "")), str(at.args[0].get("M", ""))
         at = at.__cause__ or at.__context__
-    return str(getattr(origin, "sqlstate", None) or ""), _first_line(origin)
+    return str(getattr(origin, "sqlstate", None) or ""), servers.said(origin)
 
 
 def _mapped_sqlite(origin: sqlite3.Error, path: str) -> LakehouseError | None:
@@ -208,7 +220,3 @@ def is_full(folder: Path) -> bool:
         return shutil.disk_usage(folder).free < _BESIDE_BYTES
     except OSError:
         return False
-
-
-def _first_line(error: object) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
+from lakehouse.state import servers
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _TABLE = "state_writes"
+# A stop does not wait longer for a server that does not answer.
+_LAST_S = 1.0
 
 
 class Sharing:
@@ -53,6 +57,8 @@ class Sharing:
         with self._lock:
             if self._asking is None:
                 self._asking = _rested(self._plain.connect())
+                # Nothing holds this statement up, and every request waits for it.
+                servers.wait_at_most(self._asking.connection.driver_connection, servers.CONNECT_S)
             try:
                 return int(self._asking.exec_driver_sql(f"SELECT number FROM {_TABLE}").scalar_one())  # noqa: S608
             except BaseException:
@@ -75,11 +81,17 @@ class Sharing:
                 held.__exit__(None, None, None)
 
     def close(self) -> None:
-        """Give the connection back; idempotent."""
-        with self._lock:
+        """Close the connection, unless somebody waits for an answer on it for too long; idempotent."""
+        if not self._lock.acquire(timeout=_LAST_S):
+            return
+        try:
             asking, self._asking = self._asking, None
             if asking is not None:
+                # To give it back would ask the server once more, which may be gone.
+                asking.invalidate()
                 asking.close()
+        finally:
+            self._lock.release()
 
     @contextmanager
     def _held(self, name: str) -> Iterator[Connection]:

@@ -266,17 +266,23 @@ class Database:
         try:
             yield
         except (exc.DBAPIError, exc.TimeoutError) as error:
-            mapped = database_error(error, self._path)
+            mapped = database_error(error, self._path, setting="state.url")
             if mapped is None:
                 raise
             raise mapped from error
 
 
-def database_error(error: Exception, path: str) -> LakehouseError | None:
-    """Name a database error in the product's words; null when it is the caller's own to handle."""
+def database_error(error: Exception, path: str, *, setting: str = "its URL") -> LakehouseError | None:
+    """Name a database error in the product's words; null when it is the caller's own to handle.
+
+    Args:
+        error: What a database raised.
+        path: Of the file, or URL without its password.
+        setting: What names a server, and is to be mended.
+    """
     from lakehouse.state import _engine
 
-    return _engine.mapped(error, path)
+    return _engine.mapped(error, path, setting)
 
 
 def check_url(url: str) -> None:

@@ -22,6 +22,9 @@ class Following:
         rooms: Each takes in what others wrote to its rows since it last did, and may do so once too often. They are
             called one after another; what raises is done again before the next answer.
 
+    Attributes:
+        taking_in: Whether the rooms are at it now.
+
     >>> import tempfile
     >>> from pathlib import Path
     >>> from lakehouse.state.database import Database
@@ -35,6 +38,7 @@ class Following:
         self._state = state
         self._rooms = rooms
         self._lock = threading.Lock()
+        self.taking_in = False
 
     @property
     def needed(self) -> bool:
@@ -56,10 +60,12 @@ class Following:
             if number != self._state.seen:
                 # What is taken in may call operations, which must not wait for this.
                 token = _spared.set("all")
+                self.taking_in = True
                 try:
                     for take_in in self._rooms:
                         take_in()
                 finally:
+                    self.taking_in = False
                     _spared.reset(token)
                 self._state.saw(number)
 
