@@ -52,7 +52,7 @@ def slow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Vecto
 
 
 def _opened(folder: Path, late: Late, **section: Any) -> Iterator[tuple[Vectors, Late]]:
-    made = Engine(**section, timeout_ms=1_000)
+    made = Engine(**section, timeout_ms=2_000)
     vectors = made.open(folder / "lake")
     vectors.create("people", 3)
     vectors.add("people", [Item(id=id, vector=[1, 0, 0]) for id in "abc"])

@@ -174,7 +174,7 @@ def mapped(error: Exception, path: str, setting: str) -> LakehouseError | None:
     origin = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(origin, sqlite3.Error):
         return _mapped_sqlite(origin, path)
-    state, said = _answer(origin)
+    state, said = servers.answer(origin)
     for states, kind, words in _REFUSALS:
         if state.startswith(states):
             return kind(words.format(path=path, said=said, setting=setting), path=path)
@@ -185,17 +185,6 @@ def mapped(error: Exception, path: str, setting: str) -> LakehouseError | None:
             path=path,
         )
     return None
-
-
-def _answer(origin: BaseException | None) -> tuple[str, str]:
-    """Return the code of the SQL standard with which a server refused, empty when it did not, and what it said."""
-    at = origin
-    while at is not None:
-        # pg8000 gives the fields of the server's message; its goodbye to one that has hung up may fail and hide it.
-        if at.args and isinstance(at.args[0], dict):
-            return str(at.args[0].get("C", "")), str(at.args[0].get("M", ""))
-        at = at.__cause__ or at.__context__
-    return str(getattr(origin, "sqlstate", None) or ""), servers.said(origin)
 
 
 def _mapped_sqlite(origin: sqlite3.Error, path: str) -> LakehouseError | None:

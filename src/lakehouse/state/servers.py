@@ -93,6 +93,17 @@ def wait_at_most(connection: Any, seconds: float | None) -> None:
         opened.settimeout(seconds)
 
 
+def answer(error: BaseException | None) -> tuple[str, str]:
+    """Return the code of the SQL standard with which a server refused, empty when it did not, and what was said."""
+    at = error
+    while at is not None:
+        # pg8000 gives the fields of the server's message; its goodbye to one that has hung up may fail and hide it.
+        if at.args and isinstance(at.args[0], dict):
+            return str(at.args[0].get("C", "")), str(at.args[0].get("M", ""))
+        at = at.__cause__ or at.__context__
+    return str(getattr(error, "sqlstate", None) or ""), said(error)
+
+
 def said(error: BaseException | None) -> str:
     """Return what happened to a connection in a few words, rather than in those that a driver puts around it."""
     at = error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lakehouse.errors import InternalError, InvalidInput, LakehouseError, NotInstalled, PermissionDenied, Unavailable
+from lakehouse.state import servers
 from lakehouse.vectors._pgvector_rows import AS_IDS, hexes, row, text_of, vector_of, where, written
 from lakehouse.vectors._server import Row, TableGone
 
@@ -32,8 +33,18 @@ _GRAPHS = {"cosine": "vector_cosine_ops", "dot": "vector_ip_ops", "euclid": "vec
 _MOST_EF = 1_000
 _MOST_IN_GRAPH = 2_000
 _NO_TABLE = "42P01"
-_REFUSED = ("28", "42501")
-_GIVEN_UP = ("08", "53", "57", "55P03")
+# By the beginning of the code of the SQL standard: what it is here, and what to do.
+_REFUSALS: tuple[tuple[str | tuple[str, ...], type[LakehouseError], str], ...] = (
+    ("28", PermissionDenied, "; check its user, and the password in ${key}"),
+    (
+        "42501",
+        PermissionDenied,
+        "; GRANT CREATE ON SCHEMA public TO its user, and have an administrator CREATE EXTENSION vector",
+    ),
+    ("3D000", InvalidInput, "; create it, or mend vectors.url"),
+    (("0A000", "58P01"), NotInstalled, "; install pgvector on that server, 0.8 or newer"),
+    (("08", "53", "57", "55P03"), Unavailable, "; try again in a moment"),
+)
 _COLUMNS = ("id", "embedding", "metadata", "terms", "number_keys", "numbers", "place_keys", "lats", "lons")
 
 
@@ -69,10 +80,12 @@ class Postgres:
                 isolation_level="AUTOCOMMIT",
                 pool_pre_ping=True,
                 max_overflow=-1,
-                connect_args={"timeout": config.timeout_ms / 1_000},
             )
             # To build a graph takes as long as it takes.
             self._patient = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+            seconds = config.timeout_ms / 1_000
+            servers.bound(self._engine, connect_s=seconds, answer_s=seconds)
+            servers.bound(self._patient, connect_s=seconds, answer_s=None)
         except (ArgumentError, NoSuchModuleError) as error:
             raise InvalidInput(f"vectors.url is not a database URL: {error}", field="vectors.url") from None
         except ModuleNotFoundError:
@@ -113,20 +126,22 @@ class Postgres:
                     yield connection
         except DBAPIError as error:
             raise self._named(error.orig) from None
-        except OSError as error:
-            raise self._named(error) from None
 
     def _named(self, error: BaseException | None) -> Exception:
-        said = error.args[0] if error is not None and error.args else None
-        code, message = (str(said.get("C")), said.get("M")) if isinstance(said, dict) else ("", error)
+        code, message = servers.answer(error)
         if code == _NO_TABLE:
-            return TableGone(str(message))
-        kind: type[LakehouseError] = InternalError
-        if code.startswith(_REFUSED):
-            kind = PermissionDenied
-        elif not code or code.startswith(_GIVEN_UP):
-            kind = Unavailable
-        return kind(f"the vectors in Postgres at {self.shown}: {message}")
+            return TableGone(message)
+        if not code:
+            return Unavailable(
+                f"the vectors in Postgres at {self.shown} are out of reach: {message}; see that it runs and can be"
+                f" reached from here, raise vectors.timeout_ms ({self._config.timeout_ms}) if it is slow,"
+                " or mend vectors.url"
+            )
+        for codes, kind, way_out in _REFUSALS:
+            if code.startswith(codes):
+                fix = way_out.format(key=self._config.key_env)
+                return kind(f"the vectors in Postgres at {self.shown} (vectors.url): {message}{fix}")
+        return InternalError(f"the vectors in Postgres at {self.shown} (vectors.url): {message}")
 
     def create(self, name: str, dimension: int, distance: Distance) -> PostgresTable:
         """Make an empty table, and the extension where it is not there yet."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -56,6 +58,9 @@ class Qdrant:
             raise InvalidInput("vectors.engine is 'qdrant'; vectors.url must say where it is", field="vectors.url")
         self._config = config
         self.local = "://" not in config.url
+        parts = urlsplit(config.url)
+        # Without a name and a password.
+        self.shown = config.url if self.local else parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         self._turn: AbstractContextManager[Any] = threading.Lock() if self.local else nullcontext()
         if self.local:
             self._client = _opened(config.url)
@@ -84,17 +89,40 @@ class Qdrant:
                     raise TableGone(table)
                 return ask(self._client)
         except UnexpectedResponse as error:
-            status = error.status_code or 0
-            if status == 404 and table:
-                raise TableGone(table) from None
-            if status in _REFUSED:
-                raise PermissionDenied(
-                    f"Qdrant at {self._config.url} refused: check the key in ${self._config.key_env}"
-                ) from None
-            message = f"Qdrant at {self._config.url} answered {status}: {error.content[:300].decode(errors='replace')}"
-            raise (Unavailable if status == 429 or status >= 500 else InternalError)(message) from None
-        except (ResponseHandlingException, QdrantException) as error:
-            raise Unavailable(f"Qdrant at {self._config.url} is out of reach: {error}") from None
+            raise self._named(error.status_code or 0, error.content, table) from None
+        except ResponseHandlingException as error:
+            source = error.source
+            if not isinstance(source, OSError) and "httpx" not in type(source).__module__:
+                raise self._stranger("not what Qdrant says") from None
+            raise self._away(source) from None
+        except json.JSONDecodeError:
+            raise self._stranger("not what Qdrant says") from None
+        except QdrantException as error:
+            raise self._away(error) from None
+
+    def _named(self, status: int, content: bytes, table: str) -> Exception:
+        if status == 404 and b'"status"' not in content:
+            return self._stranger("404")
+        if status == 404 and table:
+            return TableGone(table)
+        if status in _REFUSED:
+            return PermissionDenied(
+                f"Qdrant at {self.shown} (vectors.url) refused: check the key in ${self._config.key_env}"
+            )
+        said = content[:300].decode(errors="replace")
+        kind = Unavailable if status == 429 or status >= 500 else InternalError
+        return kind(f"Qdrant at {self.shown} (vectors.url) answered {status}: {said}")
+
+    def _stranger(self, answer: str) -> InvalidInput:
+        return InvalidInput(
+            f"what is at {self.shown} is no Qdrant, it answered {answer}; mend vectors.url", field="vectors.url"
+        )
+
+    def _away(self, error: Exception) -> Unavailable:
+        return Unavailable(
+            f"Qdrant at {self.shown} is out of reach: {error}; see that it runs and can be reached from here, raise"
+            f" vectors.timeout_ms ({self._config.timeout_ms}) if it is slow, or mend vectors.url"
+        )
 
     def create(self, name: str, dimension: int, distance: Distance) -> QdrantTable:
         """Make an empty table."""

@@ -292,8 +292,9 @@ class RemoteIndex:
                 now = self._opened()
                 if now is table:
                     raise IntegrityError(
-                        f"the server has no table {self.manifest.built!r} of index {self.manifest.name!r}; "
-                        "delete the index and build it anew",
+                        f"the server at {self._server().shown} has no table {self.manifest.built!r} of index "
+                        f"{self.manifest.name!r}; mend vectors.url if the index is on another one, or else delete it "
+                        "and build it anew",
                         index=self.manifest.name,
                     ) from None
                 # Exchanged meanwhile.

@@ -71,7 +71,13 @@ class Table(Protocol):
 
 
 class Server(Protocol):
-    """Keeps tables by name. Thread-safe; connects when first asked. Raises as `Table`."""
+    """Keeps tables by name. Thread-safe; connects when first asked. Raises as `Table`.
+
+    Attributes:
+        shown: Its address without a password.
+    """
+
+    shown: str
 
     def create(self, name: str, dimension: int, distance: Distance) -> Table:
         """Make an empty table."""
