@@ -30,6 +30,7 @@ class QdrantStandIn:
     Attributes:
         late: Routes whose requests wait for `arrive`, whether or not their caller does, such as "points/delete".
         arrive: Lets them go on.
+        waiting: How many there are.
         refused: Routes whose requests are answered with 400.
     """
 
@@ -41,6 +42,7 @@ class QdrantStandIn:
         self.turn = threading.Lock()
         self.late: set[str] = set()
         self.arrive = threading.Event()
+        self.waiting = 0
         self.refused: set[str] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Routes", (_Routes,), {"stand_in": self}))
         self._server.daemon_threads = True
@@ -151,7 +153,9 @@ class _Routes(BaseHTTPRequestHandler):
         if route in stand_in.refused:
             return self._send(400, {"status": {"error": "Bad request: strict mode"}})
         if route in stand_in.late:
+            stand_in.waiting += 1
             stand_in.arrive.wait()
+            stand_in.waiting -= 1
         with stand_in.turn:
             if route and name not in stand_in.shards:
                 return self._send(404, {"status": {"error": f"Not found: Collection `{name}` doesn't exist!"}})

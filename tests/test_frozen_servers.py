@@ -167,3 +167,15 @@ def test_lake_whose_state_freezes_is_closed_whole(postgres: Callable[[], str], i
         lake.close()
     # The folder is free again.
     open_folder(tmp_path / "lake").close()
+
+
+def test_stack_with_a_catalog_that_cannot_be_used_warns_of_it(tmp_path: Path) -> None:
+    replica = Replica(tmp_path / "one", {"catalog": {"uri": "postgresql+pg8000://u@127.0.0.1:9/tables"}})
+    replica.wait()
+    for _ in range(600):
+        if b"datasets may fail" in replica._log.read_bytes():
+            break
+        time.sleep(0.1)
+    replica.end()
+    assert "127.0.0.1:9/tables is out of reach: Connection refused" in replica._log.read_text()
+    assert "mend catalog.uri" in replica._log.read_text()

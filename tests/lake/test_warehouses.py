@@ -16,6 +16,7 @@ import pytest
 from lake.services import BUCKET, TABLES, S3Service
 from lakehouse import settings
 from lakehouse.errors import InvalidInput, NotFound, PermissionDenied, Unavailable
+from lakehouse.lake import checks
 from lakehouse.lake.catalog import Catalog
 from lakehouse.lake.ingest import Ingest
 from lakehouse.lake.query import Query
@@ -137,6 +138,7 @@ import sys
 from pathlib import Path
 import msgspec
 from lakehouse import settings
+from lakehouse.lake import checks
 from lakehouse.lake.catalog import Catalog
 from lakehouse.lake.ingest import Ingest
 section, storage, folder, name, start = sys.argv[1:]
@@ -297,3 +299,19 @@ def test_sql_over_s3_reaches_no_other_object(s3_service: S3Service, tmp_path: Pa
     assert "test-secret" not in str(cursor.execute("FROM duckdb_secrets()").fetchall())
     session.close()
     catalog.close()
+
+
+def test_bucket_is_found_or_said_to_be_missing_or_closed(s3_service: S3Service, monkeypatch) -> None:
+    assert "can be listed" in checks.bucket(s3_service.storage, f"s3://{BUCKET}/x", "storage.bucket")
+    with pytest.raises(NotFound, match=r"there is no bucket of s3://nowhere .*mend storage\.bucket"):
+        checks.bucket(s3_service.storage, "s3://nowhere", "storage.bucket")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(PermissionDenied, match=r"check the credentials in \$AWS_ACCESS_KEY_ID"):
+        checks.bucket(s3_service.storage, f"s3://{BUCKET}", "storage.bucket")
+
+
+def test_rest_catalog_that_can_be_used_is_found(s3_service: S3Service, tmp_path: Path) -> None:
+    if not s3_service.iceberg:
+        pytest.skip("this service has no REST catalog")
+    section = settings.Catalog(uri=s3_service.iceberg, warehouse=f"s3://{TABLES}")
+    assert "namespaces" in checks.catalog(section, s3_service.storage, tmp_path)

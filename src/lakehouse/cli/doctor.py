@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import shutil
 import sys
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lakehouse.settings import Embed, Settings
 
 _OLDEST_PYTHON = (3, 11)
+_PATIENCE_MS = 10_000
 _ENOUGH_BYTES = 2 * 1024**3
 _DEMAND = "Need 3 Forklift Operators in Detroit MI"
 _SAMPLE = "h2b_demands_sample.csv.gz"
@@ -49,7 +51,8 @@ def add(commands: Commands) -> None:
         "doctor",
         _doctor,
         "check that everything needed is there",
-        more="Looks at Python, packages, model weights, shipped data, the lake, disk and ports; changes nothing.\n"
+        more="Looks at Python, packages, model weights, shipped data, the lake, servers that the settings name, disk\n"
+        "and ports; changes nothing.\n"
         "The exit code is 1 when something is wrong.",
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
@@ -87,6 +90,7 @@ def examine(arguments: argparse.Namespace) -> Iterator[Check]:
     folder = Path(session.where(arguments) or config.data).absolute()
     yield _lake(folder)
     yield from _ledger(config, folder)
+    yield from _servers(config, folder)
     yield _disk(folder)
     yield _port(config)
 
@@ -198,6 +202,40 @@ def _ledger(config: Settings, folder: Path) -> Iterator[Check]:
     held = ledger.folder_of_keys(config.ledger, folder)
     if config.ledger.enabled and (folder / ledger.FOLDER).exists():
         yield _checked("ledger keys", lambda: f"{keys.open_keys(held, make=False).origin} in {held}")
+
+
+def _servers(config: Settings, folder: Path) -> Iterator[Check]:
+    """Look at each server that the settings name, for some ten seconds at most."""
+    from lakehouse.lake import checks
+    from lakehouse.state import database
+
+    storage = config.storage
+    if config.state.url:
+        yield _checked("state", lambda: database.look(config.state.url, setting="state.url"))
+    if config.catalog.uri:
+        yield _checked("catalog", lambda: checks.catalog(config.catalog, storage, folder))
+    if config.vectors.engine != "local":
+        yield _checked("vectors", lambda: _vectors(config))
+    places = {
+        "storage": ("storage.bucket", f"s3://{storage.bucket}/{storage.prefix}" if storage.backend == "s3" else ""),
+        "warehouse": ("catalog.warehouse", config.catalog.warehouse),
+        "logs": ("storage.logs", storage.logs),
+    }
+    for name, (setting, place) in places.items():
+        if place.startswith("s3://"):
+            yield _checked(name, functools.partial(checks.bucket, storage, place, setting))
+
+
+def _vectors(config: Settings) -> str:
+    from lakehouse.vectors import _server
+
+    server = _server.connect(
+        msgspec.structs.replace(config.vectors, timeout_ms=min(config.vectors.timeout_ms, _PATIENCE_MS))
+    )
+    try:
+        return server.look()
+    finally:
+        server.close()
 
 
 def _disk(folder: Path) -> Check:

@@ -14,6 +14,8 @@ from lakehouse.state import servers
 from lakehouse.state.database import check_url
 
 if TYPE_CHECKING:
+    from pyiceberg.catalog.rest import RestCatalog
+
     from lakehouse import settings
     from lakehouse.lake._files import Files
 
@@ -28,7 +30,7 @@ def open_tables(catalog: settings.Catalog, storage: settings.Storage, folder: Pa
         NotInstalled: The database's driver is missing.
     """
     if catalog.uri.startswith(("http://", "https://")):
-        return _rest(catalog, storage)
+        return Tables(*rest(catalog, storage))
     files = _warehouse(catalog.warehouse, storage, folder)
     uri = catalog.uri or f"sqlite:///{folder.absolute() / 'catalog.db'}"
     check_url(uri)
@@ -45,13 +47,18 @@ def _warehouse(place: str, storage: settings.Storage, folder: Path) -> Files:
     return LocalFiles(Path(place or folder / "warehouse").absolute())
 
 
-def _rest(catalog: settings.Catalog, storage: settings.Storage) -> Tables:
+def rest(
+    catalog: settings.Catalog, storage: settings.Storage, answer_s: float | None = None
+) -> tuple[RestCatalog, BucketFiles]:
+    """Reach a REST catalog and the warehouse of its tables; nothing is made there."""
     from pyiceberg.catalog.rest import RestCatalog
 
     class Bounded(RestCatalog):
         def _config_headers(self, session: Any) -> None:
             # The first that is done to a session; pyiceberg waits for ever.
-            session.request = functools.partial(session.request, timeout=(servers.CONNECT_S, servers.ANSWER_S))
+            session.request = functools.partial(
+                session.request, timeout=(servers.CONNECT_S, answer_s or servers.ANSWER_S)
+            )
             super()._config_headers(session)
 
     if not catalog.warehouse.startswith(S3):
@@ -63,4 +70,4 @@ def _rest(catalog: settings.Catalog, storage: settings.Storage) -> Tables:
     secret = os.environ.get(catalog.credential_env, "")
     if secret:
         properties["credential" if ":" in secret else "token"] = secret
-    return Tables(Bounded(_NAME, **properties), files)
+    return Bounded(_NAME, **properties), files

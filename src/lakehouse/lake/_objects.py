@@ -142,6 +142,11 @@ class Bucket:
         infos = [_info(meta, meta["path"]) for meta in found if meta["path"].startswith(prefix)]
         return sorted(infos, key=lambda info: info.key)
 
+    def look(self) -> None:
+        """Ask for one object, whatever its name."""
+        with _mapped(""):
+            next(iter(obstore.list(self._store, chunk_size=1)), None)
+
 
 class LocalBucket(Bucket):
     """A folder of files. A write lands in `incoming`, is fsynced there and then gets its name."""

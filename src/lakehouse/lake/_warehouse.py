@@ -10,7 +10,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -159,37 +159,9 @@ class Warehouse:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    @contextmanager
-    def mapped(self) -> Iterator[None]:
+    def mapped(self) -> AbstractContextManager[None]:
         """Name disk and database errors in the product's words."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno is None and self._settings.uri:
-                # What the HTTP client of a REST catalog raises.
-                raise self._away(error) from error
-            raise disk_error(error, error.filename or self._folder) from error
-        except DBAPIError as error:
-            uri = self._settings.uri
-            place = make_url(uri).render_as_string() if uri else str(self._folder / "catalog.db")
-            raise database_error(error, place, setting="catalog.uri") or error from error
-        except (UnauthorizedError, ForbiddenError, OAuthError) as error:
-            raise PermissionDenied(
-                f"the catalog {self._settings.uri} refused: {error}; check its credential"
-            ) from error
-        except CommitStateUnknownException as error:
-            reason = (
-                f"the catalog {self._settings.uri} did not say whether it committed; read the dataset, then try again"
-            )
-            raise Unavailable(reason) from error
-        except RESTError as error:
-            raise self._away(error) from error
-
-    def _away(self, error: Exception) -> Unavailable:
-        return Unavailable(
-            f"the catalog {self._settings.uri} is out of reach: {error}; see that it runs and can be reached from here,"
-            " or mend catalog.uri"
-        )
+        return mapped(self._settings, self._folder)
 
     def close(self) -> None:
         """Close the catalog."""
@@ -231,3 +203,33 @@ class Warehouse:
     def _remove(self, locations: list[str]) -> None:
         for location in locations:
             self.files.remove(location)
+
+
+@contextmanager
+def mapped(catalog: settings.Catalog, folder: Path) -> Iterator[None]:
+    """Name disk and database errors in the product's words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None and catalog.uri:
+            # What the HTTP client of a REST catalog raises.
+            raise _away(catalog, error) from error
+        raise disk_error(error, error.filename or folder) from error
+    except DBAPIError as error:
+        uri = catalog.uri
+        place = make_url(uri).render_as_string() if uri else str(folder / "catalog.db")
+        raise database_error(error, place, setting="catalog.uri") or error from error
+    except (UnauthorizedError, ForbiddenError, OAuthError) as error:
+        raise PermissionDenied(f"the catalog {catalog.uri} refused: {error}; check its credential") from error
+    except CommitStateUnknownException as error:
+        reason = f"the catalog {catalog.uri} did not say whether it committed; read the dataset, then try again"
+        raise Unavailable(reason) from error
+    except RESTError as error:
+        raise _away(catalog, error) from error
+
+
+def _away(catalog: settings.Catalog, error: Exception) -> Unavailable:
+    return Unavailable(
+        f"the catalog {catalog.uri} is out of reach: {error}; see that it runs and can be reached from here,"
+        " or mend catalog.uri"
+    )

@@ -86,6 +86,9 @@ class Api:
         await _loaded("indexes", runtime.calls, rooms.vectors.local_items)
         if self._searched:
             await _loaded("searches", runtime.embedding, functools.partial(rooms.matrix.prepare, _WARMING))
+        if rooms.settings.catalog.uri:
+            # A server: nobody would hear before the first who asks for a dataset that it is not there.
+            await _loaded("datasets", runtime.calls, rooms.catalog.datasets)
         await _loaded("pages", runtime.calls, self._warm_pages)
 
 

@@ -295,3 +295,20 @@ def check_url(url: str) -> None:
     from lakehouse.state import _engine
 
     _engine.url_of(url)
+
+
+def look(url: str, *, setting: str) -> str:
+    """Say what a database is that can be used; nothing is changed there.
+
+    Raises:
+        LakehouseError: It cannot; the message says what to do.
+    """
+    from sqlalchemy import exc, make_url
+
+    from lakehouse.state import servers
+
+    check_url(url)
+    try:
+        return servers.look(url)
+    except exc.DBAPIError as error:
+        raise database_error(error, make_url(url).render_as_string(), setting=setting) or error from error

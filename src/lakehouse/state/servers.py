@@ -7,6 +7,8 @@ import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.errors import PermissionDenied
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -20,6 +22,10 @@ ANSWER_S = 300.0
 # Of the drivers. That of pg8000 holds for every read; the other one holds until a connection is made, and what such a
 # connection waits for later is the system's affair.
 _LIMITS = {"pg8000": "timeout", "psycopg": "connect_timeout", "psycopg2": "connect_timeout"}
+_USABLE = (
+    "SELECT current_setting('server_version'), current_schema()::text, "
+    "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
+)
 
 
 class _Heard:
@@ -91,6 +97,34 @@ def wait_at_most(connection: Any, seconds: float | None) -> None:
     opened = getattr(connection, "_usock", None)
     if opened is not None:
         opened.settimeout(seconds)
+
+
+def look(url: str) -> str:
+    """Connect to a database, and say what it is when tables can be made there; nothing is changed.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: It cannot be used.
+        PermissionDenied: Its user may not make tables.
+    """
+    from sqlalchemy import create_engine, make_url
+    from sqlalchemy.pool import NullPool
+
+    shown = make_url(url).render_as_string()
+    engine = create_engine(url, poolclass=NullPool)
+    bound(engine, answer_s=CONNECT_S)
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name != "postgresql":
+                return f"{shown} can be opened"
+            version, schema, may = connection.exec_driver_sql(_USABLE).one()
+    finally:
+        engine.dispose()
+    if not may:
+        raise PermissionDenied(
+            f"{shown}: its user may not make tables in schema {schema or 'public'}; GRANT CREATE ON SCHEMA"
+            f" {schema or 'public'} TO that user"
+        )
+    return f"{shown}, Postgres {version}"
 
 
 def answer(error: BaseException | None) -> tuple[str, str]:

@@ -32,6 +32,15 @@ _GRAPHS = {"cosine": "vector_cosine_ops", "dot": "vector_ip_ops", "euclid": "vec
 # What the extension takes: candidates of a search, and numbers of a vector in a graph.
 _MOST_EF = 1_000
 _MOST_IN_GRAPH = 2_000
+# The extension here, and as it can be made; whether this user may make it (one that is trusted needs no administrator)
+# and tables.
+_USABLE = (
+    "SELECT (SELECT extversion FROM pg_extension WHERE extname = 'vector'), "
+    "(SELECT default_version FROM pg_available_extensions WHERE name = 'vector')::text, "
+    "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR (has_database_privilege(current_database(), "
+    "'CREATE') AND EXISTS (SELECT FROM pg_available_extension_versions WHERE name = 'vector' AND trusted)), "
+    "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
+)
 _NO_TABLE = "42P01"
 # By the beginning of the code of the SQL standard: what it is here, and what to do.
 _REFUSALS: tuple[tuple[str | tuple[str, ...], type[LakehouseError], str], ...] = (
@@ -174,6 +183,21 @@ class Postgres:
         """Remove a table with all that is in it; nothing happens when there is none."""
         with self.connected() as connection:
             connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
+
+    def look(self) -> str:
+        """Say what it is when indexes can be kept there; nothing is changed."""
+        with self.connected() as connection:
+            made, offered, may_add, may_make = connection.exec_driver_sql(_USABLE).one()
+        where = f"the vectors in Postgres at {self.shown} (vectors.url)"
+        if not (made or offered):
+            raise NotInstalled(f"{where}: the server has no extension `vector`; install pgvector there, 0.8 or newer")
+        if not (made or may_add):
+            raise PermissionDenied(
+                f"{where}: the extension `vector` is not made; have an administrator CREATE EXTENSION vector"
+            )
+        if not may_make:
+            raise PermissionDenied(f"{where}: GRANT CREATE ON SCHEMA public TO its user, who makes tables")
+        return f"Postgres at {self.shown}, pgvector {made or offered}" + ("" if made else ", to be made")
 
     def close(self) -> None:
         """Close all connections; idempotent."""

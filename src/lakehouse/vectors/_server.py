@@ -91,6 +91,9 @@ class Server(Protocol):
     def remove(self, name: str) -> None:
         """Remove a table with all that is in it; nothing happens when there is none."""
 
+    def look(self) -> str:
+        """Say what it is when indexes can be kept there; nothing is changed."""
+
     def close(self) -> None:
         """Close all connections; idempotent."""
 
