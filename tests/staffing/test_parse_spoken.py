@@ -42,6 +42,16 @@ cook | 4 | Aspen | - | Aspen ski lodge short 4 cooks, start Dec 1
 painter | 3 | Kansas City | MO | 3 painters KC MO
 bricklayer | 2 | Philadelphia | - | 2 bricklayers Philly
 janitor | 4 | Minneapolis | - | four janitors, third shift, Mpls
+cook | 2 | Bar Harbor | ME | Pls send 2 cooks to Bar Harbor Maine asap
+housekeeper | 8 | Park City | UT | Housekeepers - 8 - Park City UT - Dec thru April
+housekeeper | 8 | Park City | UT | Park City UT / 8 housekeepers / start 12-1
+dishwasher | 4 | Nantucket | - | Nantucket restaurant, 4 dishwashers, May - Oct
+welder | 5 | Houston | - | Houston shipyard wants five welders ASAP
+forklift operator | 6 | Joliet | IL | Our Joliet, IL DC is short six forklift operators on second shift
+roofer | 10 | Miami | - | Miami - 10 roofers - start Monday
+electrician | 2 | Austin | TX | A couple electricians would be great in Austin TX
+electrician | 2 | Austin | TX | We are seeking the services of two electricians in Austin, Texas.
+carpenter | 7 | Nashville | TN | Nashville TN project needs 7 carpenters w/ own tools
 """
 
 

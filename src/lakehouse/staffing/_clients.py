@@ -16,7 +16,10 @@ _SUFFIX = re.compile(
 )
 # Words that tell a phrase is about the work and not a name; a phrase of only such words is no client.
 _NOT_A_NAME = frozenset(
-    "urgent urgently asap please temp temporary perm permanent seasonal season long short term only weekly daily "
+    "urgent urgently asap please pls plz thru through until "
+    "jan january feb february mar march apr april may jun june "
+    "jul july aug august sep sept september oct october nov november dec december "
+    "temp temporary perm permanent seasonal season long short term only weekly daily "
     "pay per hour hours hourly must have has own transportation tools experience experienced required requires "
     "preferred shift shifts day days night nights week weeks weekend weekends month months am pm now today "
     "tomorrow tonight immediate immediately start starting starts available work working job jobs site onsite on "
@@ -173,7 +176,7 @@ def place_of_subject(reading: Reading, start: int, end: int) -> PlaceMatch | Non
 def _is_house(reading: Reading, start: int, stop: int) -> bool:
     """Tell whether "the Detroit site" is all that stands there: a city and what the client has in it."""
     city = next(reading.between(start, stop, "place"), None)
-    if city is None or reading.places[city.nth].location.state is not None:
+    if city is None:
         return False
     before, after = reading.text[start : city.start].split(), reading.text[city.end : stop].split()
     return bool(after) and len(before) <= 1 and all(word.islower() for word in after)

@@ -50,7 +50,7 @@ _VERB = re.compile(
     rf"""(?<![\w'-])(?:(?P<looking>{_LOOKING})|(?P<need>{_NEED})|(?P<counted>{_NEED_COUNTED}))(?![\w'-])
         (?:[\s:,\u2013-]*\b(?:me|us|over|out|for|to\s+(?:hire|fill|staff|find|get|book|place|order|add|bring\s+(?:in|on)|have|request|see)|
             a\s+(?:total|minimum|team|crew|group|gang)\s+of|an\s+(?:additional|extra)|total\s+of|about|approximately|approx\.?|around|roughly|
-            at\s+least|up\s+to|another|some|the\s+following|minimum\s+of|help\s+(?:with|finding)|with|of|is|are|an?\s+order\s+(?:of|for)|urgently|immediately|
+            at\s+least|up\s+to|the\s+services\s+of|another|some|the\s+following|minimum\s+of|help\s+(?:with|finding)|with|of|is|are|an?\s+order\s+(?:of|for)|urgently|immediately|
             asap|today|tomorrow|now)\b)*[\s:,\u2013(~-]*""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -83,7 +83,7 @@ _NEEDED = re.compile(
     r"\s+(?:is|are|will|should)\s+(?:be\s+)?(?:urgently\s+|also\s+)?(?:needed|wanted|required)\b", re.IGNORECASE
 )
 _AFTER_COUNT = re.compile(r"[\s(\u00d7xX)\u2013-]|\+\s|$")
-_SEPARATOR = re.compile(r"\s*[-:|,;\u2013\u2014]+\s*")
+_SEPARATOR = re.compile(r"\s*[-:|,;\u2013\u2014]+\s*|\s+/\s+")
 _UNKNOWN_LEAD = re.compile(r"(?P<city>[^\W\d][\w.' -]{1,40}?)\s*[, (/]\s*(?P<state>[A-Za-z]{2})\)?\s*[:\u2013-]\s*")
 # "Chicago" of "a cook, Chicago, nights".
 _BARE_CITY = re.compile(r"\)?,[ \t]*(?P<city>[^\W\d_][\w.' -]*?)[ \t]*(?=[,.;!?\n]|$)")
@@ -230,7 +230,11 @@ class Frames:
         if mark is not None and mark.kind in {"place", "when"}:
             after = _SEPARATOR.match(reading.text, mark.end, end)
             place = reading.places[mark.nth] if mark.kind == "place" else None
-            return (None, after.end(), place) if after else None
+            if after is not None:
+                return None, after.end(), place
+            # "Nantucket restaurant, 4 dishwashers" begins with a city and is not done with it.
+            if place is None or place.location.state is not None:
+                return None
         unknown = self._unknown_lead(reading, start, end)
         if unknown is not None:
             return unknown
@@ -238,15 +242,27 @@ class Frames:
             return None
         for after in itertools.islice(_SEPARATOR.finditer(reading.text, start, end), _MOST_SEPARATORS):
             joins = after[0] == "-" or reading.at(after.end()) is not None
-            if joins or number_at(reading.text, after.end()) is None:
-                continue
-            lead = reading.text[start : after.start()]
-            if is_company(lead):
-                client = name_at(reading, start, after.start())
-                return (client, after.end(), None) if client else None
-            # "Nicole Adams: one Nanny" may name a client or not, but it is a heading for what follows.
-            if ":" in after[0] and len(lead.split()) <= _HEADING_WORDS:
-                return None, after.end(), None
+            if not joins and number_at(reading.text, after.end()) is not None:
+                found = self._parted_lead(reading, start, after)
+                if found is not None:
+                    return found
+        return None
+
+    def _parted_lead(
+        self, reading: Reading, start: int, after: re.Match[str]
+    ) -> tuple[ClientName | None, int, PlaceMatch | None] | None:
+        """Read what stands before a separator and a number: a large city, a client, or a heading."""
+        lead = reading.text[start : after.start()]
+        city = self._places.bare_city(reading.text, start, after.start())
+        if city is not None:
+            return None, after.end(), city
+        if is_company(lead):
+            # A city stands at the beginning of "Nantucket restaurant", which is no name then.
+            client = name_at(reading, start, after.start())
+            return (client, after.end(), None) if client or reading.at(start) else None
+        # "Nicole Adams: one Nanny" may name a client or not, but it is a heading for what follows.
+        if ":" in after[0] and len(lead.split()) <= _HEADING_WORDS:
+            return None, after.end(), None
         return None
 
     def _unknown_lead(

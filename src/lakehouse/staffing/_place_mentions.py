@@ -54,7 +54,7 @@ _NAME_AND_STATE_PEOPLE = 500_000
 # What a client has in a city, called by it: "our Duluth warehouse".
 _HOUSES = frozenset(
     "site jobsite location plant warehouse facility property office branch yard store hotel restaurant resort lodge "
-    "mill factory terminal depot shop campus hospital clinic project".split()
+    "mill factory shipyard kitchen bakery bar inn farm ranch terminal depot shop campus hospital clinic project".split()
 )
 _OURS = frozenset("our the my your their".split())
 _FEWEST_PEOPLE = 1_000

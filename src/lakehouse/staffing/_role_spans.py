@@ -81,7 +81,7 @@ _LAST_WORD = re.compile(r"[^\W\d_]+(?=[^\w]*$)")
 _GRADE = re.compile(r"[\s,]+(?:i{1,3}|iv|v|\d{1,2})$", re.IGNORECASE)
 
 _STOP = re.compile(
-    r"""\s+(?:starting|starts?|beginning|commencing|effective|who|whom|that|having|paying|asap|please|pls|immediately|must|
+    r"""\s+(?:starting|starts?|beginning|commencing|effective|who|whom|that|having|paying|asap|please|pls|immediately|must|would|
             needed|wanted|required|available|free|because|via|we|they|as\s+soon|with|without|per|is|are|will|can|should|
             to\s+(?:start|begin|work|help|cover|fill|join|be|run|operate|assist|support|handle|come|report|do)|
             and\s+(?:must|they|we|need|should|also)|
