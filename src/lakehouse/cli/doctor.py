@@ -51,8 +51,8 @@ def add(commands: Commands) -> None:
         "doctor",
         _doctor,
         "check that everything needed is there",
-        more="Looks at Python, packages, model weights, shipped data, the lake, servers that the settings name, disk\n"
-        "and ports; changes nothing.\n"
+        more="Looks at Python, packages, model weights, shipped data, the lake, servers that\n"
+        "the settings name, disk and ports; changes nothing.\n"
         "The exit code is 1 when something is wrong.",
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
