@@ -64,7 +64,7 @@ class Roles:
     """
 
     # Raised with every change of what `resolve` answers, so that codes that were stored are worked out again.
-    edition = 2
+    edition = 3
 
     def __init__(
         self,
