@@ -12,9 +12,10 @@ hardly anybody there has, so they lie farther from all vectors. All graphs have 
 
 Each engine is set to the first of its settings that finds at least 0.99 of what exact search finds, or to the last; the
 recall shown is of that setting. Then all run in shuffled order, several rounds: servers over loopback with 10 and with
-50 clients, the others in one thread of a process. Rates are scaled by a calibrator that runs right after each; runs
-that other processes disturbed are made again (`_machine.py`). `us` is processor time of the engine for a request, in
-microseconds, without the client's. hnswlib is the ceiling: it keeps nothing on disk.
+50 clients, the others in one thread of a process. Where rates are compared, a calibrator that runs right after each
+takes out how fast the machine was just then; runs that other processes disturbed are made again (`_machine.py`). `us`
+is processor time of the engine for a request, in microseconds, without the client's. hnswlib is the ceiling: it keeps
+nothing on disk.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ OURS = "lakehouse"
 
 
 class Found(NamedTuple):
-    """One run: requests a second at the usual pace of the machine, microseconds of the engine, p50 and p99 in ms."""
+    """One run: requests a second, how slow the machine was, microseconds of the engine, p50 and p99 in ms."""
 
     rate: float
+    pace: float
     processor: float
     p50: float
     p99: float
@@ -203,7 +205,8 @@ def measure(children: list[Child], rounds: int, seconds: float, disturbed: Distu
             name = child.name if clients == 1 else f"{child.name}, {clients} clients"
             found[name].append(
                 Found(
-                    len(took) / wall * run.pace,
+                    len(took) / wall,
+                    run.pace,
                     1e6 * processor / len(took),
                     percentile(took, 0.5),
                     percentile(took, 0.99),
@@ -218,7 +221,7 @@ def show(children: list[Child], found: dict[str, list[Found]]) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, runs in sorted(found.items(), key=lambda item: (item[0].partition(", ")[2], item[0])):
         engine, ours = of[name.partition(",")[0]], found[rival(name)]
-        times = statistics.median(run.rate for run in ours) / statistics.median(run.rate for run in runs)
+        times = statistics.median(map(paced, ours)) / statistics.median(map(paced, runs))
         by_processor = statistics.median(run.processor for run in runs) / statistics.median(
             run.processor for run in ours
         )
@@ -227,6 +230,11 @@ def show(children: list[Child], found: dict[str, list[Found]]) -> None:
             f" | {spread(run.processor for run in runs)} | {statistics.median(run.p50 for run in runs):.2f}"
             f" | {statistics.median(run.p99 for run in runs):.2f} | {times:.2f} | {by_processor:.2f} |"
         )
+
+
+def paced(run: Found) -> float:
+    """Return the rate as it were, had the calibrator taken as long in every run."""
+    return run.rate * run.pace
 
 
 def rival(name: str) -> str:

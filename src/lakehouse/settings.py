@@ -209,6 +209,8 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         exact_below: Indexes smaller than this are always searched exactly.
         laid_by: Metadata keys, the most telling first: a build lays items of the same values side by side on disk, so
             that a search among them reads one stretch.
+        scratch: Folder for what a build needs until it is done; empty means memory (`/dev/shm`) while an eighth of what
+            is free there is enough, else beside the index.
         engine: Where the items of new indexes lie: "local" (the data folder), "qdrant" or "pgvector" (a server). The
             indexes of memory are local in any case.
         url: Of the server: `http(s)://host:6333` of Qdrant, or `postgresql+pg8000://user@host/name`. A folder for
@@ -225,6 +227,7 @@ class Vectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fresh_limit: Count = 5_000
     exact_below: Count = 12_000
     laid_by: tuple[str, ...] = ("role_code", "state")
+    scratch: str = ""
     engine: Literal["local", "qdrant", "pgvector"] = "local"
     url: str = ""
     key_env: str = "LAKEHOUSE_VECTORS_KEY"

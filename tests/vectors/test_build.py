@@ -448,3 +448,73 @@ def test_damaged_graph_is_scored_exactly_and_built_anew(
     assert "scored exactly until it is built anew" in caplog.text
     wait_for(lambda: not again._indexes.get("workers")._parts.built.lacks_graph)
     assert again.stats("workers").items == ROWS
+
+
+MADE_IN_SCRATCH = {"as-they-come", "graph-0000"}
+
+
+def below(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*")}
+
+
+def test_build_works_in_the_scratch_folder_and_leaves_nothing_there(
+    open_vectors: Open, tmp_path: Path, rows_file: Path
+) -> None:
+    scratch = tmp_path / "elsewhere"
+    scratch.mkdir()
+    vectors = open_vectors(**GRAPH, scratch=str(scratch))
+    there: set[str] = set()
+    beside: set[str] = set()
+
+    def look(done: int, total: int) -> None:
+        deadline = time.monotonic() + 0.5
+        while not there >= MADE_IN_SCRATCH and time.monotonic() < deadline:
+            there.update(below(scratch))
+            beside.update(below(tmp_path / "vectors"))
+
+    vectors.replace("people", rows_file, dimension=WIDTH, progress=look)
+    assert there >= MADE_IN_SCRATCH
+    assert "as-they-come" not in beside
+    assert not below(scratch)
+    built = next((tmp_path / "vectors" / "people").glob("built-*"))
+    assert "graph-0000" in below(built)
+    assert vectors.stats("people").indexed == ROWS
+
+
+def test_build_gives_the_same_rows_wherever_it_works(open_vectors: Open, tmp_path: Path, rows_file: Path) -> None:
+    scratch = tmp_path / "elsewhere"
+    scratch.mkdir()
+    vectors = open_vectors(**GRAPH, scratch=str(scratch))
+    twice = write_rows(
+        tmp_path / "twice.arrow",
+        [f"w-{row}" for row in range(ROWS)],
+        np.repeat(clustered(ROWS // 3, 5), 3, axis=0),
+        [metadata_of(row) for row in range(ROWS)],
+    )
+    vectors.replace("there", rows_file, dimension=WIDTH)
+    vectors.replace("runs-there", twice, dimension=WIDTH)
+    vectors.close()
+    vectors = open_vectors(**GRAPH)
+    vectors.replace("here", rows_file, dimension=WIDTH)
+    vectors.replace("runs-here", twice, dimension=WIDTH)
+    for there, here in (("there", "here"), ("runs-there", "runs-here")):
+        folders = [next((tmp_path / "vectors" / name).glob("built-*")) for name in (there, here)]
+        for file in ("vectors.npy", "ids.bin", "metadata.bin", "lengths.npy", "columns.npz", "runs.npy"):
+            ours, theirs = (folder / file for folder in folders)
+            assert ours.exists() == theirs.exists()
+            assert not ours.exists() or ours.read_bytes() == theirs.read_bytes()
+
+
+@pytest.mark.parametrize("chosen", ["nowhere", "a file"])
+def test_scratch_folder_that_cannot_be_used_is_named_and_nothing_changes(
+    open_vectors: Open, tmp_path: Path, rows_file: Path, chosen: str
+) -> None:
+    (tmp_path / "a file").write_text("")
+    vectors = open_vectors(**GRAPH)
+    vectors.replace("people", rows_file, dimension=WIDTH)
+    vectors.close()
+    vectors = open_vectors(**GRAPH, scratch=str(tmp_path / chosen))
+    with pytest.raises(InvalidInput, match=r"vectors\.scratch") as caught:
+        vectors.replace("people", rows_file, dimension=WIDTH)
+    assert caught.value.detail["field"] == "vectors.scratch"
+    assert vectors.stats("people").items == ROWS

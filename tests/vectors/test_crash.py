@@ -109,6 +109,8 @@ def again_query() -> object:
 def test_killed_while_replacing_the_old_index_is_whole(open_vectors: Open, tmp_path: Path) -> None:
     import numpy as np
 
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     vectors = open_vectors()
     vectors.create("people", 16)
     vectors.add("people", [Item(id=f"old-{n}", vector=[1.0] * 16) for n in range(50)])
@@ -134,7 +136,8 @@ def test_killed_while_replacing_the_old_index_is_whole(open_vectors: Open, tmp_p
         })
         with pa.ipc.new_file(rows, table.schema) as writer:
             writer.write_table(table)
-        vectors = Vectors(settings.Vectors(), folder, embed=None, embed_model="m", embed_dimension=2)
+        config = settings.Vectors(scratch=str(folder / "scratch"))
+        vectors = Vectors(config, folder, embed=None, embed_model="m", embed_dimension=2)
 
         def progress(done, total):
             print(done, flush=True)
@@ -157,8 +160,10 @@ def test_killed_while_replacing_the_old_index_is_whole(open_vectors: Open, tmp_p
     process.kill()
     process.wait()
     process.stdout.close()
-    again = open_vectors()
+    assert list(scratch.iterdir())
+    again = open_vectors(scratch=str(scratch))
     assert again.stats("people").items == 50
+    assert not list(scratch.iterdir())
     assert {hit.id[:3] for hit in again.nearest("people", np.ones(16, dtype=np.float32), 60)} == {"old"}
     assert not list(folder.glob("built-*"))
     # The builder is gone too, so it cannot come back and write.

@@ -20,6 +20,7 @@ from lakehouse.errors import InvalidInput
 from lakehouse.state.folder import fsync_dir
 from lakehouse.vectors import _groups, _scoring, _sketch, columns, journal
 from lakehouse.vectors._built import HIDDEN, RUNS, SUMMARY, Built, Summary, Texts, TextWriter
+from lakehouse.vectors._scratch import carry
 from lakehouse.vectors.base import Distance
 from lakehouse.vectors.items import check_id, check_vectors
 
@@ -52,6 +53,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         journals: Sealed journal files, in order.
         graph_from: Fewest rows that get a graph.
         laid_by: Metadata keys; rows with the same values lie side by side.
+        scratch: Folder for what is not kept, and for the graph until it is whole; empty means the target.
     """
 
     target: str
@@ -65,6 +67,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ef_construct: int
     ef_search: int
     laid_by: list[str] = []
+    scratch: str = ""
 
 
 class Portion(NamedTuple):
@@ -165,9 +168,11 @@ class _Steps:
 
 def _write_rows(folder: Path, rows: Rows, request: Request, steps: _Steps) -> np.ndarray:
     """Write the rows, those of one kind side by side; what a demand asks for together is then read together."""
-    scratch = folder / _AS_THEY_COME
+    scratch = Path(request.scratch or folder) / _AS_THEY_COME
     scratch.mkdir()
-    order = _write_as_they_come(scratch, rows, request)
+    order, runs = _write_as_they_come(scratch, rows, request)
+    if runs is not None:
+        np.save(folder / RUNS, runs)
     unordered = np.load(scratch / "vectors.npy", mmap_mode="r")
     # A file of no rows cannot be mapped; one spare row is never looked at.
     shape = (max(rows.total, 1), request.dimension)
@@ -208,8 +213,12 @@ def _sync_rows(vectors: np.memmap, start: int, end: int) -> None:
     mapped.flush(first, vectors.offset + end * size - first)
 
 
-def _write_as_they_come(folder: Path, rows: Rows, request: Request) -> np.ndarray:
-    """Write vectors, ids and metadata; return the row numbers in the order in which they are to lie, int64."""
+def _write_as_they_come(folder: Path, rows: Rows, request: Request) -> tuple[np.ndarray, np.ndarray | None]:
+    """Write vectors, ids and metadata.
+
+    Returns:
+        The row numbers in the order in which they are to lie, int64; the runs of `_in_runs`, None without any.
+    """
     shape = (max(rows.total, 1), request.dimension)
     vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", dtype=np.float32, shape=shape)
     kinds: dict[tuple[str, ...], int] = {}
@@ -233,12 +242,16 @@ def _write_as_they_come(folder: Path, rows: Rows, request: Request) -> np.ndarra
     place_of[[kinds[kind] for kind in sorted(kinds)]] = np.arange(len(kinds))
     # Rows of one kind stay in the order in which they came, so the same rows give the same files.
     if 2 * len(known) >= rows.total:
-        return np.argsort(place_of[kind_of], kind="stable") if kinds else np.empty(0, dtype=np.int64)
+        return (np.argsort(place_of[kind_of], kind="stable") if kinds else np.empty(0, dtype=np.int64)), None
     return _in_runs(np.lexsort((vector_of, place_of[kind_of])), vector_of, folder)
 
 
-def _in_runs(order: np.ndarray, vector_of: np.ndarray, folder: Path) -> np.ndarray:
-    """Put the rows of one vector, which lie side by side in `order`, into the order of their ids; note the runs."""
+def _in_runs(order: np.ndarray, vector_of: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Put the rows of one vector, which lie side by side in `order`, into the order of their ids.
+
+    Returns:
+        The order, and of each place in it the number of its run, int32.
+    """
     starts = np.flatnonzero(np.diff(vector_of[order], prepend=-1))
     bounds = [*starts.tolist(), len(order)]
     ids = Texts(folder, "ids")
@@ -246,8 +259,7 @@ def _in_runs(order: np.ndarray, vector_of: np.ndarray, folder: Path) -> np.ndarr
         if end - begin > 1:
             order[begin:end] = sorted(order[begin:end].tolist(), key=lambda at: bytes(ids[at]))
     lengths = np.diff(bounds)
-    np.save(folder.parent / RUNS, np.repeat(np.arange(len(lengths), dtype=np.int32), lengths))
-    return order
+    return order, np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
 
 
 _NO_LENGTHS = np.empty(0, dtype=np.float32)
@@ -277,8 +289,10 @@ def _build_graphs(folder: Path, vectors: np.ndarray, request: Request, steps: _S
     parts = -(-len(vectors) // _edge.GRAPH_ROWS)
     bounds = [len(vectors) * part // parts for part in range(parts + 1)]
     for part, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        target = folder / f"graph-{part:04d}"
+        made = Path(request.scratch) / target.name if request.scratch else target
         handed_over = _edge.build(
-            folder / f"graph-{part:04d}",
+            made,
             vectors[begin:end],
             distance=request.distance,
             m=request.m,
@@ -288,6 +302,8 @@ def _build_graphs(folder: Path, vectors: np.ndarray, request: Request, steps: _S
         for rows in handed_over:
             # Walking into the graph is most of the work and tells nothing while it goes on.
             steps.indexed(begin + rows // 2)
+        if made != target:
+            carry(made, target)
         steps.indexed(end)
 
 

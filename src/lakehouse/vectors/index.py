@@ -31,6 +31,7 @@ from lakehouse.vectors._built import Built
 from lakehouse.vectors._lookup import Lookup
 from lakehouse.vectors._parts import Carried, Parts
 from lakehouse.vectors._scoring import Query
+from lakehouse.vectors._scratch import clear, scratch
 from lakehouse.vectors._shelves import Shelves
 from lakehouse.vectors.base import LOCAL, Distance, IndexStats, StoredItem
 from lakehouse.vectors.journal import Drop, Entry, Journal, Put
@@ -106,6 +107,7 @@ class Index:
         self._builder: threading.Thread | None = None
         self._carried: Carried | None = None
         self._closed = False
+        clear(folder, config.scratch)
         _clear(folder, self.manifest)
         self._whole = _load(folder, self.manifest)
         self._build_at = self._due(self._whole)
@@ -342,7 +344,9 @@ class Index:
         rows = _build.arrow_rows(request.rows) if request.rows else len(self._whole)
         if rows < min(_INLINE_ROWS, request.graph_from):
             return _build.build(request, progress or _silent)
-        count: int = self._children.run("lakehouse.vectors._build", msgspec.to_builtins(request), progress=progress)
+        with scratch(self.folder, rows * _row_bytes(request.dimension), self._config.scratch) as folder:
+            asked = msgspec.to_builtins(request) | {"scratch": str(folder or "")}
+            count: int = self._children.run("lakehouse.vectors._build", asked, progress=progress)
         return count
 
     def _swap(self, target: Path, first: int, model: str | None, *, replaced: bool) -> None:
@@ -389,6 +393,14 @@ class _Replaced:
             time.sleep(_BETWEEN_PIECES_S)
             self._built.popitem()
         self._built = {}
+
+
+def _row_bytes(dimension: int) -> int:
+    """Return about how many bytes of a scratch folder a build takes for each row.
+
+    The graph's engine has a vector twice, as 32 bits a number, and once as 8; the text and the links are some hundred.
+    """
+    return 9 * dimension + 1_024
 
 
 def _silent(done: int, total: int) -> None:
