@@ -344,14 +344,14 @@ def test_contract_of_one_client_is_handed_over_and_what_is_of_others_stays(clien
 
 def test_client_in_two_spellings_is_handed_over_as_one(client, lake):
     ids = [
-        opened(lake, f"Need 2 Welders in Toledo OH for {name}", owner="yan") for name in ("O'Hare Ltd.", "OHare Ltd")
+        opened(lake, f"Need 2 Welders in Toledo OH for {name}", owner="orin") for name in ("O'Hare Ltd.", "OHare Ltd")
     ]
-    page = shown(client.get("/handover", params={"from": "yan", "client": "O\u2019Hare Ltd"}))
+    page = shown(client.get("/handover", params={"from": "orin", "client": "O\u2019Hare Ltd"}))
     assert "Open demands 2" in page
-    said = {"from": "yan", "client": "OHare Ltd", "to": "zed", "mode": "copy"}
-    nothing = "zed now has 2 open demands of yan. Nothing of OHare Ltd is in the memory of yan."
+    said = {"from": "orin", "client": "OHare Ltd", "to": "quentin", "mode": "copy"}
+    nothing = "quentin now has 2 open demands of orin. Nothing of OHare Ltd is in the memory of orin."
     assert nothing in shown(client.post("/handover", data=said))
-    assert [lake.demands.get(id).owner for id in ids] == ["zed", "zed"]
+    assert [lake.demands.get(id).owner for id in ids] == ["quentin", "quentin"]
 
 
 def test_memory_page_hands_over_one_client(client, lake):
