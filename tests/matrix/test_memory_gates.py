@@ -48,22 +48,33 @@ def test_somebody_lowered_out_of_the_results_is_told_of(lake):
     first, lowered, other = ids(lake.matrix.search(ASK, ["workers"], k=3))
     for outcome in ("accepted", "rejected"):
         remember(lake, ASK, lowered, outcome=outcome)
-    beside = search(lake, ASK, k=2)
-    assert (ids(beside), stopped(beside, lowered)) == ([first, lowered], [])
-    (used,) = [match.memory for match in beside.results if match.id == lowered]
+    whole = search(lake, ASK, k=20)
+    at = ids(whole).index(lowered)
+    assert (ids(whole)[:2], at > 1, stopped(whole, lowered)) == ([first, other], True, [])
+    used = whole.results[at].memory
     assert used.turned_down == "lowered"
-    # Another takes the place; and asked again, the answer is the same.
-    remember(lake, ASK, other)
-    for _ in range(2):
-        found = search(lake, ASK, k=2)
-        assert (set(ids(found)), stopped(found, lowered)) == ({first, other}, ["turned_down"])
-        (drop,) = found.dropped
-        assert (drop.playbook_id, drop.reason[:7]) == (used.playbook_id, "lowered")
-    assert stopped(search(lake, ASK, k=3), lowered) == []
+    # Of fewer results it is no other order; and asked again, the answer is the same.
+    for k in (2, 2, 3):
+        found = search(lake, ASK, k=k)
+        assert ids(found) == ids(whole)[:k]
+        assert stopped(found, lowered) == (["turned_down"] if k <= at else [])
+    (drop,) = search(lake, ASK, k=2).dropped
+    assert (drop.playbook_id, drop.reason.split(", ")[-1]) == (used.playbook_id, "and others came before them")
     # So is who is farther than the caller wants for having been lowered, and nobody who was that before.
-    within = {"max_distance": (used.base_distance + beside.results[1].distance) / 2}
-    assert stopped(search(lake, ASK, k=3, **within), lowered) == ["turned_down"]
-    assert stopped(search(lake, ASK, k=3, max_distance=used.base_distance / 2), lowered) == []
+    within = {"max_distance": (used.base_distance + whole.results[at].distance) / 2}
+    (drop,) = search(lake, ASK, k=20, **within).dropped
+    assert (drop.answer_id, drop.gate) == (lowered, "turned_down")
+    assert drop.reason.split(", ")[-1] == "and farther now than the caller wants"
+    assert stopped(search(lake, ASK, k=20, max_distance=used.base_distance / 2), lowered) == []
+
+
+def test_somebody_lowered_is_first_of_one_result_only_where_first_of_many(lake):
+    first = ids(lake.matrix.search(ASK, ["workers"], k=3))[0]
+    for outcome in ("accepted", "rejected"):
+        remember(lake, ASK, first, outcome=outcome)
+    many = ids(search(lake, ASK, k=3))
+    assert many[0] != first
+    assert ids(search(lake, ASK, k=1)) == many[:1]
 
 
 @pytest.fixture

@@ -32,11 +32,14 @@ from lakehouse.memory.evidence import BARRED, Posterior
 from lakehouse.vectors.base import Filter
 
 _DROPPED = 20
+_LOWERED = "lowered for demands like this one, and others came before them"
+_FARTHER = "lowered for demands like this one, and farther now than the caller wants"
 _FIRST = operator.itemgetter(0)
 # `Drop.order`.
 _NEAREST = operator.attrgetter("recall.distance", "recall.id")
 _TOLD = operator.attrgetter("query_distance", "playbook_id")
 _ANSWER = operator.attrgetter("corpus", "id")
+_ORDER = operator.attrgetter("order")
 # In the order in which they stop; one that the demand gives nothing to look at is passed.
 _BOOSTED: list[Gate] = ["excluded", "role", "turned_down", "trust"]
 _INJECTED: list[Gate] = [*_BOOSTED, "distance", "gone", "certs", "place", "shift", "available", "judge"]
@@ -74,9 +77,14 @@ class Memory:
         return [drop.told for drop in sorted(self._dropped.values(), key=_NEAREST)[:_DROPPED]]
 
     def apply(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Return the candidates with memory applied, in order; the first k of them are "the results"."""
+        """Return the candidates with memory applied, in order; the first k of them are "the results".
+
+        Whom outcomes moved away is among these only where nobody else who was found comes before them now.
+        """
         k = self._k
-        self._hold_back(candidates)
+        if self._recalled.opposed:
+            self._hold_back(candidates)
+            candidates = sorted(candidates, key=_ORDER)
         results = candidates[:k]
         present = dict(zip(map(_ANSWER, results), results, strict=True))
         others = self._remembered(candidates[k:])
@@ -152,7 +160,7 @@ class Memory:
 
     def _hold_back(self, candidates: Sequence[Candidate]) -> None:
         """Move away, or behind everybody, whom outcomes for demands like this one speak against."""
-        for candidate in candidates if self._recalled.opposed else ():
+        for candidate in candidates:
             said = self._recalled.said.get((candidate.corpus, candidate.id))
             if said is None or said.against is None or said.pooled is None or said.trust is None:
                 continue
@@ -268,7 +276,7 @@ def lowered_out(
             namespace=use.namespace,
             query_distance=use.query_distance,
             gate="turned_down",
-            reason="lowered for demands like this one, and others came before them",
+            reason=_LOWERED if each.distance <= most else _FARTHER,
         )
         for each in before
         if (use := each.memory) is not None
