@@ -213,6 +213,39 @@ def test_key_for_one_memory_sees_demands_of_no_other(lake):
         lake.demands.list()
 
 
+def test_key_for_one_memory_opens_its_own_of_what_another_has_opened(lake):
+    source = b"demand,ref\n2 cooks in Akron OH,f-key\n"
+    message = lake.inbox.receive(type="email", body=ASK, sender="p@example.com", message_id="<key>").id
+    ways = (
+        lambda memory: lake.demands.file(source, namespace=memory),
+        lambda memory: lake.demands.open(message=message, namespace=memory),
+    )
+    for way in ways:
+        seen = set()
+        for memory in ("mia", "noor", "omar"):
+            key = Caller(kind="key", id=memory, roles=frozenset({"coordinator"}), namespaces=frozenset({memory}))
+            with caller.calling(key):
+                first, again = way(memory), way(memory)
+            assert (len(first.created), first.known) == (1, [])
+            assert (again.created, again.known) == ([], first.created)
+            assert lake.demands.get(first.created[0]).namespace == memory
+            seen.update(first.created)
+        assert len(seen) == 3
+        # Who may use every memory finds it opened.
+        assert way("default").created == []
+
+
+def test_key_for_one_memory_is_not_told_by_bookings_of_the_demands_of_another(lake):
+    other = opened(lake, namespace="noor")
+    lake.demands.place(other, who("w-1"), "proposed")
+    assert lake.demands.fill(other).filled == ["w-1"]
+    assert [one.session_id for one in lake.validate.fills("w-1").bookings] == [f"demand:{other}"]
+    key = Caller(kind="key", id="k", roles=frozenset({"coordinator"}), namespaces=frozenset({"mia"}))
+    with caller.calling(key):
+        for bookings in (lake.validate.fills("w-1").bookings, lake.validate.fills().bookings):
+            assert [(one.worker_id, one.session_id) for one in bookings] == [("w-1", "")]
+
+
 def test_demand_of_a_cancelled_message_is_not_opened(lake):
     sent = lake.inbox.receive(type="email", body=ASK, sender="p@example.com", message_id="<1>")
     lake.inbox.receive(

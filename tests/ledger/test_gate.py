@@ -12,6 +12,7 @@ from lakehouse.caller import Caller
 from lakehouse.errors import LakehouseError, NotFound, PermissionDenied
 from lakehouse.ledger import gate
 from lakehouse.memory.base import Namespace
+from lakehouse.validate.base import BookingList
 
 FORKLIFT = "Need 2 Forklift Operators in Cleveland OH, day shift"
 WHY = "asked for by Jo Smith"
@@ -70,7 +71,7 @@ def is_known(operation, path):
     for text in ("anna", "playbook_anna"):
         with as_(*caller.ROLES, namespaces=OWN):
             try:
-                stands(operation, {"use_playbook": True, **with_text(path, text)}, lambda: None)
+                stands(operation, {"use_playbook": True, **with_text(path, text)}, lambda: BookingList([]))
             except (PermissionDenied, NotFound):
                 return True
     return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -107,6 +107,13 @@ def _name_clients_anew(connection: Connection) -> None:
 MIGRATIONS = (Migration(2, _name_clients_anew),)
 
 
+class Known(NamedTuple):
+    """A demand that was opened before: its id, and the memory it is of."""
+
+    id: str
+    namespace: str
+
+
 def add(connection: Connection, opened: OpenDemand, source: str | None) -> None:
     """Add one demand without people and notes.
 
@@ -116,10 +123,10 @@ def add(connection: Connection, opened: OpenDemand, source: str | None) -> None:
     connection.execute(insert(DEMANDS).values(id=opened.id, source=source, **_columns(opened)))
 
 
-def known(connection: Connection, source: str) -> str | None:
-    """Return the id of the demand of a source."""
-    found: str | None = connection.scalar(select(DEMANDS.c.id).where(DEMANDS.c.source == source))
-    return found
+def known(connection: Connection, source: str) -> Known | None:
+    """Return the demand of a source."""
+    found = connection.execute(select(DEMANDS.c.id, DEMANDS.c.namespace).where(DEMANDS.c.source == source)).first()
+    return None if found is None else Known(*found)
 
 
 def put(connection: Connection, changed: OpenDemand) -> None:

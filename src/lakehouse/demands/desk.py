@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import msgspec
 from lakehouse import caller
 from lakehouse.demands.base import URGENCIES, Candidate, OpenDemand, Placed, Stage
 from lakehouse.errors import NotFound, PermissionDenied, WrongState
+from lakehouse.state.names import OF_A_DEMAND
 from lakehouse.validate.base import LookUp, Question
 from lakehouse.validate.period import period
 
@@ -78,6 +80,23 @@ class Desk:
             raise NotFound(f"there is no open demand {id!r}; `lakehouse demand list` shows those there are", id=id)
         barred = self.rows.barred(connection, self.rows.client_key(found.demand))
         return msgspec.structs.replace(self.truly([found])[0], barred=barred)
+
+    def known(self, connection: Connection, source: str) -> tuple[str, str]:
+        """Return the id of the caller's demand of a source, empty when there is none, and what a new one is known by.
+
+        One whose memory is not theirs keeps nobody from opening their own, who is not told of it.
+
+        Args:
+            connection: Of the transaction that opens it.
+            source: The message or the line that it comes of.
+        """
+        name = source
+        for nth in itertools.count(1):
+            there = self.rows.known(connection, name)
+            if there is None or _may_use(there.namespace):
+                break
+            name = f"{source}@{nth}"
+        return there.id if there is not None else "", name
 
     def truly(self, found: Sequence[OpenDemand]) -> list[OpenDemand]:
         """Return demands with those people `filled` whom the accepted fills say are, and with counts."""
@@ -149,7 +168,7 @@ def _may_use(namespace: str) -> bool:
 
 def session_of(id: str) -> str:
     """Return what the bookings of a demand are known by."""
-    return f"demand:{id}"
+    return f"{OF_A_DEMAND}{id}"
 
 
 def _counted(demand: OpenDemand, booked: dict[tuple[str, str], str]) -> OpenDemand:

@@ -57,7 +57,8 @@ class Shelf:
     ) -> Opened:
         """Open each demand that a text or a message of the inbox asks for.
 
-        A demand of a message is opened once; asked for again, it is `known`.
+        A demand of a message is opened once; asked for again, it is `known`. One whose memory is not the caller's is to
+        them as one that was not opened.
 
         Args:
             text: A line or an email, as it came.
@@ -80,12 +81,12 @@ class Shelf:
         known: builtins.list[str] = []
         with desk.state.write() as connection:
             for part, source in zip(parts, sources, strict=True):
-                there = desk.rows.known(connection, source) if source else None
+                there, name = desk.known(connection, source) if source else ("", None)
                 if there:
                     known.append(there)
                     continue
                 made = self._made(part, owner, namespace, urgency or of_message)
-                desk.rows.add(connection, msgspec.structs.replace(made, message=message), source)
+                desk.rows.add(connection, msgspec.structs.replace(made, message=message), name)
                 created.append(made.id)
         return Opened(created=created, known=known)
 
@@ -128,7 +129,7 @@ class Shelf:
         """Open the demands of a CSV file, one a line; see `demands.lines.read` for its columns.
 
         Lines that cannot be one are refused with their number and the reason, the others are opened. The same file
-        again opens nothing more.
+        again opens nothing more, unless it was opened in a memory that is not the caller's.
 
         Args:
             source: The bytes of the file, UTF-8, with a heading.
@@ -148,11 +149,11 @@ class Shelf:
         known: builtins.list[str] = []
         with desk.state.write() as connection:
             for line, made in zip(found, read, strict=True):
-                there = desk.rows.known(connection, line.source)
+                there, name = desk.known(connection, line.source)
                 if there:
                     known.append(there)
                     continue
-                desk.rows.add(connection, made, line.source)
+                desk.rows.add(connection, made, name)
                 if line.note:
                     desk.rows.note(connection, made.id, Note(line.note, owner, made.opened_at))
                 created.append(made.id)

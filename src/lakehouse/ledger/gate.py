@@ -11,7 +11,7 @@ from lakehouse import caller
 from lakehouse.caller import AUDITOR, COORDINATOR, OPERATOR, Caller
 from lakehouse.errors import NotFound, PermissionDenied
 from lakehouse.staffing import worker
-from lakehouse.state.names import MEMORY_INDEX
+from lakehouse.state.names import MEMORY_INDEX, OF_A_DEMAND
 
 _ALL = frozenset({COORDINATOR, AUDITOR, OPERATOR})
 _WORK = frozenset({COORDINATOR, OPERATOR})
@@ -118,6 +118,8 @@ class Gate:
         answer = work()
         if who.namespaces is not None and operation.name == "vectors.list":
             answer = _without_others(answer, who.namespaces)
+        if who.namespaces is not None and operation.name == "validate.fills":
+            answer = _without_demands(answer)
         return answer if who.roles & SEES_CONTACT else without_contact(answer)
 
     def _check_entry(self, namespaces: frozenset[str], operation: Named, id: str) -> None:
@@ -138,6 +140,18 @@ def _without_others(answer: Any, namespaces: frozenset[str]) -> Any:
         return not name.startswith(MEMORY_INDEX) or name.removeprefix(MEMORY_INDEX) in namespaces
 
     return msgspec.structs.replace(answer, indexes=[each for each in answer.indexes if is_seen(each.name)])
+
+
+def _without_demands(answer: Any) -> Any:
+    """Return a list of bookings that does not tell which demands they are for: those of other memories are among them.
+
+    Who is booked, when and with whom is for everybody to know.
+    """
+    bookings = [
+        msgspec.structs.replace(each, session_id="") if each.session_id.startswith(OF_A_DEMAND) else each
+        for each in answer.bookings
+    ]
+    return msgspec.structs.replace(answer, bookings=bookings)
 
 
 def without_contact(answer: Any) -> Any:

@@ -92,7 +92,7 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
             names no day, and then the booking stands in nobody's way.
         recorded_at: RFC 3339, UTC.
         session_id: Of the iterate that made the fill, `demand:` and an id for one of an open demand, empty for an
-            explicit call.
+            explicit call. A key that is bound to memories is not told of demands here.
     """
 
     fill_id: str
