@@ -452,6 +452,16 @@ def test_handover_joins_the_outcomes_of_an_entry_both_have(lake, mode):
     assert answers(lake, "anna") == (set() if mode == "move" else {"w-1"})
 
 
+def test_outcomes_that_a_copy_brought_stand_at_their_times(lake):
+    for namespace, by in (("anna", "first"), ("ben", "second"), ("anna", "third")):
+        record(lake, namespace=namespace, by=by)
+    lake.playbooks.handover("anna", "ben", "copy")
+    (entry,) = lake.playbooks.list("ben").entries
+    told = lake.playbooks.get(entry.id).outcomes
+    assert [each.by for each in told] == ["first", "second", "third"]
+    assert [each.by for each in lake.playbooks.export("ben").entries[0].outcomes] == ["first", "second", "third"]
+
+
 def test_handover_copy_again_brings_only_what_is_new(lake):
     record(lake, namespace="anna")
     lake.playbooks.handover("anna", "ben", "copy")

@@ -353,7 +353,8 @@ def outcomes_by_entry(connection: Connection, ids: Iterable[str]) -> dict[str, l
     c = outcomes.c
     query = select(c.playbook_id, *(c[name] for name in names)).where(c.playbook_id.in_(list(ids)))
     found: dict[str, list[PastOutcome]] = {}
-    for id, *row in connection.execute(query.order_by(c.number)):
+    # Those that came with a copy were written later than they happened.
+    for id, *row in connection.execute(query.order_by(c.at, c.number)):
         found.setdefault(id, []).append(msgspec.convert(dict(zip(names, row, strict=True)), PastOutcome))
     return found
 
