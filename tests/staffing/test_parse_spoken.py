@@ -110,3 +110,24 @@ def test_parse_form_with_city_and_state_apart_is_one_place(text, count, place):
 )
 def test_parse_talk_of_people_asks_for_nobody(text):
     assert PARSER.parse(text).role is None
+
+
+@pytest.mark.parametrize(
+    ("text", "client"),
+    [
+        ("Need 4 welders in Detroit MI for US Steel", "US Steel"),
+        ("Need 4 welders for US Steel in Detroit MI", "US Steel"),
+        ("US Steel needs 4 welders in Detroit MI", "US Steel"),
+        ("Looking for 4 welders in Detroit MI at US Steel", "US Steel"),
+        ("Need 4 welders in Detroit MI for US", None),
+        ("Need 4 drivers in Gary IN at US Highway 30", None),
+        ("Need 4 welders in Detroit MI, US Citizens only", None),
+    ],
+)
+def test_parse_a_client_that_begins_with_us_is_not_who_says_us(text, client):
+    demand = PARSER.parse(text)
+    assert (demand.client, demand.count, demand.location.state) == (
+        client,
+        4,
+        text.split(" in ")[1].split()[1].strip(","),
+    )

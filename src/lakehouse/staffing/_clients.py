@@ -40,6 +40,8 @@ _STREET = re.compile(
 )
 _ENDS_IN_ZIP = re.compile(r"\b[A-Za-z]{2}\s+\d{5}(?:-\d{4})?$")
 _POINTING = frozenset("our my your their this that these us me".split())
+# "US Steel", and not who says "us", a road or what somebody must be.
+_OF_THE_STATES = re.compile(r"US (?!(?:Highway|Hwy|Route|Rte|Citizen\w*|Work\w*|Based|Only)\b)[A-Z]")
 _CUT_LOWER = re.compile(
     r"""\s+(?:must|needs?|needed|require[sd]?|requiring|who|whom|whose|which|paying|pays?|please|pls|plz|asap|thanks|thx|starting|start[s]?|
         beginning|begins?|commencing|effective|having|immediately|where|because|since|as\s+soon|but|so\s+|if|until|till|through|thru|
@@ -120,7 +122,8 @@ def client_after(reading: Reading, start: int, end: int) -> ClientName | None:
         intro = _INTRO.search(reading.text, at, end)
         if intro is None:
             return None
-        found = name_at(reading, intro.end(), end, surely=intro["cue"].lower() not in {"with", "at", "@"})
+        surely = intro["cue"].lower() not in {"with", "at", "@"} or reading.casing.at(intro.end())
+        found = name_at(reading, intro.end(), end, surely=surely)
         if found is not None:
             return found
         at = intro.start("cue") + 1
@@ -294,9 +297,10 @@ def _is_elsewhere(reading: Reading, name: ClientName) -> bool:
 def _is_name(reading: Reading, name: ClientName, *, surely: bool) -> bool:
     words = re.findall(r"[\w']+", name.name)
     plain = [word.lower() for word in words]
-    if len(words) > 14 or _says_nothing(name.name) or is_form_only(name.name):
+    of_the_states = surely and reading.casing.at(name.start) and _OF_THE_STATES.match(name.name) is not None
+    if not of_the_states and (len(words) > 14 or _says_nothing(name.name) or is_form_only(name.name)):
         return False
-    if is_legal_name(name.name) and not _is_elsewhere(reading, name):
+    if of_the_states or (is_legal_name(name.name) and not _is_elsewhere(reading, name)):
         return True
     if (
         _is_elsewhere(reading, name)

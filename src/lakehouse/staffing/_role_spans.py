@@ -356,7 +356,8 @@ def _ends_role(
     title = text[start:end].strip(_EDGES)
     if word == "for":
         known = around.client is not None or roles.known(title)
-        return not known and name_at(reading, after, end) is not None and not client_after(reading, end, around.end)
+        named = name_at(reading, after, end, surely=reading.casing.at(after))
+        return not known and named is not None and not client_after(reading, end, around.end)
     if _CLAUSE.match(text, after, end) or not text[after:end].strip(_EDGES):
         return True
     if is_legal_name(text[after:end]) or (word in _DASHES and _is_fenced_company(text, after, end)):
