@@ -278,6 +278,30 @@ def test_replica_with_a_damaged_index_comes_up_and_says_what_to_do(replicas: lis
     two.lake.corpora.delete("hurt")
 
 
+def test_corpus_whose_dataset_went_before_a_replica_built_it_is_refused_there(replicas: list[Replica]) -> None:
+    one, two, three = replicas
+    one.lake.ingest.file(as_csv(roster(per_group=1)), "short", "text/csv", key="id")
+    one.lake.corpora.build(name="brief", **{**spare("b-"), "dataset": "short"})
+    before = among(two, "brief")
+    two.end(signal.SIGKILL)
+    three.end(signal.SIGKILL)
+    row = {**roster()[0], "id": 700, "role": "Forklift Operator", "city": "Cleveland"}
+    one.lake.ingest.file(as_csv([row]), "short", "text/csv", key="id")
+    one.lake.corpora.build(name="brief", **{**spare("b-"), "dataset": "short"})
+    one.lake.catalog.drop("short")
+    assert among(one, "brief") != before
+    # Neither from what it was, as `two` has it, nor as if there were none, which is so on `three`.
+    for replica in (two, three):
+        replica.begin()
+        replica.wait()
+        with pytest.raises(WrongState, match=r"its dataset 'short' is gone.*`lakehouse corpus delete brief`"):
+            among(replica, "brief")
+    # Whoever is of another corpus is booked all the same.
+    assert two.lake.validate.accept(fill("w-2", 9)).fill_id
+    two.lake.corpora.delete("brief")
+    assert "brief" not in {stats.name for each in replicas for stats in each.lake.vectors.list().indexes}
+
+
 def test_corpus_deleted_while_a_replica_builds_it_is_as_after_one_of_both(replicas: list[Replica]) -> None:
     one, two, three = replicas
     for _ in range(3):

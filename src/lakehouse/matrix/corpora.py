@@ -317,12 +317,8 @@ class Corpora:
         corpus = next((each for each in self.defined() if each.name == name), None)
         if corpus is None or self._here.built(name) == corpus:
             return
-        version = self._version(corpus)
-        if version is None:
-            _log.warning("corpus %s cannot be built here: its dataset %s is gone", name, corpus.dataset)
-            return
         with self._refused_where_it_lasts(corpus):
-            self._build_as(corpus, version)
+            self._build_as(corpus, self._version(corpus))
 
     @contextlib.contextmanager
     def _refused_where_it_lasts(self, corpus: Corpus) -> Iterator[None]:
@@ -386,12 +382,20 @@ class Corpora:
                 self._vectors.delete(name)
             self._here.forget(name)
 
-    def _version(self, corpus: Corpus) -> Version | None:
-        """Return the state of its dataset that a corpus was built from, the newest when that is kept no more."""
+    def _version(self, corpus: Corpus) -> Version:
+        """Return the state of its dataset that a corpus was built from, the newest when that is kept no more.
+
+        Raises:
+            WrongState: The dataset is gone.
+        """
         for snapshot_id in (int(corpus.snapshot_id), None):
             with contextlib.suppress(NotFound):
                 return self._catalog.version(corpus.dataset, snapshot_id)
-        return None
+        raise WrongState(
+            f"its dataset {corpus.dataset!r} is gone; ingest it again, or `lakehouse corpus delete {corpus.name}`"
+            " removes the corpus from all replicas",
+            dataset=corpus.dataset,
+        )
 
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[Path]:

@@ -149,6 +149,9 @@ class Roster:
         )
 
     def _in_all(self, question: Question, corpora: Sequence[CorpusShape]) -> People:
+        # Whose dataset was dropped has left, and holds up nobody of the others.
+        there = self._catalog.versions()
+        corpora = [corpus for corpus in corpora if corpus.dataset in there] or corpora
         if len(corpora) == 1:
             return self._in_corpus(question, corpora[0])
         if question.snapshot_id:
