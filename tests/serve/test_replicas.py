@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 import lakehouse
 from conftest import CORPUS, as_csv, roster
 from lakehouse import settings
+from lakehouse.demands import _rows as demands
 from lakehouse.errors import (
     Conflict,
     IntegrityError,
@@ -23,6 +25,7 @@ from lakehouse.errors import (
     ValidationFailed,
     WrongState,
 )
+from lakehouse.state.database import Database, Migration
 from stacks import Replica
 
 ASKS = [
@@ -356,3 +359,28 @@ def test_key_made_or_revoked_on_one_replica_holds_on_the_others(replicas: list[R
         known.keys.revoke(made.id)
     for replica in replicas:
         assert replica.lake.keys.list().keys == []
+
+
+def test_replica_of_an_older_edition_answers_nothing_once_a_newer_one_has_changed_the_tables(
+    replicas: list[Replica], sections: dict[str, Any]
+) -> None:
+    two = replicas[1]
+    newest = len(demands.MIGRATIONS) + 1
+    newer = Database.open(sections["state"]["url"])
+    try:
+        newer.prepare(demands.ROOM, demands.TABLES, [*demands.MIGRATIONS, Migration(newest + 1, lambda _: None)])
+        body = {"text": "Need 2 forklift operators in Cleveland OH"}
+        for answer in (two.http.get("/v1/demands"), two.http.post("/v1/demands", json=body)):
+            assert answer.status_code == 503
+            assert "a newer lakehouse has changed tables of demands" in answer.json()["error"]["message"]
+        assert two.http.get("/health").status_code == 200
+        two.end()
+        two.begin()
+        assert two.process.wait() == 2
+    finally:
+        with newer.write() as connection:
+            connection.execute(text("UPDATE schema_version SET version = version - 1 WHERE room = 'demands'"))
+        newer.close()
+    two.begin()
+    two.wait()
+    assert two.lake.demands.list() == replicas[0].lake.demands.list()

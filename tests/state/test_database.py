@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import (
@@ -19,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     create_engine,
+    event,
     insert,
     inspect,
     make_url,
@@ -26,6 +28,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import IntegrityError as ConstraintError
+from sqlalchemy.pool import Pool
 
 from lakehouse.errors import (
     IntegrityError,
@@ -296,3 +299,46 @@ def test_write_waits_for_another_process_no_longer_than_it_may(
     finally:
         one.close()
         other.close()
+
+
+def test_write_after_a_newer_edition_has_changed_the_tables_is_refused_and_nothing_of_it_stays(
+    postgres: Callable[[], str],
+) -> None:
+    url = postgres()
+    older, newer = Database.open(url), Database.open(url)
+    try:
+        older.prepare("notes", OLD)
+        with older.write() as connection:
+            connection.execute(insert(OLD_NOTES).values(id=1))
+        older.check_layouts()
+        newer.prepare("notes", NEW, STEPS[:1])
+        with pytest.raises(Unavailable, match=r"a newer lakehouse has changed tables of notes in"), older.write() as c:
+            c.execute(insert(OLD_NOTES).values(id=2))
+        with pytest.raises(Unavailable, match="install what the other replicas run"):
+            older.check_layouts()
+        assert ids(newer) == [1]
+        with newer.write() as connection:
+            connection.execute(text("INSERT INTO notes (id, body) VALUES (3, 'new')"))
+    finally:
+        older.close()
+        newer.close()
+
+
+def test_turns_reads_and_writes_leave_no_warning_in_the_log_of_the_server(postgres: Callable[[], str]) -> None:
+    told: list[object] = []
+
+    def listen(connection: Any, _record: object) -> None:
+        told.extend(connection.notices if connection is not None else ())
+
+    event.listen(Pool, "checkin", listen)
+    database = Database.open(postgres())
+    try:
+        database.prepare("notes", OLD)
+        with database.alone("notes"), database.write() as connection:
+            connection.execute(insert(OLD_NOTES).values(id=1))
+        database.number()
+        assert ids(database) == [1]
+    finally:
+        database.close()
+        event.remove(Pool, "checkin", listen)
+    assert told == []

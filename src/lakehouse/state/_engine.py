@@ -131,7 +131,9 @@ def _rule_sqlite(engine: Engine) -> None:
 def _rule_server(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        if not connection.get_execution_options().get("lakehouse_write"):
+        options = connection.get_execution_options()
+        # Without a transaction there is none to set, and the server would write a warning to its log each time.
+        if not options.get("lakehouse_write") and options.get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 
 
@@ -155,6 +157,11 @@ def create_version_table(connection: Connection) -> None:
 def version_of(connection: Connection, room: str) -> int | None:
     """Return the recorded layout of a room, null when it has none yet."""
     return connection.scalar(select(_VERSIONS.c.version).where(_VERSIONS.c.room == room))
+
+
+def versions(connection: Connection) -> dict[str, int]:
+    """Return the recorded layouts of all rooms."""
+    return {row.room: row.version for row in connection.execute(select(_VERSIONS))}
 
 
 def record_version(connection: Connection, room: str, version: int) -> None:

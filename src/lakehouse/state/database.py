@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lakehouse.errors import InternalError, InvalidInput, LakehouseError
+from lakehouse.errors import InternalError, InvalidInput, LakehouseError, Unavailable
 from lakehouse.state.folder import fsync_dir
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Database:
         self._writer: int | None = None
         self._sharing = Sharing(engine) if engine.dialect.name != _SQLITE else None
         self._seen = -1
+        self._layouts: dict[str, int] = {}
 
     @classmethod
     def open(cls, url_or_path: str | os.PathLike[str]) -> Database:
@@ -174,6 +175,29 @@ class Database:
                 step.apply(connection)
             if found != newest:
                 _engine.record_version(connection, room, newest)
+        self._layouts[room] = newest
+
+    def check_layouts(self) -> None:
+        """Refuse to go on where a newer edition has changed tables since they were prepared; never so for a file.
+
+        Raises:
+            Unavailable: It has. What this one would read or write there may mean something else by now.
+        """
+        if self._sharing is not None:
+            with self.read() as connection:
+                self._check_layouts(connection)
+
+    def _check_layouts(self, connection: Connection) -> None:
+        from lakehouse.state import _engine
+
+        found = _engine.versions(connection)
+        newer = sorted(room for room, version in self._layouts.items() if found.get(room, version) > version)
+        if newer:
+            raise Unavailable(
+                f"a newer lakehouse has changed tables of {', '.join(newer)} in {self._path}; stop this one, install"
+                " what the other replicas run and start it again: it answers nothing until then",
+                rooms=newer,
+            )
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -194,7 +218,8 @@ class Database:
 
         Raises:
             PermissionDenied: The file is read-only.
-            Unavailable: The disk is full, or another process holds the database.
+            Unavailable: The disk is full, another process holds the database, or a newer edition has changed its
+                tables.
             Conflict: The server found a concurrent writer (Postgres only); try again.
         """
         me = threading.get_ident()
@@ -212,6 +237,8 @@ class Database:
                         yield connection
                         if self._sharing is not None:
                             number = self._sharing.count(connection)
+                            if number != self._seen + 1:
+                                self._check_layouts(connection)
                     if number == self._seen + 1:
                         # Nobody else has written in between, so there is nothing to take in.
                         self._seen = number

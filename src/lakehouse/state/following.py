@@ -49,7 +49,8 @@ class Following:
         """Take in everything that was committed before this call; costs one statement when that is nothing.
 
         Raises:
-            Unavailable: The server is out of reach, or a room cannot be brought up to it now.
+            Unavailable: The server is out of reach, a room cannot be brought up to it now, or a newer edition has
+                changed its tables.
         """
         if not self.needed or _is_spared():
             return
@@ -58,6 +59,7 @@ class Following:
         with self._lock:
             number = self._state.number()
             if number != self._state.seen:
+                self._state.check_layouts()
                 # What is taken in may call operations, which must not wait for this.
                 token = _spared.set("all")
                 self.taking_in = True
