@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, make_url, text
 
 import lakehouse
 from conftest import CORPUS, as_csv, roster
@@ -384,3 +384,53 @@ def test_replica_of_an_older_edition_answers_nothing_once_a_newer_one_has_change
     two.begin()
     two.wait()
     assert two.lake.demands.list() == replicas[0].lake.demands.list()
+
+
+def test_database_that_was_put_back_is_followed_back_and_on(
+    replicas: list[Replica], sections: dict[str, Any], postgres: Callable[[], str]
+) -> None:
+    one, two, _ = replicas
+    question = "Need 2 line cooks in Parma OH"
+    people = ids(asked(one, question, "frank"))
+    one.lake.playbooks.record(question, people[1], "workers", 1.0, namespace="frank")
+    kept = [asked(replica, question, "frank") for replica in replicas]
+    url = make_url(sections["state"]["url"])
+    administrator = create_engine(postgres(), isolation_level="AUTOCOMMIT")
+    live, saved = url.database, f"{url.database}_saved"
+    with administrator.connect() as connection:
+        hang_up = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        connection.execute(hang_up, {"name": live})
+        connection.exec_driver_sql(f"CREATE DATABASE {saved} TEMPLATE {live}")
+        for turn in range(3):
+            two.lake.playbooks.record(question, people[2 + turn], "workers", 1.0, namespace="frank")
+        lost = asked(one, question, "frank")
+        assert lost != kept[0]
+        connection.exec_driver_sql(f"DROP DATABASE {live} WITH (FORCE)")
+        connection.exec_driver_sql(f"ALTER DATABASE {saved} RENAME TO {live}")
+    administrator.dispose()
+    assert [asked(replica, question, "frank") for replica in replicas] == kept
+    # As many as were lost, so that each number that was seen comes again.
+    for turn in range(3):
+        two.lake.playbooks.record(question, people[5 + turn], "workers", 1.0, namespace="frank")
+        answers = [asked(replica, question, "frank") for replica in replicas]
+        assert answers[0] == answers[1] == answers[2]
+        told = {result["id"] for result in answers[0]["results"] if result.get("memory")}
+        assert people[5 + turn] in told
+        assert not told & {people[2 + turn] for turn in range(3)}
+
+
+def test_replica_whose_row_was_removed_answers_nothing_rather_than_miss_an_erasure(
+    replicas: list[Replica], sections: dict[str, Any], tmp_path: Path
+) -> None:
+    gone = Replica(tmp_path / "gone", sections)
+    gone.wait()
+    id = (gone.folder / "replica.id").read_text()
+    state = Database.open(sections["state"]["url"])
+    with state.write() as connection:
+        connection.execute(text("DELETE FROM replicas WHERE id = :id"), {"id": id})
+    state.close()
+    answer = gone.http.get("/v1/demands")
+    assert answer.status_code == 409
+    assert f"replica {id} is none of those in the database of state.url" in answer.json()["error"]["message"]
+    assert replicas[0].http.get("/v1/demands").status_code == 200
+    gone.end()

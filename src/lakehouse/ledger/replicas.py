@@ -84,6 +84,7 @@ class Replicas:
         """Erase here whom others have erased; returns whether that was anybody.
 
         Raises:
+            Conflict: Its row was removed, or the database put back to before it joined, and others leave no word.
             IntegrityError, PermissionDenied: The key of the replicas is missing, another one, or open to others.
             PermissionDenied, Unavailable: The disk refused; it is tried again at the next call.
         """
@@ -91,6 +92,13 @@ class Replicas:
             return False
         with self._state.read() as connection:
             waiting = self._stored.waiting(connection, self.own)
+            is_known = self.own in self._stored.known(connection)
+        if not is_known:
+            raise Conflict(
+                f"replica {self.own} is none of those in the database of state.url any more, so nobody tells it whom to"
+                " erase; stop it and start it with an empty folder, it fills itself",
+                replica=self.own,
+            )
         if not waiting:
             return False
         erase([self._opened(sealed) for _, sealed in waiting])

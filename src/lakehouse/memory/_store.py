@@ -220,6 +220,7 @@ class Store:
                 self._shared = _rows.all_shares(connection)
                 newest = _rows.last_change(connection)
                 changed, is_all = _rows.changed_since(connection, self._position)
+            is_all = is_all and not self._state.put_back
             by_namespace: dict[str, list[str]] = {}
             for id, namespace in dict(changed).items():
                 by_namespace.setdefault(namespace, []).append(id)

@@ -263,8 +263,8 @@ class Pathways:
         with self._turn.here:
             with self._state.read() as connection:
                 count = self._rows.count(connection)
-            if count != self._held:
-                # Rows are never altered, so as many are the same; the next search reads them.
+            if count != self._held or self._state.put_back:
+                # Rows are never altered, so as many are the same else; the next search reads them.
                 self._vectors = None
 
     def forget(self) -> None:

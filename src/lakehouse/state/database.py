@@ -38,6 +38,10 @@ class Migration(msgspec.Struct, frozen=True):
 class Database:
     """A database shared by several rooms; safe to use from any number of threads.
 
+    Attributes:
+        put_back: Whether a server has been put back to an earlier state, from which it counts on, and this process has
+            not taken that in yet: what it knows of may be there no more.
+
     >>> import tempfile
     >>> from sqlalchemy import Column, Integer, MetaData, Table, insert, select
     >>> tables = MetaData()
@@ -62,6 +66,7 @@ class Database:
         self._writer: int | None = None
         self._sharing = Sharing(engine) if engine.dialect.name != _SQLITE else None
         self._seen = -1
+        self.put_back = False
         self._layouts: dict[str, int] = {}
 
     @classmethod
@@ -112,7 +117,8 @@ class Database:
 
     def saw(self, number: int) -> None:
         """Note that this process has taken in all there was when `number` was asked for."""
-        self._seen = max(self._seen, number)
+        self._seen = number if self.put_back else max(self._seen, number)
+        self.put_back = False
 
     def number(self) -> int:
         """Return what every write changes, by whichever process: one statement on a server, 0 for a file.

@@ -57,7 +57,10 @@ class Following:
         if self._state.number() == self._state.seen:
             return
         with self._lock:
+            seen = self._state.seen
             number = self._state.number()
+            # Until that has been taken in, whatever it counts meanwhile.
+            self._state.put_back |= number < seen
             if number != self._state.seen:
                 self._state.check_layouts()
                 # What is taken in may call operations, which must not wait for this.
