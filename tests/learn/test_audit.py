@@ -90,6 +90,12 @@ def test_index_lost_people(lake):
     broken(lake, 4, "such as w-5")
 
 
+def test_index_without_an_erased_person_passes(lake):
+    lake.subjects.erase("w-5")
+    assert not any("w-5" in finding for finding in phase(lake, 4).findings)
+    assert phase(lake, 4).verdict != "fail"
+
+
 def test_embedding_other_vector(lake):
     id = "w-1"
     item = lake.vectors.get("workers", id)
