@@ -41,6 +41,8 @@ CASES = [
     ),
     Case("replay-nothing", [("learn.replay", {})], raises=InvalidInput, says="task"),
     Case("replay-absent-session", [("learn.replay", {"session_id": "none"})], raises=NotFound, says="none"),
+    Case("replay-absent-snapshot", [("learn.replay", {"task": "x", "snapshots": {"elsewhere": 1}})], raises=NotFound,
+         says="'elsewhere', which is neither"),
     Case("replay-absent-corpus", [("learn.replay", {"task": "x", "corpora": ["nobody"]})], raises=NotFound,
          says="nobody"),
     Case(

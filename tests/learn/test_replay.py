@@ -108,6 +108,7 @@ def test_model_proposes_and_the_validator_decides(built, people, tmp_path):
         ({}, InvalidInput, "task"),
         ({"task": TASK, "corpora": ["nobody"]}, NotFound, "nobody"),
         ({"task": TASK, "snapshots": {"people": 7}}, NotFound, "7"),
+        ({"task": TASK, "snapshots": {"elsewhere": 7}}, NotFound, "'elsewhere', which is neither .* people, workers"),
         ({"session_id": "none"}, NotFound, "none"),
     ],
 )

@@ -195,16 +195,25 @@ class Learn:
             PermissionDenied, Unavailable: The run could not be logged.
         """
         defined = {corpus.name: corpus for corpus in self._rooms.corpora.defined()}
+        of_session: dict[str, int] = {}
         if session_id:
             prompt, of_session = self._session(session_id, defined)
             task, snapshots = task or prompt, {**of_session, **snapshots}
         if not task.strip():
             raise InvalidInput("there is nothing to do again; give 'task' or 'session_id'", field="task")
-        names = corpora or list(of_session if session_id and of_session else defined)
+        names = corpora or list(of_session or defined)
         missing = [name for name in names if name not in defined]
         if missing or not names:
             known = ", ".join(defined) or "none"
             raise NotFound(f"there is no corpus {missing[0] if missing else ''!r}; known: {known}", corpora=names)
+        usable = {name for corpus in names for name in (corpus, defined[corpus].dataset)}
+        for name in snapshots:
+            if name not in usable and name not in of_session:
+                raise NotFound(
+                    f"'snapshots' names {name!r}, which is neither a corpus that is searched nor its dataset; there"
+                    f" are: {', '.join(sorted(usable))}",
+                    field="snapshots",
+                )
         was, now = {}, {}
         for name in names:
             now[name] = int(defined[name].snapshot_id)
@@ -316,7 +325,10 @@ class Learn:
             f"SELECT prompt, roster, snapshot_id FROM sessions WHERE session_id = '{quoted}' LIMIT 1"  # noqa: S608 # nosec B608
         ).rows
         if not rows:
-            raise NotFound(f"no session has the id {session_id!r}", session_id=session_id)
+            raise NotFound(
+                f"no session has the id {session_id!r}; see the table `sessions` in SQL",
+                session_id=session_id,
+            )
         prompt, roster, snapshot = rows[0]
         if not snapshot:
             return prompt, {}
