@@ -13,6 +13,7 @@ import pytest
 
 from lakehouse import __version__, errors
 from lakehouse.cli.command import exit_code
+from serving import stack_of
 
 HEAVY = (
     "numpy pyarrow duckdb pyiceberg onnx onnxruntime tokenizers sqlalchemy qdrant_edge rich httpx obstore starlette"
@@ -61,8 +62,26 @@ def test_wrong_option_is_one_line_with_the_fix(run) -> None:
     assert run("search", "x", "--lmit", "3") == (
         2,
         "",
-        "error: unrecognized arguments: --lmit 3; see `lakehouse --help`\n",
+        "error: unrecognized arguments: --lmit 3; see `lakehouse search --help`\n",
     )
+
+
+def test_option_data_in_the_wrong_place_says_how_the_lake_is_named(run) -> None:
+    for words in (("--data", "demo", "search", "x"), ("--data=demo", "search", "x"), ("search", "--data", "demo", "x")):
+        code, out, err = run(*words)
+        assert (code, out) == (2, "")
+        assert "--data" in err
+        assert "every command takes the lake as --lake WHERE" in err
+        assert "unknown command" not in err
+
+
+def test_error_of_a_stack_that_asks_for_a_key_names_the_variable(run, make_lake, people, monkeypatch) -> None:
+    with make_lake(people) as lake:
+        lake.keys.add("anna", ["operator"])
+        with stack_of(lake) as stack:
+            code, out, err = run("corpus", "list", "--lake", stack.url)
+    assert (code, out) == (5, "")
+    assert err.endswith("a command sends what $LAKEHOUSE_TOKEN holds\n")
 
 
 def test_reading_command_without_a_lake_makes_none_and_says_what_to_do(run, tmp_path) -> None:

@@ -21,7 +21,10 @@ def test_record_list_and_delete_an_entry(run, folder) -> None:
     assert id in run("playbook", "list")[1]
     assert run("playbook", "delete", id) == (0, f"{id}: forgotten\n", "")
     assert _entries(run) == []
-    assert run("playbook", "delete", id)[0] == 3
+    code, _, err = run("playbook", "delete", id)
+    assert (code, err) == (3, f"error: no playbook entry has the id {id!r}; see `lakehouse playbook list`\n")
+    run("playbook", "record", DEMAND, "--answer", "w-2", "--corpus", "workers")
+    assert json.loads(run("playbook", "delete", id, "--json")[1]) == {"deleted": id}
 
 
 def test_bulk_takes_json_lines_all_or_none(run, folder, stdin) -> None:
@@ -156,6 +159,9 @@ def test_shares_are_listed_and_withdrawn(run, folder) -> None:
     assert run("playbook", "withdraw", "eve", "finn")[1] == "finn uses nothing of eve any more; copies stay\n"
     assert _entries(run, "finn") == []
     assert run("playbook", "withdraw", "eve", "finn")[0] == 3
+    run("playbook", "handover", "eve", "finn", "--mode", "share")
+    done = json.loads(run("playbook", "withdraw", "eve", "finn", "--json")[1])
+    assert done == {"withdrawn": {"from": "eve", "to": "finn"}}
 
 
 def test_record_of_somebody_not_on_the_roster_is_refused(run, folder) -> None:

@@ -146,6 +146,8 @@ def test_corpus_delete_takes_it_out_of_every_list_and_leaves_the_dataset(run, fo
         "error: corpus 'workers' does not exist; there are: none yet\n",
     )
     assert run("datasets", "people")[0] == 0
+    run("corpus", "build", "workers", "--dataset", "people", "--prefix", "w-", "--text", "role")
+    assert json.loads(run("corpus", "delete", "workers", "--json")[1]) == {"deleted": "workers"}
 
 
 def test_parse_shows_each_field_with_its_text_and_needs_no_lake(run, tmp_path) -> None:

@@ -192,5 +192,6 @@ def test_divided_stack_keeps_its_parts_running_and_loses_nothing(run, stacks, po
             assert stood_by is None or parts()[part] == stood_by
     assert "started again" in run("logs", "one")[1]
     assert run("restart", "one", "--service", "nobody")[0] == 3
-    assert run("stop", "one")[0] == 0
+    keeper = listed(run)["one"]["pid"]
+    assert json.loads(run("stop", "one", "--json")[1]) == {"stack": "one", "ended": keeper, "forgotten": False}
     assert listed(run)["one"]["state"] == "stopped"

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from lakehouse.cli import main
+from serving import stack_of
 
 FORKLIFT = "Need 2 Forklift Operators in Cleveland OH, day shift"
 
@@ -106,5 +107,24 @@ def test_key_is_made_listed_and_revoked(folder, capsys):
     made = told(capsys, *lake, "key", "add", "anna", "--role", "coordinator", "--namespace", "anna")
     assert made.startswith("lh_")
     assert "anna" in told(capsys, *lake, "key", "list")
-    told(capsys, *lake, "key", "revoke", "anna")
+    assert json.loads(told(capsys, *lake, "key", "revoke", "anna", "--json")) == {"revoked": "anna"}
     assert json.loads(told(capsys, *lake, "key", "list", "--json")) == {"keys": []}
+
+
+def test_first_key_that_is_no_operators_warns_that_it_locks_everybody_out(folder, run):
+    lake = ("--lake", folder)
+    assert "no operator has any" in run(*lake, "key", "add", "anna", "--role", "coordinator")[2]
+    assert run(*lake, "key", "add", "ben", "--role", "coordinator")[2] == ""
+    run(*lake, "key", "revoke", "anna")
+    run(*lake, "key", "revoke", "ben")
+    assert run(*lake, "key", "add", "mia", "--role", "operator")[2] == ""
+
+
+@pytest.mark.parametrize("words", [("checkpoint",), ("rotate-key",), ("bundle", "w-1", "--output", "w-1-audit")])
+def test_audit_that_needs_the_folder_says_so_of_a_running_stack(make_lake, people, run, words, monkeypatch):
+    with make_lake(people) as lake, stack_of(lake) as stack:
+        code, out, err = run("audit", *words, "--lake", stack.url)
+        monkeypatch.setenv("LAKEHOUSE_URL", stack.url)
+        assert run("audit", *words) == (code, out, err)
+    assert (code, out) == (2, "")
+    assert "is a running stack, and this command needs the lake's folder; stop the stack" in err

@@ -36,6 +36,18 @@ def test_help_of_option_with_two_spellings_shows_its_value_once(tree: Tree, caps
     assert "Make it hot.\n\nWith water.\n" in out
 
 
+def test_unknown_option_before_the_command_is_not_taken_for_one(tree: Tree) -> None:
+    with pytest.raises(InvalidInput, match="unknown option '--pot' before the command"):
+        tree.parse_args(["--lake", "a", "--pot", "big", "boil", "egg", "-m", "3"])
+    with pytest.raises(InvalidInput, match=r"unknown option '--pot' before the command; .*`kitchen store --help`"):
+        tree.parse_args(["store", "--pot", "big", "freeze"])
+
+
+def test_unknown_option_of_a_command_points_to_its_own_help(tree: Tree) -> None:
+    with pytest.raises(InvalidInput, match="unrecognized arguments: --pot; see `kitchen store freeze --help`"):
+        tree.parse_args(["store", "freeze", "--pot"])
+
+
 def test_help_of_group_lists_its_commands_in_order(tree: Tree) -> None:
     assert "commands:\n  boil        make it hot\n  store       keep it\n" in tree.format_help()
 
@@ -62,7 +74,7 @@ def test_lake_option_after_the_command_wins(tree: Tree) -> None:
         (["boil", "egg"], "the following arguments are required: -m/--minutes; see `kitchen boil --help`"),
         (["boil", "egg", "-m", "x"], "-m/--minutes: invalid int value: 'x'; see `kitchen boil --help`"),
         (["boil", "egg", "-m", "3", "--lid", "of"], "unknown --lid 'of'; did you mean 'off'?"),
-        (["boil", "egg", "-m", "3", "--min", "4"], "unrecognized arguments: --min 4; see `kitchen --help`"),
+        (["boil", "egg", "-m", "3", "--min", "4"], "unrecognized arguments: --min 4; see `kitchen boil --help`"),
     ],
 )
 def test_parse_of_wrong_words_names_them_and_the_fix(tree: Tree, words: list[str], message: str) -> None:

@@ -98,5 +98,7 @@ def test_fill_is_accepted_listed_and_released(tmp_path, capsys):
     assert "double_booked" in capsys.readouterr().out
     assert main(["fill", "list", "--worker", "w-1", *at]) == 0
     assert fill in capsys.readouterr().out
-    assert main(["fill", "release", fill, *at]) == 0
+    assert main(["fill", "release", fill, "--json", *at]) == 0
+    assert json.loads(capsys.readouterr().out) == {"released": fill}
     assert main(["fill", "release", fill, *at]) == 3
+    assert f"no accepted fill has the id {fill!r}; see `lakehouse fill list`" in capsys.readouterr().err

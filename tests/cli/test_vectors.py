@@ -21,7 +21,10 @@ def test_index_from_making_to_deleting(run, stdin, tmp_path) -> None:
     hits = json.loads(run("vectors", "search", "tiny", "--vector", "[1,0]", "--filter", filter, "--json")[1])
     assert [hit["id"] for hit in hits["results"]] == ["b"]
     assert run("vectors", "search", "tiny", "--vector", "[1,0]", "--exclude", "a", "--exclude", "b")[1].count("\n") == 1
-    assert run("vectors", "delete", "tiny", "a")[1] == "a: deleted\n"
+    assert run("vectors", "get", "tiny", "a", "--json") == run("vectors", "get", "tiny", "a")
+    assert json.loads(run("vectors", "delete", "tiny", "a", "--json")[1]) == {"deleted": "a"}
+    code, _, err = run("vectors", "get", "tiny", "a")
+    assert (code, err) == (3, "error: index 'tiny' has no item 'a'; see `lakehouse vectors ids tiny`\n")
     assert json.loads(run("vectors", "stats", "tiny", "--json")[1])["items"] == 1
     assert run("vectors", "delete", "tiny")[1] == "tiny: deleted\n"
     assert json.loads(run("vectors", "list", "--json")[1]) == {"indexes": []}

@@ -48,6 +48,7 @@ from lakehouse.cli import (
     vectors,
     workflows,
 )
+from lakehouse.cli.session import settings_of
 from lakehouse.cli.tree import Commands, Tree
 from lakehouse.errors import (
     AlreadyExists,
@@ -164,11 +165,17 @@ def _run(words: Sequence[str]) -> int:
         sys.stdout.flush()
         if "--debug" in words:
             traceback.print_exc()
-        print("error:", " ".join(_words(error).split()), file=sys.stderr)
+        print("error:", " ".join(_words(error, words).split()), file=sys.stderr)
         return exit_code(error)
 
 
-def _words(error: Exception) -> str:
+def _token_variable(words: Sequence[str]) -> str:
+    return settings_of(build().parse_args(words)).server.token_env
+
+
+def _words(error: Exception, words: Sequence[str]) -> str:
+    if isinstance(error, Unauthenticated):
+        return f"{error.message}; a command sends what ${_token_variable(words)} holds"
     if isinstance(error, LakehouseError):
         return error.message
     if isinstance(error, OSError):

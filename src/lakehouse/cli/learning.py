@@ -101,7 +101,7 @@ def _materialize(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    with open_lake(arguments) as lake:
+    with open_lake(arguments) as lake, bars("score"):
         done = lake.learn.score()
     if arguments.json:
         showing.json_document(done)
@@ -118,7 +118,7 @@ def _export(arguments: argparse.Namespace) -> int:
         for line in reading.whole(name).decode("utf-8", "replace").splitlines()
         if line.strip()
     ]
-    with open_lake(arguments) as lake:
+    with open_lake(arguments) as lake, bars("export-sft"):
         card = lake.learn.export_sft(evaluation_texts=texts, validation_share=arguments.validation_share)
     if arguments.json:
         showing.json_document(card)
@@ -207,7 +207,7 @@ def _drift(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    with open_lake(arguments) as lake:
+    with open_lake(arguments) as lake, bars("audit-full"):
         report = lake.learn.audit_full(append_baseline=arguments.append_baseline, phases=arguments.phase)
     if arguments.json:
         showing.json_document(report)

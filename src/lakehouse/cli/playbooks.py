@@ -6,6 +6,7 @@ import argparse
 import functools
 
 from lakehouse.cli import namespaces, portions, reading, showing
+from lakehouse.cli.progress import bars
 from lakehouse.cli.session import open_lake
 from lakehouse.cli.tree import Commands
 from lakehouse.errors import InvalidInput, TooLarge
@@ -39,6 +40,7 @@ def add(commands: Commands) -> None:
 
     delete = playbook.command("delete", _delete, "forget one entry")
     delete.add_argument("id", metavar="ID", help="id of the entry, see `lakehouse playbook list`")
+    delete.add_argument("--json", action="store_true", help="print one JSON document")
 
     handover = playbook.command(
         "handover",
@@ -61,6 +63,7 @@ def add(commands: Commands) -> None:
     withdraw = playbook.command("withdraw", _withdraw, "take back what a handover shared; copies stay")
     withdraw.add_argument("giver", metavar="FROM", help="namespace that holds the memory")
     withdraw.add_argument("receiver", metavar="TO", help="namespace that was let use it")
+    withdraw.add_argument("--json", action="store_true", help="print one JSON document")
     _add_transfers(playbook)
 
 
@@ -147,7 +150,7 @@ def _bulk(arguments: argparse.Namespace) -> int:
             f"{name} has {len(entries):,} entries, and at most {_AT_ONCE:,} are remembered at once, all or none; split"
             f" it (`split -l {_AT_ONCE} FILE`) and give the parts one after the other"
         )
-    with open_lake(arguments) as lake:
+    with open_lake(arguments) as lake, bars():
         send = lake.playbooks.bulk
         (report,) = portions.sent(arguments.file, entries, send, most=_AT_ONCE, field="entries", earlier="")
     if arguments.json:
@@ -201,7 +204,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _delete(arguments: argparse.Namespace) -> int:
     with open_lake(arguments) as lake:
         lake.playbooks.delete(arguments.id)
-    print(f"{arguments.id}: forgotten")
+    showing.done(arguments.json, f"{arguments.id}: forgotten", deleted=arguments.id)
     return 0
 
 
@@ -256,7 +259,8 @@ def _shares(arguments: argparse.Namespace) -> int:
 def _withdraw(arguments: argparse.Namespace) -> int:
     with open_lake(arguments) as lake:
         lake.playbooks.withdraw(arguments.giver, arguments.receiver)
-    print(f"{arguments.receiver} uses nothing of {arguments.giver} any more; copies stay")
+    said = f"{arguments.receiver} uses nothing of {arguments.giver} any more; copies stay"
+    showing.done(arguments.json, said, withdrawn={"from": arguments.giver, "to": arguments.receiver})
     return 0
 
 
@@ -292,7 +296,7 @@ def _import(arguments: argparse.Namespace) -> int:
     total = Imported(0, 0, [])
     left_out = ", but for people who are not on the roster" if arguments.skip_unknown else ""
     earlier = f"were imported{left_out}; mend this and import the whole file again, which changes nothing of them"
-    with open_lake(arguments) as lake:
+    with open_lake(arguments) as lake, bars():
         send = functools.partial(
             lake.playbooks.import_, namespace=arguments.namespace, skip_unknown=arguments.skip_unknown
         )

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 from lakehouse.cli import reading
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import report
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,6 +38,7 @@ def sent(
         LakehouseError: As `call` and `read`, with the line in the message and in the detail, and what was sent before.
     """
     before, rest = 0, iter(read)
+    total = len(read) if isinstance(read, Sequence) else 0
     while True:
         try:
             portion = list(islice(rest, most))
@@ -49,6 +51,7 @@ def sent(
         if not answers:
             return
         before += len(portion)
+        report(field, before, total)
         yield from answers
 
 

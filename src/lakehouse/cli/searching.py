@@ -90,6 +90,7 @@ def _add_corpus(corpus: Commands) -> None:
         more="Its dataset stays. Items that were added to the index directly go with it.",
     )
     delete.add_argument("name", metavar="NAME", help="name of the corpus")
+    delete.add_argument("--json", action="store_true", help="print one JSON document")
     listing = corpus.command("list", _list, "list the corpora")
     listing.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -184,7 +185,7 @@ def _shape(arguments: argparse.Namespace, lake: Lakehouse) -> dict[str, Any]:
 def _delete(arguments: argparse.Namespace) -> int:
     with open_lake(arguments) as lake:
         lake.corpora.delete(arguments.name)
-    print(f"{arguments.name}: deleted")
+    showing.done(arguments.json, f"{arguments.name}: deleted", deleted=arguments.name)
     return 0
 
 

@@ -44,6 +44,7 @@ def add(commands: Commands) -> None:
         metavar="S",
         help="longest wait for it to answer (default: 60)",
     )
+    up.add_argument("--json", action="store_true", help="print one JSON document (with --stack)")
     serve = commands.command("serve", _serve, "serve one service alone, on its own port")
     serve.add_argument("service", metavar="SERVICE", help="storaged, catalogd, ingestd, queryd, vectord, ...")
     _add_address(serve)
@@ -72,8 +73,10 @@ def _up(arguments: argparse.Namespace) -> int:
         return 0
     options = ["--processes"] if arguments.processes else []
     running = background.start(stacks, record, options=options, within_s=arguments.wait)
-    print(f"stack {record.name}: {running.url}, process {running.pid}, data in {record.data}")
-    print(f"log: {stacks.log_file(record.name)}")
+    log = str(stacks.log_file(record.name))
+    said = f"stack {record.name}: {running.url}, process {running.pid}, data in {record.data}\nlog: {log}"
+    facts = {"stack": record.name, "url": running.url, "pid": running.pid, "data": record.data, "log": log}
+    showing.done(arguments.json, said, **facts)
     return 0
 
 

@@ -59,8 +59,25 @@ def folder_of(arguments: argparse.Namespace, data: str | None = None) -> str:
 
         return Stacks(settings_of(arguments).stacks.folder).get(named.removeprefix(_STACK)).data
     if named.startswith(_URL):
-        raise InvalidInput(f"{named} is a running stack; this command needs the folder of a lake")
+        raise InvalidInput(
+            f"{named} is a running stack; this command needs the folder of a lake, --lake FOLDER", field="lake"
+        )
     return named
+
+
+def open_folder(arguments: argparse.Namespace) -> Lakehouse:
+    """Open the lake of a command that no running stack offers; otherwise as `open_lake`.
+
+    Raises:
+        InvalidInput: `--lake` or `$LAKEHOUSE_URL` names a running stack.
+    """
+    if is_remote(arguments):
+        raise InvalidInput(
+            f"{where(arguments)} is a running stack, and this command needs the lake's folder; stop the stack and name"
+            " the folder with --lake",
+            field="lake",
+        )
+    return open_lake(arguments)
 
 
 def open_lake(arguments: argparse.Namespace, *, make: bool = False) -> Lakehouse:

@@ -39,6 +39,14 @@ def json_document(value: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def done(json: bool, said: str, **facts: Any) -> None:
+    """Print what was done where there is nothing to show of it: a sentence, or the facts of it as a JSON document."""
+    if json:
+        json_document(facts)
+    else:
+        print(said)
+
+
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, out: TextIO | None = None) -> None:
     """Print a table: fitted to a terminal; aligned, uncut and without colour in a pipe."""
     out = out or sys.stdout

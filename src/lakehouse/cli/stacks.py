@@ -60,6 +60,7 @@ def add(commands: Commands) -> None:
     )
     stop.add_argument("stack", metavar="NAME", help="name of the stack")
     stop.add_argument("--wait", type=float, metavar="S", help="longest wait (default: the configured grace and 15 s)")
+    stop.add_argument("--json", action="store_true", help="print one JSON document")
     stop.add_argument("--force", action="store_true", help="kill it when it has not ended by then")
     restart = commands.command(
         "restart",
@@ -71,6 +72,7 @@ def add(commands: Commands) -> None:
     restart.add_argument(
         "--service", action="append", metavar="PART", help="gateway, lake or embedd, again for more (default: all)"
     )
+    restart.add_argument("--json", action="store_true", help="print one JSON document")
     restart.add_argument("--wait", type=float, default=120.0, metavar="S", help="longest wait for one (default: 120)")
     stop.add_argument("--forget", action="store_true", help="remove its record and logs afterwards; never its data")
 
@@ -187,7 +189,8 @@ def _restart(arguments: argparse.Namespace) -> int:
     from lakehouse.serve import background
 
     again = background.restart(_stacks(arguments), arguments.stack, arguments.service or (), within_s=arguments.wait)
-    print(f"stack {arguments.stack}: started again, one after the other: {', '.join(again)}")
+    said = f"stack {arguments.stack}: started again, one after the other: {', '.join(again)}"
+    showing.done(arguments.json, said, stack=arguments.stack, restarted=again)
     return 0
 
 
@@ -196,8 +199,13 @@ def _stop(arguments: argparse.Namespace) -> int:
 
     stacks = _stacks(arguments)
     pid = background.stop(stacks, arguments.stack, grace_s=arguments.wait, force=arguments.force)
-    print(f"stack {arguments.stack}: {f'process {pid} has ended' if pid else 'was not running'}")
+    # Said before its record goes: what is in the way of that must not hide that the process has ended.
+    if not arguments.json:
+        print(f"stack {arguments.stack}: {f'process {pid} has ended' if pid else 'was not running'}")
     if arguments.forget:
         stacks.forget(arguments.stack)
+    if arguments.json:
+        showing.json_document({"stack": arguments.stack, "ended": pid, "forgotten": arguments.forget})
+    elif arguments.forget:
         print(f"stack {arguments.stack}: forgotten")
     return 0

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 from lakehouse.cli import showing
-from lakehouse.cli.session import open_lake
+from lakehouse.cli.session import open_folder, open_lake
 from lakehouse.cli.tree import Commands
 from lakehouse.errors import InvalidInput
+
+_OPERATOR = "operator"
 
 
 def add(commands: Commands) -> None:
@@ -82,11 +84,12 @@ def _add_key(key: Commands) -> None:
         _add_new,
         "make an API key; it is printed once",
         more="coordinator: searches and sees contact data.\nauditor:     sees who saw what, never contact data.\n"
-        "operator:    everything.",
+        "operator:    everything.\n"
+        "From the first key on a stack asks everybody for one, so let the first be an operator's.",
     )
     new.add_argument("name", metavar="NAME", help="whose it is")
     new.add_argument(
-        "--role", action="append", choices=("coordinator", "auditor", "operator"), required=True, help="repeat for more"
+        "--role", action="append", choices=("coordinator", "auditor", _OPERATOR), required=True, help="repeat for more"
     )
     new.add_argument("--namespace", action="append", metavar="NAME", help="memory it may use (default: every one)")
     new.add_argument("--rate", type=float, metavar="N", default=50.0, help="calls a second (default: 50)")
@@ -95,6 +98,7 @@ def _add_key(key: Commands) -> None:
     listing.add_argument("--json", action="store_true", help="print one JSON document")
     revoke = key.command("revoke", _revoke, "make a key worthless, at once")
     revoke.add_argument("id", metavar="ID", help="id or name of the key")
+    revoke.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -213,7 +217,7 @@ def _verify_all(arguments: argparse.Namespace) -> int:
 
 
 def _checkpoint(arguments: argparse.Namespace) -> int:
-    with open_lake(arguments) as lake:
+    with open_folder(arguments) as lake:
         made = lake.rooms.ledger.checkpoint()
     if arguments.json:
         showing.json_document({"size": made.size, "note": made.note} if made else None)
@@ -223,7 +227,7 @@ def _checkpoint(arguments: argparse.Namespace) -> int:
 
 
 def _rotate(arguments: argparse.Namespace) -> int:
-    with open_lake(arguments) as lake:
+    with open_folder(arguments) as lake:
         active = lake.rooms.ledger.rotate()
     if arguments.json:
         showing.json_document({"key_id": active})
@@ -235,7 +239,7 @@ def _rotate(arguments: argparse.Namespace) -> int:
 def _bundle(arguments: argparse.Namespace) -> int:
     from lakehouse.ledger import bundle
 
-    with open_lake(arguments) as lake:
+    with open_folder(arguments) as lake:
         made = bundle.write(lake.rooms.ledger, arguments.id, arguments.output)
     if arguments.json:
         showing.json_document(made)
@@ -246,6 +250,14 @@ def _bundle(arguments: argparse.Namespace) -> int:
 
 def _add_new(arguments: argparse.Namespace) -> int:
     with open_lake(arguments, make=True) as lake:
+        if _OPERATOR not in arguments.role and not lake.keys.list().keys:
+            # Asked before: afterwards the stack would refuse to say.
+            print(
+                "warning: this is the first key, so the stack asks everybody for one from now on, and no operator has"
+                " any; make one on the lake's folder: stop the stack, then `lakehouse key add NAME --role operator"
+                " --lake FOLDER`",
+                file=sys.stderr,
+            )
         made = lake.keys.add(arguments.name, arguments.role, namespaces=arguments.namespace, rate_per_s=arguments.rate)
     if arguments.json:
         showing.json_document(made)
@@ -280,5 +292,5 @@ def _list(arguments: argparse.Namespace) -> int:
 def _revoke(arguments: argparse.Namespace) -> int:
     with open_lake(arguments) as lake:
         lake.keys.revoke(arguments.id)
-    print(f"{arguments.id}: worthless from now on")
+    showing.done(arguments.json, f"{arguments.id}: worthless from now on", revoked=arguments.id)
     return 0

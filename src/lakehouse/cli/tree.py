@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from lakehouse.errors import InvalidInput
@@ -45,6 +45,41 @@ class Tree(argparse.ArgumentParser):
         shared.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help="show where an error came from"
         )
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse a command line; a word that is left over is refused in the name of the command that was meant.
+
+        Raises:
+            InvalidInput: The command line is wrong as written.
+        """
+        found, left = self.parse_known_args(args, namespace)
+        if left:
+            prog = getattr(found, "prog", self.prog)
+            raise InvalidInput(f"unrecognized arguments: {' '.join(left)}{_of_lake(left)}; see `{prog} --help`")
+        return found
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse what is known, but refuse an unknown option before a command: its value would be taken for one.
+
+        Raises:
+            InvalidInput: The command line is wrong as written.
+        """
+        words = sys.argv[1:] if args is None else [*args]
+        if any(isinstance(action, argparse._SubParsersAction) for action in self._actions):
+            self._check_before_command(words)
+        return super().parse_known_args(words, namespace)
+
+    def _check_before_command(self, words: Sequence[str]) -> None:
+        at = 0
+        while at < len(words) and words[at].startswith("-") and words[at] != "--":
+            name, stuck, _ = words[at].partition("=")
+            action = self._option_string_actions.get(name)
+            if action is None:
+                raise InvalidInput(
+                    f"unknown option {name!r} before the command; a command's own options stand after it"
+                    f"{_of_lake([name])}; see `{self.prog} --help`"
+                )
+            at += 1 if stuck or action.nargs == 0 else 2
 
     def format_usage(self) -> str:
         """Return one line: the words in order, then what must be given."""
@@ -115,7 +150,7 @@ class Commands:
             more: Further lines of the command's own help.
         """
         tree = self._add(name, summary, more)
-        tree.set_defaults(run=run)
+        tree.set_defaults(run=run, prog=tree.prog)
         return tree
 
     def group(self, name: str, summary: str) -> Commands:
@@ -134,6 +169,10 @@ class Commands:
     def _without_command(self, _arguments: argparse.Namespace) -> int:
         self._tree.print_help(sys.stderr)
         return 2
+
+
+def _of_lake(words: Sequence[str]) -> str:
+    return "; every command takes the lake as --lake WHERE" if any(word.startswith("--data") for word in words) else ""
 
 
 def _positional(action: argparse.Action) -> str:

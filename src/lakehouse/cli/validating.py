@@ -64,7 +64,8 @@ def add(commands: Commands) -> None:
     listing.add_argument("--worker", metavar="ID", default="", help="of this person only")
     listing.add_argument("--json", action="store_true", help="print one JSON document")
     release = fill.command("release", _release, "forget an accepted fill: its people are free again")
-    release.add_argument("id", metavar="ID", help="id of the fill")
+    release.add_argument("id", metavar="ID", help="id of the fill, see `lakehouse fill list`")
+    release.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def _add_payload(tree: Tree) -> None:
@@ -176,5 +177,5 @@ def _list(arguments: argparse.Namespace) -> int:
 def _release(arguments: argparse.Namespace) -> int:
     with open_lake(arguments) as lake:
         lake.validate.release(arguments.id)
-    print(f"{arguments.id}: released")
+    showing.done(arguments.json, f"{arguments.id}: released", released=arguments.id)
     return 0

@@ -6,6 +6,7 @@ import argparse
 import functools
 
 from lakehouse.cli import portions, reading, showing
+from lakehouse.cli.progress import bars
 from lakehouse.cli.session import open_lake
 from lakehouse.cli.tree import Commands
 from lakehouse.errors import InvalidInput
@@ -47,6 +48,7 @@ def _add_indexes(vectors: Commands) -> None:
     delete = vectors.command("delete", _delete, "delete an index, or one item of it")
     delete.add_argument("name", metavar="NAME", help="name of the index")
     delete.add_argument("id", nargs="?", metavar="ID", help="delete only this item")
+    delete.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def _add_items(vectors: Commands) -> None:
@@ -67,6 +69,7 @@ def _add_items(vectors: Commands) -> None:
     get = vectors.command("get", _get, "print one item as JSON")
     get.add_argument("name", metavar="NAME", help="name of the index")
     get.add_argument("id", metavar="ID", help="id of the item")
+    get.add_argument("--json", action="store_true", help="the same")
 
     search = vectors.command("search", _search, "find the items nearest to a text or a vector")
     search.add_argument("name", metavar="NAME", help="name of the index")
@@ -153,7 +156,8 @@ def _delete(arguments: argparse.Namespace) -> int:
             lake.vectors.delete(arguments.name)
         else:
             lake.vectors.delete_item(arguments.name, arguments.id)
-    print(f"{arguments.name if arguments.id is None else arguments.id}: deleted")
+    gone = arguments.name if arguments.id is None else arguments.id
+    showing.done(arguments.json, f"{gone}: deleted", deleted=gone)
     return 0
 
 
@@ -172,7 +176,7 @@ def _add(arguments: argparse.Namespace) -> int:
     from lakehouse.vectors.base import Added, Item
 
     added = updated = 0
-    with open_lake(arguments) as lake:
+    with open_lake(arguments) as lake, bars():
         items = reading.json_lines(arguments.file, Item)
         send = functools.partial(lake.vectors.add, arguments.name)
         earlier = "were added; mend this and add the whole file again, which replaces them by the same"

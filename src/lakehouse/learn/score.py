@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from lakehouse import progress
 from lakehouse.errors import InvalidInput
 from lakehouse.learn.base import EvidenceRecord, ScoredRow, Scoring
 from lakehouse.learn.outputs import Outputs, partitions, read_state
@@ -40,7 +41,9 @@ def score(evidence: Path, folder: Path) -> Scoring:
     if any(sizes.get(name, 0) < done for name, done in outputs.state.cursor.items()):
         outputs.start_over()
     new = refused = 0
-    for name in sizes:
+    told, total = progress.stage("scoring bytes"), sum(sizes.values())
+    before = 0
+    for name, size in sizes.items():
         for record, end in _records(evidence / name, outputs.state.cursor.get(name, 0)):
             new += 1
             row = scored_row(record)
@@ -53,7 +56,10 @@ def score(evidence: Path, folder: Path) -> Scoring:
                 outputs.count(f"rule.{row.rule}")
             outputs.state.cursor[name] = end
             if outputs.full:
+                told(before + end, total)
                 outputs.commit()
+        before += size
+        told(before, total)
     if new or outputs.started_over:
         outputs.commit()
     counts = outputs.state.counts

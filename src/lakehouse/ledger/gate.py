@@ -130,7 +130,7 @@ class Gate:
         if operation.name == "playbooks.get" and any(owner in self._used_by(mine) for mine in namespaces):
             # What is shared is listed, so it can be looked at.
             return
-        raise NotFound(f"no playbook entry has the id {id!r}", id=id)
+        raise NotFound(f"no playbook entry has the id {id!r}; see `lakehouse playbook list`", id=id)
 
 
 def _without_others(answer: Any, namespaces: frozenset[str]) -> Any:

@@ -214,7 +214,7 @@ class Pathways:
         with self._state.read() as connection:
             found = self._rows.history(connection, uid)
         if not found:
-            raise NotFound(f"no pathway has the uid {uid!r}", uid=uid)
+            raise NotFound(f"no pathway has the uid {uid!r}; see `lakehouse pathway search`", uid=uid)
         return PathwayHistory(uid, found)
 
     def search(self, q: str, k: K = 10, tag: str | None = None) -> PathwayResults:

@@ -462,7 +462,7 @@ class Playbooks:
     def _found(self, connection: Connection, id: str) -> Playbook:
         entry = self._rows.by_ids(connection, [id]).get(id)
         if entry is None:
-            raise NotFound(f"no playbook entry has the id {id!r}", id=id)
+            raise NotFound(f"no playbook entry has the id {id!r}; see `lakehouse playbook list`", id=id)
         return entry
 
 

@@ -164,7 +164,7 @@ class Validators:
         """
         with self._state.write() as connection:
             if not self._rows.remove(connection, fill_id):
-                raise NotFound(f"no accepted fill has the id {fill_id!r}", fill_id=fill_id)
+                raise NotFound(f"no accepted fill has the id {fill_id!r}; see `lakehouse fill list`", fill_id=fill_id)
 
     def examine(self, artifact: ArtifactKind, payload: Payload, context: Context) -> Checked:
         """Check an artifact and return all there is to say, also when it did not pass.

@@ -425,7 +425,7 @@ class Vectors:
         """
         item = self._indexes.get(name).find(id)
         if item is None:
-            raise NotFound(f"index {name!r} has no item {id!r}", index=name, id=id)
+            raise NotFound(f"index {name!r} has no item {id!r}; see `lakehouse vectors ids {name}`", index=name, id=id)
         return item
 
     def metadata(self, name: str, id: str) -> dict[str, Any] | None:
@@ -444,7 +444,7 @@ class Vectors:
         """
         checks.check_writable(name)
         if not self._indexes.get(name).drop([id]):
-            raise NotFound(f"index {name!r} has no item {id!r}", index=name, id=id)
+            raise NotFound(f"index {name!r} has no item {id!r}; see `lakehouse vectors ids {name}`", index=name, id=id)
 
     def delete_items(self, name: str, ids: Sequence[str]) -> int:
         """Remove several items at once; ids that are not there are passed over.

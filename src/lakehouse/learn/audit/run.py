@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from lakehouse import progress
 from lakehouse.learn.audit import baselines, data, promises, training
 from lakehouse.learn.audit.base import ORDER, AuditReport, Found, Lake, Look, Phase
 
@@ -54,7 +55,12 @@ def run(
         PermissionDenied, Unavailable: The baseline could not be written.
     """
     started = time.perf_counter()
-    done = [_phase(number, lake) for number in range(1, len(PHASES) + 1) if not phases or number in phases]
+    chosen = [number for number in range(1, len(PHASES) + 1) if not phases or number in phases]
+    told, done = progress.stage("phases"), []
+    for at, number in enumerate(chosen):
+        told(at, len(chosen))
+        done.append(_phase(number, lake))
+    told(len(chosen), len(chosen))
     path = baselines.path_of(lake.folder)
     before = baselines.read(path)
     report = AuditReport(
