@@ -51,6 +51,9 @@ forklift operator | 6 | Joliet | IL | Our Joliet, IL DC is short six forklift op
 roofer | 10 | Miami | - | Miami - 10 roofers - start Monday
 electrician | 2 | Austin | TX | A couple electricians would be great in Austin TX
 electrician | 2 | Austin | TX | We are seeking the services of two electricians in Austin, Texas.
+welder | 5 | Houston | - | Any welders around Houston? We need 5
+welder | 5 | Houston | TX | Any welders in Houston TX? We need 5 by Monday.
+janitor | 2 | Toledo | OH | Janitors needed: 2 in Toledo OH, nights
 carpenter | 7 | Nashville | TN | Nashville TN project needs 7 carpenters w/ own tools
 """
 
@@ -80,6 +83,36 @@ def test_parse_place_beside_the_client_is_no_part_of_its_name(text, client, city
     demand = PARSER.parse(text)
     assert (demand.client, demand.location.city) == (client, city)
     assert demand.location.state
+
+
+@pytest.mark.parametrize("text", ["Night janitors needed: 2", "Night janitors needed - 2"])
+def test_parse_title_before_needed_and_a_number_is_the_role(text):
+    demand = PARSER.parse(text)
+    assert (demand.role, demand.count, demand.client) == ("Night janitor", 2, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Any welders around Houston? We need 5 more forklift operators", "Any welders around Houston? We need 5 vans"],
+)
+def test_parse_number_of_something_else_in_the_sentence_after_is_not_the_count(text):
+    demand = PARSER.parse(text)
+    assert (demand.role, demand.count) == ("welder", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "client"),
+    [
+        ("8 roofers in Toledo OH for US Steel", "US Steel"),
+        ("US Steel needs 8 roofers in Toledo OH", "US Steel"),
+        ("8 roofers in Toledo OH for us", None),
+        ("8 roofers in Toledo OH for US please", None),
+        ("SEND 8 ROOFERS TO TOLEDO OH FOR US PLEASE", None),
+    ],
+)
+def test_parse_us_before_a_name_is_the_country(text, client):
+    demand = PARSER.parse(text)
+    assert (demand.role.lower(), demand.count, demand.client) == ("roofer", 8, client)
 
 
 @pytest.mark.parametrize(

@@ -68,11 +68,13 @@ _VERBS = Begun(
 )
 _ARTICLE = re.compile(r"(?:an?|one|the|our\s+next)\s+", re.IGNORECASE)
 _OPENING = re.compile(
-    r"[\s\"'(*\u2022#\[-]*(?:(?:order|request|urgent|asap|new\s+order|rush|hot)\s*[:!-]\s*)?(?:x\s*)?", re.IGNORECASE
+    r"[\s\"'(*\u2022#\[-]*(?:(?:order|request|urgent|asap|new\s+order|rush|hot)\s*[:!-]\s*)?(?:x\s*|any\s+)?",
+    re.IGNORECASE,
 )
 _TIMES = re.compile(r"\s*(?:[x\u00d7]|ea\.?|each|pcs?)(?![\w'])\s*|\s*\)?\s*(?:[x\u00d7]\b)?\s*", re.IGNORECASE)
 _COUNT_AFTER = re.compile(
     r"\s*(?:[,:\u2013-]\s*)?(?:[x\u00d7]\s*(?P<times>\d{1,5})|(?P<before>\d{1,5})\s*[x\u00d7]|\((?:x\s*)?(?P<bracket>\d{1,5}|[a-z]+(?:[\s-][a-z]+)?)(?:\s*(?:needed|people|ppl))?\)|"
+    r"(?:needed|wanted|required)\s*[:\u2013-]\s*(?P<passive>\d{1,4})(?=\s*(?:$|[-,;|.\u2013]|in\b|at\b))|"
     r"[-:\u2013,]\s*(?P<dash>\d{1,4})(?:\s+(?:needed|people|ppl|openings?|positions?))?(?=\s*(?:$|[-,;|\u2013]|in\b|at\b)))(?![\w:/])",
     re.IGNORECASE,
 )
@@ -87,6 +89,7 @@ _SEPARATOR = re.compile(r"\s*[-:|,;\u2013\u2014]+\s*|\s+/\s+")
 _UNKNOWN_LEAD = re.compile(r"(?P<city>[^\W\d][\w.' -]{1,40}?)\s*[, (/]\s*(?P<state>[A-Za-z]{2})\)?\s*[:\u2013-]\s*")
 # "Chicago" of "a cook, Chicago, nights".
 _BARE_CITY = re.compile(r"\)?,[ \t]*(?P<city>[^\W\d_][\w.' -]*?)[ \t]*(?=[,.;!?\n]|$)")
+_BEFORE_WHEN = re.compile(r"\s+(?:by|on|for|from|starting)\s", re.IGNORECASE)
 _PARTED = re.compile(r"\s*[,|(\u2013-]\s*")
 _TELLING = re.compile(
     r"\b(?:my|his|her|their|was|were|had|did|hired|placed|sent|filled|worked|works|quit|left|met|saw|know|thanks?|thank|ago|yesterday|"
@@ -135,6 +138,8 @@ class Frames:
     def draft(self, reading: Reading, segment: Segment) -> Draft | None:
         """Return the demand that a sentence makes, null when it makes none."""
         draft = self._said(reading, segment)
+        if draft is not None and draft.count is None:
+            draft = msgspec.structs.replace(draft, count=_count_of_next(reading, draft.segment))
         if draft is None or draft.client is None:
             return draft
         # "Detroit needs 3 welders" names no client, but the place.
@@ -202,6 +207,9 @@ class Frames:
         count, role = self._count_after(reading, count, role, segment.end)
         role = self._with_bare_city(reading, role, segment.end, count.end if count else 0)
         anybody = count is not None and role.place is not None and role.end == role.start
+        if anybody and subject is not None and self._roles.known(subject.name):
+            # "Janitors needed: 2 in Toledo OH" begins with whom it asks for.
+            return None
         if not (anybody or acceptable(reading, role, self._roles, counted=count is not None)):
             return None
         style: Style = "client_first" if subject else "looking" if verb["looking"] else "need"
@@ -261,7 +269,8 @@ class Frames:
             client = name_at(reading, start, after.start())
             return (client, after.end(), None) if client or reading.at(start) else None
         # "Nicole Adams: one Nanny" may name a client or not, but it is a heading for what follows.
-        if ":" in after[0] and len(lead.split()) <= _HEADING_WORDS:
+        # "Janitors needed: 2" is the demand itself.
+        if ":" in after[0] and len(lead.split()) <= _HEADING_WORDS and lead.split()[-1:] != ["needed"]:
             return None, after.end(), None
         return None
 
@@ -460,6 +469,19 @@ def _asks(reading: Reading, segment: Segment) -> bool:
     return any(
         verb["looking"] or (verb["need"] and number_at(reading.text, verb.end())) for verb in _verbs(reading, segment)
     )
+
+
+def _count_of_next(reading: Reading, segment: Segment) -> Number | None:
+    """Return the number of the sentence after, where that says no more than when: "Any cooks in Reno? We need 5"."""
+    following = next((one for one in reading.segments if one.start >= segment.end), None)
+    if following is None:
+        return None
+    for verb in _verbs(reading, following):
+        count = number_at(reading.text, verb.end())
+        if count is not None and _stands(reading, count, following):
+            when = _BEFORE_WHEN.match(reading.text, count.end, following.end)
+            return count if reading.blank(when.end() if when else count.end, following.end) else None
+    return None
 
 
 def _verbs(reading: Reading, segment: Segment) -> Iterator[re.Match[str]]:
