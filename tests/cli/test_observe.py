@@ -55,6 +55,13 @@ def test_inbox_takes_a_mail_file_in(run, folder, stdin) -> None:
     assert run("inbox", "file", "-")[0] == 1
 
 
+def test_workflow_that_is_no_json_on_standard_input_is_called_that(run, stdin) -> None:
+    stdin(b"{")
+    code, _, err = run("workflow", "run", "-")
+    assert code == 2
+    assert err.startswith("error: standard input is not a JSON object: ")
+
+
 def test_workflow_is_run_listed_shown_and_drawn(run, folder, tmp_path) -> None:
     graph = tmp_path / "graph.json"
     nodes = [

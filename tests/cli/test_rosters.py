@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -43,4 +44,11 @@ def test_eval_parsing_prints_a_line_per_style(run) -> None:
     for style in ("need", "client_first", "looking", "shorthand"):
         assert f"\n{style}" in out
     assert run("eval", "parsing", "--lines", "0")[0] == 2
+    for words in (("chaos",), ("load", "--seconds", "1"), ("soak", "--minutes", "0.1")):
+        code, _, err = run("eval", *words, "--data", "nowhere")
+        assert (code, err) == (
+            3,
+            "error: there is no lake at nowhere; make one with `lakehouse demo --data nowhere`\n",
+        )
+    assert not Path("nowhere").exists()
     assert run("eval", "roles", "nowhere") == (3, "", "error: there is no folder nowhere\n")

@@ -46,11 +46,16 @@ def listed(run):
 
 
 def test_two_stacks_live_side_by_side_and_end_one_by_one(run, stacks, port, tmp_path):
-    for name in ("persistent", "trial"):
-        code, out, err = run("up", "--stack", name, "--port", port())
-        assert (code, err) == (0, "")
-        assert f"stack {name}: http://127.0.0.1:" in out
+    code, out, err = run("up", "--stack", "persistent", "--port", port())
+    assert (code, err) == (0, "")
+    assert "stack persistent: http://127.0.0.1:" in out
+    code, out, err = run("up", "--stack", "trial", "--port", port(), "--json")
+    assert (code, err) == (0, "")
     both = listed(run)
+    started = json.loads(out)
+    assert {name: started[name] for name in ("stack", "url", "pid", "data")} == {
+        name: both["trial"][name] for name in ("stack", "url", "pid", "data")
+    }
     assert [both[name]["state"] for name in ("persistent", "trial")] == ["running", "running"]
     assert both["persistent"]["data"] != both["trial"]["data"]
     assert both["persistent"]["memory_mb"] > 10
@@ -58,6 +63,8 @@ def test_two_stacks_live_side_by_side_and_end_one_by_one(run, stacks, port, tmp_
     httpx.put(f"{urls['persistent']}/v1/storage/kept", content=b"mine").raise_for_status()
     assert httpx.get(f"{urls['trial']}/v1/storage/kept").status_code == 404
 
+    code, _, err = run("logs", "trial", "--service", "gateway")
+    assert (code, "no log of 'gateway'; the parts of one that was started with --processes" in err) == (3, True)
     assert run("stop", "trial")[1] == f"stack trial: process {both['trial']['pid']} has ended\n"
     assert httpx.get(f"{urls['persistent']}/health").json()["service"] == "gateway"
     assert listed(run)["trial"]["state"] == "stopped"

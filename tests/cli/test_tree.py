@@ -43,6 +43,12 @@ def test_unknown_option_before_the_command_is_not_taken_for_one(tree: Tree) -> N
         tree.parse_args(["store", "--pot", "big", "freeze"])
 
 
+def test_unknown_choice_of_an_argument_is_called_by_its_name(tree: Tree) -> None:
+    tree.add_argument("stage", choices=("raw", "done"))
+    with pytest.raises(InvalidInput, match="unknown STAGE 'dun'; there are: raw, done"):
+        tree._check_value(tree._actions[-1], "dun")
+
+
 def test_unknown_option_of_a_command_points_to_its_own_help(tree: Tree) -> None:
     with pytest.raises(InvalidInput, match="unrecognized arguments: --pot; see `kitchen store freeze --help`"):
         tree.parse_args(["store", "freeze", "--pot"])

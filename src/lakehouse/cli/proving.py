@@ -16,7 +16,7 @@ from lakehouse.cli import showing
 from lakehouse.cli.progress import bars
 from lakehouse.cli.session import open_lake, settings_of, where
 from lakehouse.cli.tree import Commands, Tree
-from lakehouse.errors import InvalidInput
+from lakehouse.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from lakehouse.app import Lakehouse
@@ -222,6 +222,14 @@ def _token(arguments: argparse.Namespace) -> str:
     return os.environ.get(settings_of(arguments).server.token_env, "")
 
 
+def _made(data: str) -> Path:
+    """Return the folder of a lake that is there: a run on a name with a slip in it would make an empty one."""
+    folder = Path(data).absolute()
+    if not folder.is_dir():
+        raise NotFound(f"there is no lake at {data}; make one with `lakehouse demo --data {data}`", path=data)
+    return folder
+
+
 @contextlib.contextmanager
 def _stack(arguments: argparse.Namespace) -> Iterator[str]:
     from tempfile import TemporaryDirectory
@@ -232,7 +240,7 @@ def _stack(arguments: argparse.Namespace) -> Iterator[str]:
     if named.startswith("http"):
         yield named
     elif arguments.data or named:
-        with load.stack_of(Path(arguments.data or named).absolute()) as url:
+        with load.stack_of(_made(arguments.data or named)) as url:
             yield url
     else:
         sizes = stress.Options(workers=arguments.workers, others=arguments.others, branch=0)
@@ -275,7 +283,7 @@ def _chaos(arguments: argparse.Namespace) -> int:
     with TemporaryDirectory(prefix="lakehouse-chaos-") as folder:
         stacks = Stacks(folder)
         try:
-            name = chaos.started(stacks, Path(arguments.data).absolute(), port)
+            name = chaos.started(stacks, _made(arguments.data), port)
             with bars("chaos"):
                 report = chaos.run(stacks, name, options, token=_token(arguments) or None)
         finally:

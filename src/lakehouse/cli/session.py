@@ -60,7 +60,8 @@ def folder_of(arguments: argparse.Namespace, data: str | None = None) -> str:
         return Stacks(settings_of(arguments).stacks.folder).get(named.removeprefix(_STACK)).data
     if named.startswith(_URL):
         raise InvalidInput(
-            f"{named} is a running stack; this command needs the folder of a lake, --lake FOLDER", field="lake"
+            f"{named} is a running stack; this command needs the folder of a lake, --lake FOLDER or stack:NAME",
+            field="lake",
         )
     return named
 

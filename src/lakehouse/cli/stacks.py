@@ -139,6 +139,12 @@ def _logs(arguments: argparse.Namespace) -> int:
         from lakehouse.serve.divided import log_of
 
         file = Path(log_of(str(stacks.log_file(arguments.stack)), arguments.service))
+    if arguments.service and not file.exists():
+        raise NotFound(
+            f"stack {arguments.stack!r} has no log of {arguments.service!r}; the parts of one that was started with"
+            " --processes are gateway, lake and embedd",
+            field="service",
+        )
     if not file.exists():
         raise NotFound(f"stack {arguments.stack!r} has no log in {file.parent}; it was not started in the background")
     out = sys.stdout.buffer

@@ -118,7 +118,11 @@ class Tree(argparse.ArgumentParser):
         known = [str(choice) for choice in action.choices]
         near = difflib.get_close_matches(str(value), known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-        what = "command" if isinstance(action, argparse._SubParsersAction) else action.option_strings or action.metavar
+        what = (
+            "command"
+            if isinstance(action, argparse._SubParsersAction)
+            else action.option_strings or action.metavar or action.dest.upper()
+        )
         raise InvalidInput(f"unknown {_name(what)} {value!r}; {hint}")
 
 

@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         asked = msgspec.json.decode(reading.whole(arguments.file), type=dict)
     except msgspec.DecodeError as error:
-        raise InvalidInput(f"{arguments.file} is not a JSON object: {error}") from None
+        raise InvalidInput(f"{reading.called(arguments.file)} is not a JSON object: {error}") from None
     if arguments.no_wait:
         asked["wait_ms"] = None
     with open_lake(arguments, make=True) as lake:
