@@ -86,7 +86,7 @@ _STOP = re.compile(
             to\s+(?:start|begin|work|help|cover|fill|join|be|run|operate|assist|support|handle|come|report|do)|
             and\s+(?:must|they|we|need|should|also)|
             (?:in|at|on|from|for|by|near)\s+(?:a|an|the|our|my|this|next|your|their|\d+|one|two|three|four|five|six)|
-            for\s+(?:immediate|long|short|temp\w*|seasonal|peak|holiday|summer|winter|day|night)|from)\b
+            for\s+(?-i:us|me|them)|for\s+(?:immediate|long|short|temp\w*|seasonal|peak|holiday|summer|winter|day|night)|from)\b
       | \s+w/
       | \s*[;|\n\u2022!?]|\s*:\s
       | \s*(?:,\s*(?:and\s+|&\s*)?|&\s*|\+\s*|\band\s+|\bplus\s+)
