@@ -1,4 +1,5 @@
 import shutil
+import time
 import unicodedata
 from pathlib import Path
 
@@ -455,6 +456,8 @@ def test_handover_joins_the_outcomes_of_an_entry_both_have(lake, mode):
 def test_outcomes_that_a_copy_brought_stand_at_their_times(lake):
     for namespace, by in (("anna", "first"), ("ben", "second"), ("anna", "third")):
         record(lake, namespace=namespace, by=by)
+        # Times have milliseconds.
+        time.sleep(0.002)
     lake.playbooks.handover("anna", "ben", "copy")
     (entry,) = lake.playbooks.list("ben").entries
     told = lake.playbooks.get(entry.id).outcomes
