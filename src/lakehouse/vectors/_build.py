@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ from lakehouse.errors import InvalidInput
 from lakehouse.state.folder import fsync_dir
 from lakehouse.vectors import _groups, _scoring, _sketch, columns, journal
 from lakehouse.vectors._built import HIDDEN, RUNS, SUMMARY, Built, Summary, Texts, TextWriter
-from lakehouse.vectors._scratch import carry
+from lakehouse.vectors._scratch import PIECE, carry
 from lakehouse.vectors.base import Distance
 from lakehouse.vectors.items import check_id, check_vectors
 
@@ -443,10 +443,20 @@ def _live_portions(
 def _sync(folder: Path) -> None:
     for path, _, files in os.walk(folder):
         for name in files:
-            with (Path(path) / name).open("rb") as file:
-                os.fsync(file.fileno())
+            with (Path(path) / name).open("r+b") as file:
+                _sync_file(file)
         fsync_dir(path)
     fsync_dir(folder.parent)
+
+
+def _sync_file(file: BinaryIO) -> None:
+    """Bring a file to disk piece by piece, for the same reason as rows."""
+    size = os.fstat(file.fileno()).st_size
+    if size > PIECE:
+        with mmap.mmap(file.fileno(), 0) as mapped:
+            for start in range(0, size, PIECE):
+                mapped.flush(start, min(PIECE, size - start))
+    os.fsync(file.fileno())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from lakehouse.errors import InvalidInput
 MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108 - a folder of chance with mode 0700 is made in it
 # No build takes more than such a share of the memory that is free; one that would goes to the disk.
 _SHARE = 8
-_PIECE = 2 << 20
+# Bytes that are brought to disk together: the sync of somebody else's answer waits for no more.
+PIECE = 2 << 20
 _GRAVE = "~"
 _MEMORY_INFO = Path("/proc/meminfo")
 _CGROUP = Path("/proc/self/cgroup")
@@ -100,8 +101,7 @@ def carry(source: Path, target: Path) -> None:
         into.mkdir()
         for file in files:
             with (Path(name) / file).open("rb") as reading, (into / file).open("wb", buffering=0) as writing:
-                # The sync of somebody else's answer waits for no more than a piece.
-                while piece := reading.read(_PIECE):
+                while piece := reading.read(PIECE):
                     writing.write(piece)
                     os.fdatasync(writing.fileno())
     shutil.rmtree(source)
