@@ -16,7 +16,7 @@ def write(out: Path, name: str, size: tuple[float, float], draw: Callable[[Figur
     """Write a figure into a folder, once for each format, and return the paths.
 
     Args:
-        out: The folder.
+        out: The folder; made where it is not there.
         name: Of the files, without what follows the dot.
         size: Width and height in inches.
         draw: Fills the figure.
@@ -25,6 +25,7 @@ def write(out: Path, name: str, size: tuple[float, float], draw: Callable[[Figur
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    out.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"svg.hashsalt": "lakehouse", "svg.fonttype": "none"}):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
