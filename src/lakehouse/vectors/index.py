@@ -26,12 +26,11 @@ from lakehouse.child import Children
 from lakehouse.decoding import ready
 from lakehouse.errors import IntegrityError, LakehouseError, NotFound
 from lakehouse.state.folder import atomic_write, disk_error, fsync_dir
-from lakehouse.vectors import _build, journal
+from lakehouse.vectors import _build, _scratch, journal
 from lakehouse.vectors._built import Built
 from lakehouse.vectors._lookup import Lookup
 from lakehouse.vectors._parts import Carried, Parts
 from lakehouse.vectors._scoring import Query
-from lakehouse.vectors._scratch import clear, scratch
 from lakehouse.vectors._shelves import Shelves
 from lakehouse.vectors.base import LOCAL, Distance, IndexStats, StoredItem
 from lakehouse.vectors.journal import Drop, Entry, Journal, Put
@@ -107,7 +106,7 @@ class Index:
         self._builder: threading.Thread | None = None
         self._carried: Carried | None = None
         self._closed = False
-        clear(folder, config.scratch)
+        _scratch.clear(folder, config.scratch)
         _clear(folder, self.manifest)
         self._whole = _load(folder, self.manifest)
         self._build_at = self._due(self._whole)
@@ -344,7 +343,7 @@ class Index:
         rows = _build.arrow_rows(request.rows) if request.rows else len(self._whole)
         if rows < min(_INLINE_ROWS, request.graph_from):
             return _build.build(request, progress or _silent)
-        with scratch(self.folder, rows * _row_bytes(request.dimension), self._config.scratch) as folder:
+        with _scratch.scratch(self.folder, rows * _row_bytes(request.dimension), self._config.scratch) as folder:
             asked = msgspec.to_builtins(request) | {"scratch": str(folder or "")}
             count: int = self._children.run("lakehouse.vectors._build", asked, progress=progress)
         return count
